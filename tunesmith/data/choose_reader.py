@@ -9,6 +9,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from tunesmith.data.columns.inner import holds, opened, value_at
 from tunesmith.data.columns.meaning import Meaning
 from tunesmith.data.columns.names import DOCUMENT, ranked
 from tunesmith.data.columns.turns import shown
@@ -64,13 +65,13 @@ def choose(
     """
     columns = columns or {}
     families = {name: READERS.get(name) for name in ([reader] if reader else READERS.names())}
-    problems = _mapping_problems(known, columns, families, eats)
+    row = dict(first[0].row) if first else {}
+    problems = _mapping_problems(known, columns, families, eats=eats, row=row)
     if problems:
         raise DataError(problems)
     if reader:
         return Chosen(families[reader](), columns)
-    row = dict(first[0].row) if first else {}
-    row |= {ours: row.get(theirs) for ours, theirs in columns.items()}
+    row |= {ours: value_at(row, theirs) for ours, theirs in columns.items()}
     able = {name: cls for name, cls in families.items() if cls.fields.keys() >= columns.keys()}
     wanted = {name: cls for name, cls in able.items() if cls.gives is eats}
     matching = _matching(wanted, known, columns, row)
@@ -174,7 +175,12 @@ def _matching(
 
 
 def _mapping_problems(
-    known: FileFacts, columns: Mapping[str, str], families: Mapping[str, Any], eats: type
+    known: FileFacts,
+    columns: Mapping[str, str],
+    families: Mapping[str, Any],
+    *,
+    eats: type,
+    row: Row,
 ) -> list[Problem]:
     """Returns the problems of ``data.columns``: names of ours that no reader has, told with those
     that fit what is wanted, and columns that the file does not have.
@@ -191,7 +197,7 @@ def _mapping_problems(
         if name not in ours
     ]
     for name, theirs in columns.items():
-        if theirs not in known.columns:
+        if theirs not in known.columns and not holds(row, theirs):
             near = closest(theirs, list(known.columns))
             told = say(
                 "reader.no_column",
@@ -216,11 +222,8 @@ def _undecided(
     """Returns the error text: a value from each column, and the line to add that settles the
     reader.
     """
-    width = max((len(name) for name in known.columns), default=0)
-    held = {
-        name: next((row[name] for row in sample if row.get(name) not in (None, "", [])), "")
-        for name in known.columns
-    }
+    held = _held(known.columns, sample)
+    width = max(map(len, held), default=0)
     table = "\n".join(f"    {name:<{width}}  {shown(value)}" for name, value in held.items())
     if matching:
         return say(
@@ -231,7 +234,7 @@ def _undecided(
         )
     if guess is not None:
         told = say("reader.propose", table=table, line=to_paste("data.columns", guess.columns))
-        template = template_for(known.columns, guess.columns) if eats is Chat else None
+        template = template_for(known.columns, sample, guess.columns) if eats is Chat else None
         if template:
             line = to_paste("data.template", template)
             told += "\n" + say("reader.propose_template", line=line)
@@ -239,6 +242,21 @@ def _undecided(
     if holds_pictures(known.columns):
         return say("reader.pictures", table=table)
     return _of_what_kind(known.columns, sample, eats, table=table, named=named)
+
+
+def _held(columns: Sequence[str], sample: Sequence[Row]) -> JsonObject:
+    """Returns a value from each column, and from each field of a column of objects."""
+    rows = opened(sample)
+    names = [
+        inner
+        for name in columns
+        for inner in dict.fromkeys(key for row in rows for key in row)
+        if inner == name or inner.startswith(f"{name}.")
+    ]
+    return {
+        name: next((row[name] for row in rows if row.get(name) not in (None, "", [])), "")
+        for name in dict.fromkeys(names)
+    }
 
 
 def _of_what_kind(

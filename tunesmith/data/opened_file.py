@@ -6,13 +6,17 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from tunesmith.data.columns.cells import WRITTEN, as_json, first_answer
+from tunesmith.data.columns.inner import holds, value_at
 from tunesmith.data.columns.labels import label_column
 from tunesmith.data.columns.names import CAME_FROM
-from tunesmith.data.columns.turns import LISTS, NUMBERS, TURNS, no_number
+from tunesmith.data.columns.turns import LISTS, NUMBERS, SYSTEM, TURNS, no_number
+from tunesmith.data.files.jsonstream import TRAIN
 from tunesmith.data.files.numbers import without_zero
+from tunesmith.data.files.paths import on_disk
 from tunesmith.data.files.sources import Faults, FileFacts, rows
 from tunesmith.data.readers import Reader
 from tunesmith.plain import JsonObject, Row
+from tunesmith.words import say
 
 
 @dataclass
@@ -71,7 +75,8 @@ def prepared(row: JsonObject, opened: Opened) -> tuple[JsonObject, list[str]]:
 
 def named_row(row: Row, columns: Mapping[str, str]) -> JsonObject:
     """Adds our names to a row, beside its own."""
-    return {**row, **{ours: row[theirs] for ours, theirs in columns.items() if theirs in row}}
+    told = {ours: value_at(row, theirs) for ours, theirs in columns.items() if holds(row, theirs)}
+    return {**row, **told}
 
 
 def labels_in(opened: Opened) -> Iterator[str]:
@@ -82,10 +87,35 @@ def labels_in(opened: Opened) -> Iterator[str]:
         yield opened.label or (str(row[name]) if name is not None else "")
 
 
+def notes_of(facts: FileFacts) -> list[str]:
+    """Returns what a person should know about how the file was opened, before any reader."""
+    found: list[str] = []
+    if facts.key and not on_disk(facts.path)[1]:
+        key = ".".join(facts.key)
+        part = "part" if facts.key[-1].casefold() in TRAIN else "inside"
+        found.append(say(f"reader.note_{part}", file=facts.path.name, key=key))
+    if facts.notes:
+        sheets = ", ".join(facts.notes)
+        found.append(say("reader.note_sheets", file=facts.path.name, sheets=sheets))
+    if facts.unfolded:
+        columns = ", ".join(facts.unfolded)
+        found.append(say("reader.note_unfolded", file=facts.path.name, columns=columns))
+    if facts.threads:
+        found.append(say(f"reader.note_{facts.threads}", file=facts.path.name))
+    if facts.published:
+        layout = facts.published
+        found.append(say("reader.note_published", file=facts.path.name, layout=layout))
+    if facts.together:
+        columns = ", ".join(facts.together)
+        found.append(say("reader.note_together", file=facts.path.name, columns=columns))
+    return found
+
+
 def unused(opened: Opened) -> list[str]:
     """Returns the columns of a file that its reader does not read."""
     read = opened.reader.uses([*opened.facts.columns, *opened.columns])
-    used = {*opened.columns.values(), *read, *TURNS, "id", CAME_FROM}
+    used = {*opened.columns.values(), *read, *TURNS, *SYSTEM, "id", CAME_FROM}
     if opened.facts.format == "questions and answers":
         used.add("text")  # what its question and its answer say already
+    used |= {name.partition(".")[0] for name in used if name not in opened.facts.columns}
     return [name for name in opened.facts.columns if name not in used]

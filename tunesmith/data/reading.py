@@ -14,20 +14,27 @@ from typing import Any, ClassVar
 from tunesmith.data.choose_reader import choose, choose_unanswered, completed
 from tunesmith.data.columns.finishing import example_of, finished
 from tunesmith.data.columns.turns import TURNS, shown
-from tunesmith.data.files.jsonstream import TRAIN
 from tunesmith.data.files.numbers import gapped
 from tunesmith.data.files.paths import every_file, on_disk
 from tunesmith.data.files.sources import Faults, FileFacts, Located, facts, rows
 from tunesmith.data.files.tables import all_numbers
+from tunesmith.data.files.threads import REPLIES
 from tunesmith.data.find import find_data
 from tunesmith.data.ledger import counted
-from tunesmith.data.opened_file import Opened, labels_in, named_row, prepared, unused
+from tunesmith.data.opened_file import (
+    Opened,
+    labels_in,
+    named_row,
+    notes_of,
+    prepared,
+    unused,
+)
 from tunesmith.data.readers import READERS
 from tunesmith.data.rendering.template import Template
 from tunesmith.data.split import draw_rows
 from tunesmith.data.transforms import TRANSFORMS, Account, stepped
 from tunesmith.errors import DataError, Problem, SpecError
-from tunesmith.examples import Chat, Example, Labelled, Text
+from tunesmith.examples import Chat, Example, Labelled, Preference, Text
 from tunesmith.plain import JsonObject
 from tunesmith.settings.run import Data
 from tunesmith.settings.sources import First, Source
@@ -120,6 +127,9 @@ class Reading:
     def _open(self, file: Path, source: Source, *, several: bool) -> Opened:
         columns = source.columns or self.data.columns or {}
         known = facts(file, columns=columns)
+        if known.threads and self.eats is Preference and not on_disk(file)[1]:
+            file = file.with_name(f"{file.name}#{REPLIES}")
+            known = facts(file, columns=columns)
         if self.eats is Text and known.format == "questions and answers":
             columns = columns or {"text": "text"}
         first = list(islice(rows(file, columns=columns, faults=Faults()), _FIRST))
@@ -194,21 +204,7 @@ class Reading:
         found = [*self._beside, *self._account.step_lines()]
         for opened in self.opened:
             path = opened.facts.path
-            if opened.facts.key and not on_disk(path)[1]:
-                key = ".".join(opened.facts.key)
-                part = "part" if opened.facts.key[-1].casefold() in TRAIN else "inside"
-                found.append(say(f"reader.note_{part}", file=path.name, key=key))
-            if opened.facts.notes:
-                sheets = ", ".join(opened.facts.notes)
-                found.append(say("reader.note_sheets", file=path.name, sheets=sheets))
-            if opened.facts.unfolded:
-                columns = ", ".join(opened.facts.unfolded)
-                found.append(say("reader.note_unfolded", file=path.name, columns=columns))
-            if opened.facts.threads:
-                found.append(say("reader.note_threads", file=path.name))
-            if opened.facts.together:
-                columns = ", ".join(opened.facts.together)
-                found.append(say("reader.note_together", file=path.name, columns=columns))
+            found += notes_of(opened.facts)
             if opened.told_by is not None:
                 roles = ", ".join(f"{ours}: {theirs}" for ours, theirs in opened.columns.items())
                 found.append(say(f"reader.note_by_{opened.told_by}", file=path.name, roles=roles))

@@ -4,11 +4,13 @@ the kind of row that is wanted.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
 
 from tunesmith.data.columns import names
 from tunesmith.data.columns.asking import verdict_of
 from tunesmith.data.columns.cells import held, is_id, is_number, is_text, varies
+from tunesmith.data.columns.inner import opened
 from tunesmith.data.columns.meaning import Meaning, pair_of
 from tunesmith.data.columns.names import is_called, ranked
 from tunesmith.data.columns.turns import ANOTHER_TASK, PICTURES, TURNS, json_list
@@ -28,10 +30,21 @@ from tunesmith.plain import Row
 
 
 def recognise(eats: type, columns: Sequence[str], rows: Sequence[Row]) -> Meaning | None:
-    """Recognises what the columns mean to an objective that learns from ``eats``; None where
-    nothing fits.
+    """Recognises what the columns mean to an objective that learns from ``eats``, the fields of
+    objects where the columns alone say nothing; None where nothing fits.
     """
-    return _KINDS[eats](list(columns), rows) if columns and rows and eats in _KINDS else None
+    if not columns or not rows or eats not in _KINDS:
+        return None
+    found = _KINDS[eats](list(columns), rows)
+    if found is not None or eats is Text or not any(isinstance(one, dict) for one in _cells(rows)):
+        return found
+    within = opened(rows)
+    found = _KINDS[eats](list(dict.fromkeys(name for row in within for name in row)), within)
+    return None if found is None else replace(found, sure=False)
+
+
+def _cells(rows: Sequence[Row]) -> Iterator[object]:
+    return (cell for row in rows for cell in row.values())
 
 
 def holds_pictures(columns: Sequence[str]) -> bool:
@@ -75,6 +88,7 @@ def _answered_by_label(columns: list[str], rows: Sequence[Row]) -> Meaning | Non
         return None
     told = found.columns
     rest = [name for name in columns if name not in told.values() and is_text(name, rows)]
+    rest += [name for name in columns if json_list(rows[0].get(name))]
     if any(varies(name, rows) and not is_called(name, names.ABOUT_THE_ROW) for name in rest):
         return None
     if is_called(told["label"], names.ABOUT_THE_ROW) and told["label"] != "label":
@@ -201,10 +215,20 @@ def from_template(used: Sequence[str]) -> dict[str, str] | None:
     return {"question": question, **thought, "answer": rest[-1]}
 
 
-def template_for(columns: Sequence[str], told: Mapping[str, str]) -> str | None:
-    """Returns a template that keeps the second sentence of a pair; None where there is no pair."""
-    asked, answer = told.get("instruction"), told.get("output")
+def template_for(
+    columns: Sequence[str], rows: Sequence[Row], told: Mapping[str, str]
+) -> str | None:
+    """Returns a template that keeps the second sentence of a pair, or what else is asked beside
+    question and context; None where the columns that were told hold all.
+    """
+    asked, answer = told.get("instruction"), told.get("output", told.get("answer"))
     pair = pair_of([name for name in columns if name != answer])
-    if answer is None or pair is None or pair != (asked, told.get("input")):
+    if answer is not None and pair is not None and pair == (asked, told.get("input")):
+        return f"{{{asked}}}\n{{{pair[1]}}}\n{answer}: {{{answer}}}"
+    known = [*names.QUESTION, *names.ABOUT]
+    whole = [name for name in columns if name in told.values() or is_called(name, known)]
+    whole = [name for name in whole if name != answer and is_text(name, rows)]
+    orders = any(is_called(name, names.ORDERS) for name in whole)
+    if answer is None or not orders or len(whole) < 3 or "reasoning" in told:
         return None
-    return f"{{{asked}}}\n{{{pair[1]}}}\n{answer}: {{{answer}}}"
+    return "\n".join(f"{{{name}}}" for name in (*whole, answer))

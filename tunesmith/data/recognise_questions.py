@@ -7,7 +7,15 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from tunesmith.data.columns import names
-from tunesmith.data.columns.cells import held, is_answer, is_id, is_text, is_written, varies
+from tunesmith.data.columns.cells import (
+    held,
+    is_answer,
+    is_id,
+    is_statement,
+    is_text,
+    is_written,
+    varies,
+)
 from tunesmith.data.columns.chats import conversation
 from tunesmith.data.columns.choices import LETTERS, has_options, is_letter, right_column
 from tunesmith.data.columns.meaning import Meaning
@@ -21,12 +29,23 @@ def turns_of(columns: list[str], rows: Sequence[Row]) -> Meaning | None:
     """Finds the column that reads as a conversation between a user and an assistant."""
     found = [name for name in columns if _is_conversation(rows[0], name)]
     if not found:
-        return None
+        said = [name for name in columns if all(_is_said(row.get(name)) for row in rows)]
+        said = [name for name in ranked(_SAID, columns) if name in said]
+        return Meaning({"messages": said[0]}, sure=False) if said else None
     value = json_list(rows[0].get(found[0])) or []
     ours = "conversations" if isinstance(value[0], dict) and "from" in value[0] else "messages"
     # A question beside the turns may be the first of them, or one that comes before all.
     sure = len(found) == 1 and not ranked(names.QUESTION, columns)
     return Meaning({ours: found[0]}, sure)
+
+
+_SAID = ["content", "utterances", "sentences", "sessions", "dialoguecontent", "对话", "内容"]
+
+
+def _is_said(value: object) -> bool:
+    """Tells whether a cell holds texts that two people may say in turn."""
+    listed = json_list(value)
+    return bool(listed) and len(listed) > 1 and all(isinstance(one, str) for one in listed)
 
 
 def _is_conversation(row: Row, name: str) -> bool:
@@ -92,6 +111,15 @@ def asked_and_answered(columns: list[str], rows: Sequence[Row]) -> Meaning | Non
         answers = ranked(["content"], changing)  # as models that think give their answers
     asked = [name for name in ranked(names.QUESTION, columns) if _asks(name, rows)]
     about = [name for name in ranked(names.ABOUT, changing) if name not in asked]
+    statements = [name for name in asked if is_statement(name, rows)]
+    if not answers and len(statements) < len(asked):
+        answers, asked = statements, [name for name in asked if name not in statements]
+    # What every row is told to do stands before what this row asks.
+    orders = [name for name in asked if is_called(name, names.ORDERS)]
+    rest = [name for name in asked if name not in orders]
+    left = bool(orders and rest and about)
+    if orders and rest:
+        asked, about = (rest, about) if about else (orders, rest)
     titles = [name for name in ranked(["title", "标题"], changing) if is_text(name, rows)]
     if titles and not (asked or about or reasoning):
         return _in_forum(titles[0], answers, changing)
@@ -99,7 +127,7 @@ def asked_and_answered(columns: list[str], rows: Sequence[Row]) -> Meaning | Non
         about = [name for name in ranked(names.SOURCE, changing) if is_text(name, rows)]
     if not answers or not (asked or about):
         return None
-    rivals = max(len(asked), len(about), len(answers)) > 1
+    rivals = left or max(len(asked), len(about), len(answers)) > 1
     if reasoning and not asked:
         asked, about = about[:1], about[1:]
     if reasoning:
@@ -164,13 +192,15 @@ def by_place(columns: list[str], rows: Sequence[Row]) -> Meaning | None:
     free = [
         name
         for name in columns
-        if is_written(name, rows)
-        and not (is_id(name, rows) and not (name.isdecimal() and is_text(name, rows)))
-        and not is_called(name, names.ABOUT_THE_ROW)
+        if is_written(name, rows) and not is_called(name, names.ABOUT_THE_ROW)
     ]
-    changing = [name for name in free if varies(name, rows)]
     numbered = all(name.isdecimal() for name in columns)
-    if len(free) < 2 or not changing or not (numbered or len(changing) == 2):
+    kept = [name for name in free if not is_id(name, rows)]
+    # Numbers alone may be what a table without names answers with.
+    last = free[-1:] if numbered and len(kept) < 2 and is_text(free[-1], rows) else []
+    free = [name for name in free if name in (*kept, *last)]
+    changing = [name for name in free if varies(name, rows)]
+    if len(changing) != 2 and not (numbered and 2 <= len(free) <= 3 and changing):
         return None
     if not numbered:
         free = changing
@@ -179,6 +209,10 @@ def by_place(columns: list[str], rows: Sequence[Row]) -> Meaning | None:
         question == answer
         or not is_text(question, rows)
         or is_called(answer, [*names.ABOUT, *names.QUESTION])
+        or (
+            is_called(answer, names.LABEL)
+            and any(json_list(row.get(n)) for row in rows[:1] for n in columns)
+        )
     ):
         return None
     rest = free[1 : free.index(answer)]

@@ -10,6 +10,7 @@ from tunesmith.data.columns import names
 from tunesmith.data.columns.cells import held, is_id, is_number, is_text, is_written, varies
 from tunesmith.data.columns.labels import (
     LONGEST_LABEL,
+    codes_of_labels,
     flag_columns,
     label_column,
     labelled_columns,
@@ -31,7 +32,8 @@ def labelled(columns: list[str], rows: Sequence[Row]) -> Meaning | None:
         if bodies:
             return Meaning({"text": bodies[0]}, sure=len(texts) == 1, reader="one_hot")
     filled = [name for name in columns if held(name, rows) and not is_id(name, rows)]
-    cells = labelled_columns(filled, rows)
+    codes = codes_of_labels(filled, rows) if all(map(str.isdecimal, columns)) else []
+    cells = labelled_columns([name for name in filled if name not in codes], rows)
     labels = [name for name in ranked(names.LABEL, columns) if _is_label(name, rows)]
     texts = [
         name
@@ -47,7 +49,7 @@ def labelled(columns: list[str], rows: Sequence[Row]) -> Meaning | None:
         sure = (first or len(labels) == 1) and (bool(pair) or len(bodies) == 1)
         return Meaning({**told, "label": labels[0]}, sure)
     if cells:
-        return Meaning(cells, sure=True)
+        return Meaning(cells, sure=not codes)
     others = [
         name for name in texts if name not in labels and not is_called(name, names.ABOUT_THE_ROW)
     ]
@@ -122,7 +124,7 @@ def text_pair(columns: list[str], rows: Sequence[Row]) -> Meaning | None:
             cells = pair_columns([name for name in rest if varies(name, rows)], rows)
             if cells:
                 return Meaning(cells, sure=len(rest) < 4)
-            return _triple(rest, texts)
+            return _by_place(rest, texts)
         if "input" in told.columns:
             return None
         pair = (next(iter(told.columns.values())), list(told.columns.values())[-1])
@@ -136,13 +138,21 @@ def text_pair(columns: list[str], rows: Sequence[Row]) -> Meaning | None:
     return Meaning({**told, **({"similarity": grades[0]} if grades else {})}, len(grades) <= 1)
 
 
-def _triple(columns: list[str], texts: list[str]) -> Meaning | None:
-    """Takes three columns of texts without names as a text, one that belongs to it and one that
-    does not.
+def _by_place(columns: list[str], texts: list[str]) -> Meaning | None:
+    """Takes two columns of texts without names as a pair, and three as a text, one that belongs to
+    it and one that does not.
     """
-    if len(texts) != 3 or len(columns) != 3 or not all(name.isdecimal() for name in columns):
+    if len(texts) not in (2, 3) or texts != columns or not all(map(str.isdecimal, columns)):
         return None
-    return Meaning(dict(zip(("text", "second", "negatives"), texts, strict=True)), sure=False)
+    return Meaning(dict(zip(("text", "second", "negatives"), texts, strict=False)), sure=False)
+
+
+def _is_lines(name: str, rows: Sequence[Row]) -> bool:
+    """Tells whether a column holds lists of texts, which are the lines of a document."""
+    values = [value for row in rows if (value := row.get(name))]
+    return bool(values) and all(
+        isinstance(value, list) and all(isinstance(one, str) for one in value) for value in values
+    )
 
 
 def text_alone(columns: list[str], rows: Sequence[Row]) -> Meaning | None:
@@ -152,6 +162,10 @@ def text_alone(columns: list[str], rows: Sequence[Row]) -> Meaning | None:
         for name in columns
         if is_text(name, rows) and varies(name, rows) and not is_id(name, rows)
     ]
+    called = ranked(["paragraphs", "lines", "text"], columns)
+    lines = [name for name in called if _is_lines(name, rows)]
+    if len(lines) == 1 and not ranked(names.DOCUMENT, texts):
+        return Meaning({"text": lines[0]}, sure=True)
     documents = ranked(names.DOCUMENT, texts)
     bodies = [name for name in texts if not is_called(name, names.ABOUT_THE_ROW)]
     if any(not is_written(name, rows) and held(name, rows) for name in columns):

@@ -12,39 +12,13 @@ from typing import Any
 import pytest
 
 from material.prepared_rows import written
+from material.read_rows import read, values
 from tunesmith.data.columns.transcripts import written_out
-from tunesmith.data.reading import Reading
 from tunesmith.errors import DataError
-from tunesmith.examples import Chat, Feedback, Labelled, Preference, Tagged, Text, TextPair
-from tunesmith.settings.family import OBJECTIVES
-from tunesmith.settings.run import Data
+from tunesmith.examples import Labelled, Text
 
 Make = Callable[[int], Any]
 ROWS = 8
-
-
-def read(path: Path, objective: str, **data: Any) -> Reading:
-    return Reading(Data(path=str(path), **data), OBJECTIVES.get(objective).eats)
-
-
-def values(example: Any) -> Any:
-    """What an example says, as plain values."""
-    match example:
-        case Chat():
-            return [turn.content for turn in example.turns]
-        case Preference():
-            sides = example.prompt.turns, example.chosen, example.rejected
-            return tuple([turn.content for turn in side] for side in sides)
-        case Labelled():
-            return example.text, example.second, example.labels
-        case TextPair():
-            return example.text, example.second, example.similarity, example.negatives
-        case Feedback():
-            return values(example.chat), example.desirable
-        case Tagged():
-            return [(example.text[one.start : one.end], one.label) for one in example.spans]
-        case _:
-            return example
 
 
 def boxes(kind: str, n: int, key: str = "text") -> list[dict[str, Any]]:
@@ -320,19 +294,6 @@ def test_the_line_that_is_offered_reads_the_rows(tmp_path: Path, name: str) -> N
     assert f"data.columns: {line}" in told
     columns = dict(pair.split(": ") for pair in line.strip("{}").split(", "))
     assert len(list(read(path, objective, columns=columns))) == ROWS
-
-
-def test_what_is_known_of_answers_is_no_answer(tmp_path: Path) -> None:
-    """CoQA lists objects with what was said and where: no text of them is to be learned whole."""
-    rows = [
-        {
-            "story": f"story {n}",
-            "questions": [{"input_text": f"q{n}", "turn_id": 1}],
-            "answers": [{"span_start": 0, "input_text": f"a{n}", "turn_id": 1}],
-        }
-        for n in range(ROWS)
-    ]
-    assert "story" in refused(written(tmp_path / "coqa.jsonl", rows), "sft")
 
 
 def test_columns_of_lists_that_are_no_questions_stay_lists(tmp_path: Path) -> None:

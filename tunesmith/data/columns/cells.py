@@ -44,8 +44,9 @@ def first_answer(value: Any, name: str = "") -> Any:
     ):
         return value[0]["text"]
     plural = name.casefold() in SEVERAL and isinstance(value, list)
-    if plural and value and all(isinstance(one, dict) and "answer" in one for one in value):
-        value = [one["answer"] for one in value]  # as VQA writes what each person answered
+    for key in ("answer", "text"):  # as VQA and NarrativeQA write what each person answered
+        if plural and value and all(isinstance(one, dict) and key in one for one in value):
+            value = [one[key] for one in value]
     if plural and all(isinstance(one, str) for one in value):
         return value[0] if value else ""
     if isinstance(value, list) and len(value) == 1:
@@ -87,7 +88,7 @@ def is_turn(item: object) -> bool:
 
 
 SPEAKERS = ("role", "from", "speaker", "角色", "说话人")
-SAID = ("content", "value", "text", "utterance", "内容")
+SAID = ("content", "value", "text", "message", "utterance", "内容")
 """Keys of a turn, the surest first."""
 _PARTS = {"text", "image", "image_url", "video", "audio"}
 """What a part of a turn says that it is; an entity has a type too."""
@@ -99,6 +100,12 @@ _ID = re.compile(
     r"[0-9a-f]{8}-[0-9a-f-]{20,}|[0-9a-f]{16,}|[A-Za-z]{0,20}[_\-/#:]?\d+([_\-/]\d+)*|\d+",
     re.IGNORECASE,
 )
+_ATTRIBUTION = re.compile(
+    r"\bCC[- ](?:BY|0)\b|\bCreative Commons\b|\bAttribution:|\btatoeba\.org\b|©|"
+    r"\bAll rights reserved\b|\b(?:Apache|MIT)[- ]Licen[sc]e\b",
+    re.IGNORECASE,
+)
+_STATEMENT = re.compile(r"\s*(?:SELECT|WITH|INSERT|UPDATE|DELETE|CREATE|MATCH|PREFIX|ASK)\s", re.I)
 _LINK = re.compile(r"https?://\S+|\d{4}[-/.]\d{1,2}[-/.]\d{1,2}([T ][\d:.Z+]*)?")
 
 
@@ -129,6 +136,14 @@ def is_answer(name: str, rows: Sequence[Row]) -> bool:
     return bool(values) and all(isinstance(one, str | int | float) for one in written)
 
 
+def is_statement(name: str, rows: Sequence[Row]) -> bool:
+    """Tells whether a column holds statements to a database, which are made from a question."""
+    values = held(name, rows)
+    return bool(values) and all(
+        isinstance(value, str) and _STATEMENT.match(value) for value in values
+    )
+
+
 def is_number(value: Any) -> bool:
     """Tells whether a cell holds a finite number."""
     try:
@@ -144,12 +159,14 @@ def varies(name: str, rows: Sequence[Row]) -> bool:
 
 
 def is_id(name: str, rows: Sequence[Row]) -> bool:
-    """Tells whether a column can only hold a row's number, key, link or date: a different value in
-    each row, none with a word in it.
+    """Tells whether a column can only hold a row's number, key, link, date or licence: a different
+    value in each row, none with a word in it, or in all who is to be named.
     """
     values = [str(value) for value in held(name, rows)]
     if not values:
         return False
+    if all(map(_ATTRIBUTION.search, values)):
+        return True
     if all(_LINK.fullmatch(value.strip()) for value in values):
         return True
     return (

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from tunesmith.data.columns.cells import SAID, SPEAKERS
 from tunesmith.data.columns.finishing import placed
 from tunesmith.data.columns.turns import (
     TURNS,
@@ -50,7 +51,8 @@ def conversation(row: Row, name: str) -> list[Turn]:
         told = {"kind": kind_of(row[name]), "seen": shown(row[name])}
         raise field_problem(name, "reader.not_list", **told)
     if name in TURNS and _in_turn(value):
-        return [Turn("assistant" if n % 2 else "user", text) for n, text in enumerate(value)]
+        said = [as_text(_said(one), f"{name}[{n}]") for n, one in enumerate(value)]
+        return [Turn("assistant" if n % 2 else "user", text) for n, text in enumerate(said)]
     items: list[tuple[str, Any]] = [(f"{name}[{n}]", item) for n, item in enumerate(value)]
     if _by_speaker(value):
         items = [(where, [who, said]) for where, item in items for who, said in item.items()]
@@ -84,8 +86,17 @@ def _rounds(value: list[object]) -> tuple[str, str] | None:
 
 
 def _in_turn(value: list[object]) -> bool:
-    """Tells whether these are texts of which none names its speaker."""
-    return len(value) > 1 and all(isinstance(one, str) and not is_spoken(one) for one in value)
+    """Tells whether these are texts, perhaps in objects, of which none names its speaker."""
+    said = [_said(one) for one in value]
+    return len(value) > 1 and all(isinstance(one, str) and not is_spoken(one) for one in said)
+
+
+def _said(item: object) -> object:
+    """Returns the text of a turn that names no speaker, from an object that holds it."""
+    if not isinstance(item, dict) or {*SPEAKERS} & item.keys():
+        return item
+    held = [item[key] for key in SAID if key in item]
+    return held[0] if len(held) == 1 else item
 
 
 def _by_speaker(value: list[object]) -> bool:

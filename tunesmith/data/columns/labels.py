@@ -146,6 +146,27 @@ def pair_columns(
     return {"text": texts[0], "second": texts[1], **({"similarity": numbers[0]} if numbers else {})}
 
 
+def codes_of_labels(columns: Sequence[str], rows: Sequence[Mapping[str, object]]) -> list[str]:
+    """Finds the columns of numbers that say the same as a column of words: 100 wherever another
+    says news_story.
+    """
+    values = {name: [str(row.get(name)) for row in rows] for name in columns}
+    few = [name for name in columns if _few(values[name])]
+    words = [name for name in few if not any(map(_is_number, values[name]))]
+    return [
+        name
+        for name in few
+        if all(map(_is_number, values[name]))
+        and any(_alike(values[name], values[one]) for one in words)
+    ]
+
+
+def _alike(one: Sequence[str], other: Sequence[str]) -> bool:
+    """Tells whether each value of one column stands beside one value of the other alone."""
+    pairs = set(zip(one, other, strict=True))
+    return len(pairs) == len(set(one)) == len(set(other))
+
+
 def _is_number(value: Any) -> bool:
     try:
         return math.isfinite(float(value))
@@ -158,6 +179,7 @@ def _few(values: Sequence[object]) -> bool:
     texts = [str(value) for value in values]
     return (
         bool(texts)
+        and not any(isinstance(value, Mapping) for value in values)
         and len(set(texts)) > 1
         and max(map(len, texts)) <= LONGEST_LABEL
         and 3 * len(set(texts)) <= len(texts)

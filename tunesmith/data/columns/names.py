@@ -16,11 +16,13 @@ def words_of(text: str) -> list[str]:
 
 QUESTION = words_of(
     "instruction question qtext query prompt problem goal ask user human questions "
-    "inputquestion userquestion userinput userprompt q stem utterance request 指令 问题 "
-    "提问 题目 题干 用户 咨询 提示 提示词 用户问题 用户输入 "
+    "definition inputquestion userquestion userinput userprompt q stem utterance request 指令 问题 "
+    "originaltext 提问 题目 题干 用户 咨询 提示 提示词 用户问题 用户输入 "
     "用户提问 客户问题 客户提问 咨询内容 患者提问 病情描述 主诉 症状"
 )
 """What is asked."""
+ORDERS = ("instruction", "definition", "指令")
+"""What is to be done, which may be the same in all rows."""
 ABOUT = words_of(
     "input inputs context contexts passage background article paragraph evidence "
     "knowledge support material premise story table schema ctx "
@@ -33,12 +35,13 @@ REASONING = words_of(
     "思考 思考过程 推理 推理过程 思维链 分析 解析"
 )
 ANSWER = words_of(
-    "response answer output completion reply multiplechoiceanswer answers outputs responses "
+    "response answer output completion reply multiplechoiceanswer answers outputs responses ans "
     "references solutions assistant bot "
     "target golden gold solution generation correctanswer finalanswer groundtruth "
     "referenceanswer rewrite "
     "回答 答案 回复 答复 输出 "
     "客服回复 客服回答 助手回复 模型回答 回复内容 解答 "
+    "sql sqlquery cypher sparql "
     "诊断 处方 医生回复 标准答案 参考答案 回应 诊疗建议"
 )
 """What is answered."""
@@ -169,12 +172,28 @@ def plain(name: str) -> str:
     return "".join(letter for letter in name.casefold() if letter.isalnum())
 
 
+_PREFIXES = ("textbox_q", "textbox", "trans", "translated")
+"""What COIG writes before every name: the part of the set."""
+
+
 def cores(name: str) -> tuple[str, ...]:
-    """Returns the plain name, and also without an ending that names its language or kind:
-    ``instruction_zh`` is an instruction.
+    """Returns the plain name, and also without an ending that names its language or kind, or a
+    beginning that says nothing of it: ``instruction_zh`` is an instruction, ``trans_input`` an
+    input. A field inside an object is called as its own name, or that of the object.
     """
-    head, mark, tail = re.sub(r"[\s.\-]", "_", name.casefold()).rpartition("_")
-    return (plain(name), plain(head)) if mark and tail in _SUFFIXES and head else (plain(name),)
+    way = [part for part in name.casefold().split(".") if part]
+    if len(way) > 1:
+        return cores(way[-2] if way[-1] in _SUFFIXES else way[-1])
+    spelled = re.sub(r"[\s.\-]", "_", name.casefold())
+    found = [plain(name)]
+    before = next((one for one in _PREFIXES if spelled.startswith(f"{one}_")), None)
+    if before is not None:
+        spelled = spelled.removeprefix(f"{before}_")
+        found.append(plain(spelled))
+    head, mark, tail = spelled.rpartition("_")
+    if mark and tail in _SUFFIXES and head:
+        found.append(plain(head))
+    return tuple(found)
 
 
 def is_called(name: str, known: Collection[str]) -> bool:

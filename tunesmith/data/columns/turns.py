@@ -33,6 +33,8 @@ TURNS = (
     "turns",
 )
 """Columns in which conversations are found."""
+SYSTEM = ("system", "system_prompt", "system_message", "meta_instruction")
+"""Columns that hold a row's own system prompt."""
 MEDIA: dict[MediaKind, tuple[str, ...]] = {
     "image": ("images", "image"),
     "video": ("videos", "video"),
@@ -134,7 +136,7 @@ def text_of(row: Row, *names: str, required: bool = True) -> str:
 
 def system_turn(row: Row) -> list[Turn]:
     """Returns the row's own system prompt as a turn; none where it has none."""
-    text = text_of(row, "system", "system_prompt", required=False)
+    text = text_of(row, *SYSTEM, required=False)
     return [Turn("system", text)] if text.strip() else []
 
 

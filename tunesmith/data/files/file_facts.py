@@ -55,8 +55,12 @@ class FileFacts:
     """The columns, one within the other, whose lists of objects are rows of their own."""
     together: tuple[str, ...] = ()
     """The columns whose lists go together item by item: each place is a row of its own."""
-    threads: bool = False
-    """Whether the rows are messages of trees, of which each becomes one conversation."""
+    threads: str = ""
+    """What is made of rows that are messages of trees: conversations, or the replies to one
+    message, which are ranked.
+    """
+    published: str = ""
+    """The name of the published layout that the rows have, which explains them."""
 
 
 @dataclass

@@ -22,7 +22,7 @@ _SHOWN = 10
 ROWS = "rows"
 """What a list of rows within a list is called."""
 _JSON_SUFFIXES = (".json", ".jsonl", ".ndjson")
-_PARTS = frozenset({*TURNS, *LISTS, "options", "choices", "tool_calls", "content"})
+_PARTS = frozenset({*TURNS, *LISTS, "options", "choices", "tool_calls", "content", "Instances"})
 """Keys whose lists of objects are parts of one row, never the rows of a file."""
 
 
@@ -88,11 +88,27 @@ def unfolding(rows: Sequence[JsonObject]) -> tuple[str, ...]:
     instances of Self-Instruct, paragraphs and qas of SQuAD, a list of rows within a list.
     """
     for name in dict.fromkeys(name for row in rows for name in row):
+        if _keyed([row.get(name) for row in rows]):
+            return (name,)
         lists = [row[name] for row in rows if row.get(name) not in (None, [])]
         objects = bool(lists) and all(map(_holds_objects, lists))
         if objects and name.casefold() in _FOLDED:
             return (name, *unfolding([one for row in lists for one in row]))
     return ()
+
+
+def _keyed(values: Sequence[Any]) -> bool:
+    """Tells whether these are objects of rows, by a key that no other has: the passages that WebQA
+    (Li et al. 2016) gives to a question.
+    """
+    held = [value for value in values if value]
+    if len(held) < 2 or not all(isinstance(one, dict) for one in held):
+        return False
+    keys = [key for one in held for key in one]
+    inner = [one for value in held for one in value.values()]
+    if len(set(keys)) < len(keys) or not all(isinstance(one, dict) and one for one in inner):
+        return False
+    return all(one.keys() == inner[0].keys() for one in inner)
 
 
 def side_by_side(rows: Sequence[JsonObject]) -> tuple[str, ...]:
@@ -145,7 +161,8 @@ def unfolded(row: JsonObject, path: Sequence[str]) -> Iterator[dict[str, object]
         yield row
         return
     around = {name: value for name, value in row.items() if name != path[0]}
-    for one in row.get(path[0]) or ():
+    held = row.get(path[0]) or ()
+    for one in held.values() if isinstance(held, dict) else held:
         if isinstance(one, dict):
             yield from unfolded({**around, **one}, path[1:])
 

@@ -291,8 +291,10 @@ def path_of_rows(text: str, never: Container[str]) -> tuple[str, ...] | None:
 def _path_within(text: str, at: int, key: str, never: Container[str]) -> tuple[str, ...] | None:
     """Returns the path to a list of objects within the value at ``at`` under ``key``."""
     if text[at : at + 1] == "[":
-        rows = text[_space(text, at + 1) :][:1] == "{" and key not in never
-        return (key,) if rows else None
+        begin = text[_space(text, at + 1) :][:1]
+        # Of lists only what is trained is told apart from columns, which are lists too.
+        rows = begin == "{" or (begin == "[" and key.casefold() in TRAIN | {*HELD})
+        return (key,) if rows and key not in never else None
     if text[at : at + 1] == "{" and key.casefold() in _ROWS | _AROUND:
         below = path_of_rows(text[at:].rstrip(), never) or _cut_below(text[at:], never)
         return (key, *below) if below and below[0].casefold() in _ROWS else None

@@ -12,7 +12,7 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
-from tunesmith.data.files import conll, faq, jsonrows, jsonstream, tables, threads
+from tunesmith.data.files import conll, faq, jsonrows, jsonstream, published, tables, threads
 from tunesmith.data.files.decoding import compressed, encoding_of, open_bytes, open_text
 from tunesmith.data.files.file_facts import Faults, FileFacts, Located
 from tunesmith.data.files.paths import files, on_disk
@@ -53,6 +53,13 @@ def _facts(path: Path, _version: tuple[int, int], named: tuple[tuple[str, str], 
         raise DataError(Problem(str(path), say("source.empty")))
     if is_pointer(whole):
         raise DataError(Problem(str(path), say("source.lfs_pointer")))
+    if part == threads.REPLIES:
+        found = facts(whole)
+        if found.threads:
+            replies = replace(found, path=path, threads=part)
+            if next(_read(replies, Faults()), None) is None:
+                raise DataError(Problem(str(whole), say("source.no_replies")))
+            return _with_columns(replies, dict(named))
     if part:
         return _with_columns(_part(path, packed, part), dict(named))
     if magic[:4] == b"PAR1":
@@ -110,9 +117,13 @@ def _with_columns(found: FileFacts, named: dict[str, str]) -> FileFacts:
     """Adds the columns to a file's facts, from rows that name them or from arrays with a header."""
     faults = Faults()
     first = [located.row for located in islice(_read(found, faults), _FIRST)]
-    if threads.holds_messages(first):
-        found = replace(found, threads=True)
+    if found.threads or threads.holds_messages(first):
+        found = replace(found, threads=found.threads or threads.CONVERSATIONS)
         first = [one.row for one in islice(_read(found, faults), _FIRST)]
+    layout = published.layout_of(first)
+    if layout:
+        found = replace(found, published=layout)
+        first = [row for whole in first for row in published.LAYOUTS[layout].rows(whole)]
     path = jsonrows.unfolding(first)
     if path:
         found = replace(found, unfolded=path)
@@ -167,12 +178,12 @@ def _text_facts(path: Path, packed: bool, suffix: str, named: dict[str, str]) ->
         return FileFacts(path, shape[0], encoding, packed, (), None, pretty=shape[1])
     if suffix not in (".csv", ".md") and conll.is_tagged(_whole_lines(sample, complete), suffix):
         return FileFacts(path, "conll", encoding, packed, ("tokens", "tags"), None)
-    if suffix in (".csv", ".tsv") or (
-        suffix != ".md" and tables.tabbed(_whole_lines(sample, complete))
-    ):
-        delimiter = "\t" if suffix == ".tsv" else tables.delimiter_of(sample)
+    lines = _whole_lines(sample, complete)
+    mark = tables.parted_by(lines)
+    if suffix in (".csv", ".tsv") or (suffix != ".md" and (mark or tables.tabbed(lines))):
+        delimiter = "\t" if suffix == ".tsv" else mark or tables.delimiter_of(sample)
         tab = delimiter == "\t"
-        quotes = not tab or tables.quoted(_whole_lines(sample, complete))
+        quotes = not tab or tables.quoted(lines)
         table = FileFacts(
             path, "tsv" if tab else "csv", encoding, packed, (), None, delimiter, quotes
         )
@@ -260,14 +271,22 @@ def _read(found: FileFacts, faults: Faults) -> Iterator[Located]:
 def _within(found: FileFacts, read: Iterator[Located], faults: Faults) -> Iterator[Located]:
     """Yields the rows within rows, with new numbers; the rows as they are where they hold none."""
     if found.threads:
-        yield from threads.conversations(read)
+        yield from threads.READ[found.threads](read)
         return
-    if not (found.unfolded or found.together):
+    if not (found.published or found.unfolded or found.together):
         yield from read
         return
     number = 0
     for located in read:
-        for whole in jsonrows.unfolded(located.row, found.unfolded):
+        layout = published.LAYOUTS.get(found.published)
+        if layout is not None and not layout.holds(located.row):
+            text = say("source.other_layout", layout=found.published)
+            faults.add(Problem(located.where, text))
+            continue
+        told = [*(layout.rows(located.row) if layout is not None else (located.row,))]
+        if not told:
+            faults.skipped.append(located)
+        for whole in (one for row in told for one in jsonrows.unfolded(row, found.unfolded)):
             try:
                 inner = [*jsonrows.apart(whole, found.together)] if found.together else [whole]
             except jsonrows.jsonstream.BrokenJson as error:

@@ -1,17 +1,19 @@
 """Trees of messages as OpenAssistant (Köpf et al. 2023) publishes them, a row a message or a row a
-tree: one conversation for each, along the reply of the best rank.
+tree: one conversation for each, along the reply of the best rank; or, to compare them, the ranked
+replies to each message.
 """
 
 from __future__ import annotations
 
 import math
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 from tunesmith.data.files.file_facts import Located
 from tunesmith.plain import JsonObject
 
+CONVERSATIONS, REPLIES = "conversations", "replies"
 _MESSAGE = frozenset({"message_id", "parent_id", "role", "text"})
 
 
@@ -25,32 +27,61 @@ def _is_tree(row: JsonObject) -> bool:
     return isinstance(top, dict) and {"text", "role", "replies"} <= top.keys()
 
 
-def conversations(read: Iterator[Located]) -> Iterator[Located]:
+def _conversations(read: Iterator[Located]) -> Iterator[Located]:
     """Yields one row for each tree, with the number of its first message."""
-    replies: dict[object, list[JsonObject]] = defaultdict(list)
-    first: list[Located] = []
+    for first, top in _trees(read):
+        path = [top]
+        while answers := path[-1]["replies"]:
+            path.append(_best(answers))
+        tree = first.row.get("message_tree_id")
+        row = {"messages": [_turn(one) for one in path], "message_tree_id": tree}
+        yield Located(first.file, first.number, row)
+
+
+def _replies(read: Iterator[Located]) -> Iterator[Located]:
+    """Yields a row for each message with two answers or more that have a rank: what was said up to
+    it, the answers and their ranks.
+    """
+    number = 0
+    for first, top in _trees(read):
+        waiting: list[list[JsonObject]] = [[top]]
+        while waiting:
+            path = waiting.pop()
+            below = [one for one in path[-1]["replies"] if not one.get("deleted")]
+            waiting += [[*path, one] for one in reversed(below)]
+            graded = [one for one in below if one.get("rank") is not None]
+            if len(graded) < 2 or path[-1].get("role") == "assistant":
+                continue
+            number += 1
+            row = {
+                "prompt": [_turn(one) for one in path],
+                "responses": [one["text"] for one in graded],
+                "ranks": [one["rank"] for one in graded],
+                "message_tree_id": first.row.get("message_tree_id"),
+            }
+            yield Located(first.file, number, row)
+
+
+def _trees(read: Iterator[Located]) -> Iterator[tuple[Located, JsonObject]]:
+    """Yields the first row of each tree and its first message, with the replies below each."""
+    below: dict[object, list[JsonObject]] = defaultdict(list)
+    first: list[tuple[Located, JsonObject]] = []
     for located in read:
         if _is_tree(located.row):
-            yield _told(located, _down(located.row["prompt"]))
+            yield located, _whole(located.row["prompt"])
             continue
+        message = {**located.row, "replies": below[located.row.get("message_id")]}
         parent = located.row.get("parent_id")
         if parent in (None, ""):
-            first.append(located)
+            first.append((located, message))
         else:
-            replies[parent].append(located.row)
-    for located in first:
-        path = [located.row]
-        while answers := replies.pop(path[-1].get("message_id"), None):
-            path.append(_best(answers))
-        yield _told(located, path)
+            below[parent].append(message)
+    yield from first
 
 
-def _down(message: JsonObject) -> list[JsonObject]:
-    """Returns a message and the best replies below it."""
-    path = [message]
-    while answers := path[-1].get("replies"):
-        path.append(_best(answers))
-    return path
+def _whole(message: JsonObject) -> JsonObject:
+    """Returns a message of a tree with a list of replies, perhaps empty, at each message."""
+    return {**message, "replies": [_whole(one) for one in message.get("replies") or ()]}
 
 
 def _best(answers: Sequence[Any]) -> Any:
@@ -63,7 +94,11 @@ def _best(answers: Sequence[Any]) -> Any:
     return min(answers, key=place)
 
 
-def _told(located: Located, path: Sequence[JsonObject]) -> Located:
-    turns = [{"role": one["role"], "content": one["text"]} for one in path]
-    tree = located.row.get("message_tree_id")
-    return Located(located.file, located.number, {"messages": turns, "message_tree_id": tree})
+def _turn(message: JsonObject) -> JsonObject:
+    return {"role": message["role"], "content": message["text"]}
+
+
+READ: dict[str, Callable[[Iterator[Located]], Iterator[Located]]] = {
+    CONVERSATIONS: _conversations,
+    REPLIES: _replies,
+}

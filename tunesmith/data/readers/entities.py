@@ -19,7 +19,7 @@ WORDS = ("tokens", "words", "chars", "characters")
 TAGS = ("ner_tags", "tags", "bio", "bio_tags", "labels", "label", "ner")
 STARTS = ("start", "start_offset", "start_idx", "start_pos", "begin")
 ENDS = ("end", "end_offset", "end_idx", "end_pos", "stop")
-KINDS = ("label", "type", "entity", "entity_group", "entity_type", "tag", "category")
+KINDS = ("label", "type", "entity", "entity_group", "entity_type", "tag", "category", "labels")
 _UNSPACED = re.compile(f"[{HAN}{KANA}\u3000-\u303f\uff00-\uffef]")
 MENTIONS = ("text", "word", "mention", "value", "surface", "name", "entity")
 """Keys of the text that lies in a place; an ``entity`` beside a type is such a text."""
@@ -131,6 +131,8 @@ def _place(one: Any, field: str) -> Place:
     if None in keys:
         raise field_problem(field, "tagged.no_places", seen=shown(dict(one)))
     start, end, label = (one[key] for key in keys if key is not None)
+    if isinstance(label, list) and len(label) == 1:  # as Label Studio writes it
+        label = label[0]
     mention = _first(frozenset(one) - {*keys}, MENTIONS)
     told = None if mention is None else str(one[mention])
     return _whole(start, field), _whole(end, field), as_text(label, field), told

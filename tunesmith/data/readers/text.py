@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import ClassVar
 
-from tunesmith.data.columns.turns import ANOTHER_TASK, text_of
+from tunesmith.data.columns.turns import ANOTHER_TASK, as_text, text_of
 from tunesmith.data.readers import READERS, Reader, Row
 from tunesmith.examples import Text
 
@@ -27,5 +27,9 @@ class PlainText(Reader):
         return "text" in columns and not columns & _ANSWERS
 
     def read(self, row: Row) -> Text:
-        """Reads the document."""
+        """Reads the document; a list of texts is one, line by line."""
+        lines = row.get("text")
+        if isinstance(lines, list):
+            parts = [as_text(one, f"text[{n}]") for n, one in enumerate(lines)]
+            return Text("\n".join(parts))
         return Text(text_of(row, "text"))
