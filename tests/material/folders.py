@@ -13,6 +13,7 @@ from tunesmith.storage.run_folder import RunFolder
 
 SCRIPT = "<script>alert('answered')</script>"
 
+DISCORDANT = {"only_tuned_right": 170, "only_other_right": 9}
 ASKED = [
     ("How did serfdom develop in and then leave Russia ?", "DESC"),
     ("What films featured the character Popeye Doyle ?", "ENTY"),
@@ -153,7 +154,7 @@ def proof(verdict: str = "improved") -> dict[str, Any]:
         return (
             found
             | {"smallest_effect": 0.043, "items_needed": 90}
-            | ({"p": 1e-5} if name == "accuracy" else {})
+            | ({"p": 1e-5, **DISCORDANT} if name == "accuracy" else {})
         )
 
     found = {
@@ -175,7 +176,7 @@ def proof(verdict: str = "improved") -> dict[str, Any]:
         },
         "differences": found,
         "stopped": {"base": 0.12, "tuned": 1.0},
-        "generation": {"max_new_tokens": 24},
+        "generation": {"max_new_tokens": 24, "folder_defaults": {}},
         "shots": [3, 4, 5, 6, 7, 8],
     }
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
 
 import pytest
@@ -11,7 +12,7 @@ pytest.importorskip("starlette", reason="pip install 'tunesmith[serve]'")
 from filelock import FileLock
 from starlette.testclient import TestClient
 
-from material.folders import bare, full, write
+from material.folders import bare, full, proof, write
 from material.opened_page import HOST
 from material.page import Page as Read
 from tunesmith.storage.process import named_in
@@ -69,17 +70,24 @@ def test_a_form_can_name_what_it_offers_and_nothing_else(
         {"against": "/etc"},
         {"against": "https://evil.example/v1"},
         {"against": "first try"},
+        {"data": "/etc/passwd"},
+        {"data": "../secret.csv"},
     ):
         assert client.post(f"{PROOF}start", data=form).status_code == 400, form
     assert begun == []
-    given = {"items": "40", "shots": "", "against": "other", "data": "/etc/passwd"}
+    data = str(place / "data" / "exam rows.csv")
+    given = {"items": "40", "shots": "", "against": "other", "data": data}
     client.post(f"{PROOF}start", data={**given, "suite": ["probe", "text=/etc/passwd"]})
     (one,) = (place / ".ui").iterdir()
     asked = Work(one).asked
     assert asked["run"] == str(place / "first try") and asked["items"] == 40
     assert asked["against"] == [str(place / "other")] and asked["suites"] == ["probe"]
     assert asked["shots"] is None and "/etc" not in str(asked) and len(begun) == 1
-    assert asked["typed"].endswith(f"--items 40 --against {place / 'other'} --suite probe")
+    assert asked["data"] == data
+    assert shlex.split(asked["typed"]) == [
+        *("tunesmith", "prove", str(place / "first try"), "--items", "40", "--data", data),
+        *("--against", str(place / "other"), "--suite", "probe"),
+    ]
 
 
 def test_a_proof_that_is_under_way_is_shown_and_not_begun_twice(
@@ -125,3 +133,16 @@ def test_the_report_is_shown_as_it_stands_and_kept_as_one_file(
     (place / "first try" / "proof.json").unlink()
     assert 'id="proof"' not in client.get(f"{PROOF}report").text
     assert shown not in client.get(PROOF).text
+
+
+def test_a_proof_on_another_file_is_told_beside_the_report(place: Path, client: TestClient) -> None:
+    mark = dict(Read(client.get(PROOF).text).attributes)["data-seen"]
+    exam, damaged = (place / "first try" / "proofs" / name for name in ("exam", "half"))
+    exam.mkdir(parents=True)
+    write(exam / "proof.json", proof() | {"file": "exam.csv", "primary_reason": "labels"})
+    text = client.get(f"{PROOF}now", params={"seen": mark}).text
+    assert 'id="proof-exam"' in text and "exam.csv" in Read(text).text
+    damaged.mkdir()
+    (damaged / "proof.json").write_text("{", "utf-8")
+    page = client.get(PROOF)
+    assert page.status_code == 200 and str(damaged / "proof.json") in Read(page.text).text

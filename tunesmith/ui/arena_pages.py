@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import json
 import secrets
+import shlex
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -74,8 +75,7 @@ class ArenaPages:
         write_whole(data, "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows))
         contenders = [*(runs[one] for one in names), *models]
         settings = {"data": str(data), "out": str(self.place / name), "prompts": len(prompts)}
-        told = [*contenders, *(f"{key}={value}" for key, value in settings.items())]
-        return self._begin(name, contenders, settings, f"tunesmith arena {' '.join(told)}")
+        return self._begin(name, contenders, settings)
 
     async def open(self, request: Request) -> Response:
         """Opens an arena that was answered before."""
@@ -84,7 +84,7 @@ class ArenaPages:
             return self.views.problem(say("ui_arena.none"), 404)
         if any(one.asked["name"] == folder.name for one in self.works.running(KIND)):
             return self._back()
-        return self._begin(folder.name, [str(folder)], {}, f"tunesmith arena {folder}")
+        return self._begin(folder.name, [str(folder)], {})
 
     async def stop(self, request: Request) -> Response:
         """Ends the page or the answering of an arena; answers and votes stay."""
@@ -94,11 +94,10 @@ class ArenaPages:
         self.works.end(work)
         return self._back()
 
-    def _begin(
-        self, name: str, contenders: list[str], settings: JsonObject, typed: str
-    ) -> Response:
+    def _begin(self, name: str, contenders: list[str], settings: JsonObject) -> Response:
+        told = [*contenders, *(f"{key}={value}" for key, value in settings.items())]
         asked = {"name": name, "contenders": contenders, "settings": settings}
-        self.works.begin(KIND, typed=typed, **asked)
+        self.works.begin(KIND, typed=shlex.join(["tunesmith", "arena", *told]), **asked)
         return self._back()
 
     def _back(self) -> Response:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shlex
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -50,9 +51,9 @@ class ExportPages(WorkPages):
                 told = say("ui_export.bad_name", name=form.one("as"))
                 return self.views.problem(told, 400)
             run = self.views.runs.typed(folder)
-            typed = " ".join(["tunesmith export", run, f"{run}/exports/{out.name}", *settings])
+            words = ["tunesmith", "export", run, f"{run}/exports/{out.name}", *settings]
             asked = {"run": str(folder.path), "out": str(out), "settings": settings}
-            self.works.begin(self.kind, typed=typed, **asked)
+            self.works.begin(self.kind, typed=shlex.join(words), **asked)
         return RedirectResponse("./", status_code=303)
 
     def facts(

@@ -18,6 +18,7 @@ from pathlib import Path
 from tunesmith.errors import FAULTS, TunesmithError
 from tunesmith.plain import JsonObject
 from tunesmith.ui.look import Asked, look
+from tunesmith.ui.stamps import stamp
 from tunesmith.words import say
 
 KEPT = 8
@@ -43,7 +44,7 @@ class Looks:
         """Returns what is found, within some seconds; None where it is still being looked at. A
         file that was written again is looked at anew.
         """
-        key = (asked, tuple(_stamp(Path(file)) for file in files))
+        key = (asked, tuple(stamp(Path(file)) for file in files))
         held = self._looks.get(key)
         if held is None or (held.ended is not None and time.monotonic() - held.ended > FRESH):
             held = self._looks[key] = _Look(self._executor().submit(look, asked))
@@ -91,11 +92,3 @@ def _end_with_parent() -> None:
         os._exit(0)
 
     threading.Thread(target=end, daemon=True).start()
-
-
-def _stamp(path: Path) -> tuple[int, int] | None:
-    try:
-        stat = path.stat()
-    except (OSError, ValueError):
-        return None
-    return stat.st_mtime_ns, stat.st_size

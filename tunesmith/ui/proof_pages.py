@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tunesmith.errors import TunesmithError
 from tunesmith.plain import JsonObject
+from tunesmith.proving.proof import Proof
 from tunesmith.report.build import page
 from tunesmith.report.language import Say
 from tunesmith.storage.run_folder import RunFolder
 from tunesmith.ui.forms import Form, form_of
+from tunesmith.ui.places import Places
+from tunesmith.ui.stamps import stamp
 from tunesmith.ui.standing import seen
-from tunesmith.ui.views import REPORT_POLICY
+from tunesmith.ui.views import REPORT_POLICY, Views
 from tunesmith.ui.work_pages import WorkPages, is_finished
 from tunesmith.words import language, say
 
@@ -30,6 +35,10 @@ class ProofPages(WorkPages):
     """Each run's proof."""
 
     kind, place = "prove", "proof"
+
+    def __init__(self, views: Views) -> None:
+        super().__init__(views)
+        self.places = Places(views.runs.root)
 
     def routes(self) -> list[Route]:
         """Returns the routes, those of the report among them."""
@@ -79,6 +88,9 @@ class ProofPages(WorkPages):
                 wrong.append(say("ui_proof.no_rival", name=name))
             else:
                 asked["against"].append(str(other.path))
+        data = form.one("data")
+        wrong += [one.text for one in self.places.outside("data", data)]
+        asked["data"] = data or None
         asked["suites"] = [name for name in SUITES if name in form.all("suite")]
         return asked, wrong
 
@@ -96,9 +108,11 @@ class ProofPages(WorkPages):
         def shows() -> JsonObject:
             listed = self.views.runs.table()
             others = [one.row["name"] for one in listed if one.chats and one.row["name"] != name]
-            return {"others": others, "suites": SUITES, "report": report}
+            found = {"others": others, "suites": SUITES, "report": report}
+            found |= {"files": self.places.files(), "root": self.places.root}
+            return found | {"elsewhere": [_told(folder, path) for path in _elsewhere(folder)]}
 
-        return [report], shows
+        return [report, *map(stamp, _elsewhere(folder))], shows
 
     def _report(self, request: Request, headers: Mapping[str, str]) -> Response:
         from starlette.responses import HTMLResponse
@@ -114,9 +128,24 @@ class ProofPages(WorkPages):
         return HTMLResponse(html.encode("utf-8", "replace"), headers=kept)
 
 
+def _elsewhere(folder: RunFolder) -> list[Path]:
+    """Returns the proofs on the rows of other files."""
+    return sorted(folder.path.glob("proofs/*/proof.json"))
+
+
+def _told(folder: RunFolder, path: Path) -> tuple[str, str]:
+    """Returns the name of a proof, and what it says."""
+    try:
+        lines = Proof(folder.read(path)).lines()
+    except (TunesmithError, OSError, TypeError, LookupError) as error:
+        return path.parent.name, f"{path}: {error!r}"
+    return path.parent.name, "\n".join(lines)
+
+
 def _typed(run: str, asked: JsonObject) -> str:
     """Returns the same as a command line."""
-    words = ["tunesmith prove", run]
-    words += [f"--{name} {asked[name]}" for name in NUMBERS if asked[name] is not None]
-    words += [f"--against {one}" for one in asked["against"]]
-    return " ".join([*words, *(f"--suite {one}" for one in asked["suites"])])
+    given = [(name, str(asked[name])) for name in (*NUMBERS, "data") if asked[name] is not None]
+    given += [("against", one) for one in asked["against"]]
+    given += [("suite", one) for one in asked["suites"]]
+    options = [word for name, value in given for word in (f"--{name}", value)]
+    return shlex.join(["tunesmith", "prove", run, *options])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -78,7 +79,7 @@ class Servers:
         elif state in ("done", "stopped"):
             state = "ended"
         known = ready if ready and state == "ready" else {"models": {}, "url": "", "key": ""}
-        command = f"tunesmith serve {' '.join(work.asked['typed'])} --bases --port 0"
+        command = shlex.join(["tunesmith", "serve", *work.asked["typed"], "--bases", "--port", "0"])
         return Server(work, state, command, problem=problem, **known)
 
 

@@ -17,6 +17,7 @@ from tunesmith.settings.run import Run
 from tunesmith.storage.process import NAME, process_of
 from tunesmith.storage.run_folder import RunFolder
 from tunesmith.ui.control import SAID
+from tunesmith.ui.stamps import stamp
 from tunesmith.words import language, say
 
 RECENT = 20
@@ -51,7 +52,7 @@ def seen(folder: RunFolder, starting: bool) -> str:
     """
     files = (folder.run_yaml, folder.record, folder.questions, folder.proof, folder.report)
     more = (folder.model / "tunesmith.json", folder.path / NAME, folder.path / SAID)
-    told = [_stamp(path) for path in (*files, *more)]
+    told = [stamp(path) for path in (*files, *more)]
     return hashlib.sha256(repr((told, folder.busy, starting)).encode()).hexdigest()[:16]
 
 
@@ -151,11 +152,3 @@ def last_lines(folder: Path) -> str:
         return ""
     lines = path.read_text(encoding="utf-8", errors="replace").strip().splitlines()
     return "\n".join(lines[-LAST_LINES:])
-
-
-def _stamp(path: Path) -> tuple[int, int] | None:
-    try:
-        stat = path.stat()
-    except OSError:
-        return None
-    return stat.st_mtime_ns, stat.st_size

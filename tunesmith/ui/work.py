@@ -66,7 +66,7 @@ def prove(work: Work, asked: JsonObject) -> JsonObject:
     from tunesmith.report.build import build
 
     folder = RunFolder(Path(asked["run"]))
-    how = {name: asked[name] for name in ("items", "shots", "against", "suites")}
+    how = {name: asked[name] for name in ("items", "shots", "data", "against", "suites")}
     proof = api.prove(folder, **how, listen=[Progress(work).hear])
     print(*proof.lines(), sep="\n")
     build(folder)

@@ -16,6 +16,7 @@ from pathlib import Path
 from tunesmith.plain import JsonObject
 from tunesmith.storage.atomic import write_whole
 from tunesmith.storage.process import NAME, ask_to_stop, is_held
+from tunesmith.ui.stamps import stamp
 from tunesmith.words import language, say
 
 PLACE = ".ui"
@@ -86,7 +87,7 @@ class Work:
     def marks(self) -> list[object]:
         """Returns what is another value as soon as it says something new."""
         files = [*(self.path / f"{part}.json" for part in PARTS), self.said, self.path / NAME]
-        return [self.id, self.living, *(_stamp(file) for file in files)]
+        return [self.id, self.living, *(stamp(file) for file in files)]
 
 
 class Works:
@@ -152,11 +153,3 @@ class Works:
             ask_to_stop(work.path)
         elif begun is not None and begun.poll() is None:
             begun.terminate()
-
-
-def _stamp(path: Path) -> tuple[int, int] | None:
-    try:
-        stat = path.stat()
-    except OSError:
-        return None
-    return stat.st_mtime_ns, stat.st_size
