@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -25,7 +26,9 @@ def begun(monkeypatch: pytest.MonkeyPatch) -> list[list[str]]:
         def poll(self) -> int:
             return 0
 
-    monkeypatch.setattr(works.subprocess, "Popen", Begun)
+    # Of works alone: other parts of a test begin processes of their own.
+    stands_in = SimpleNamespace(Popen=Begun, DEVNULL=-3, STDOUT=-2)
+    monkeypatch.setattr(works, "subprocess", stands_in)
     return commands
 
 

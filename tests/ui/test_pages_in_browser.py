@@ -5,10 +5,7 @@ a full disk, with a wrong file, without scripts, while a run disappears.
 from __future__ import annotations
 
 import shutil
-import subprocess
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
@@ -19,6 +16,7 @@ pytest.importorskip("uvicorn", reason="pip install 'tunesmith[serve]'")
 
 from material.browser import PATIENCE, Tab, chromium, served
 from material.folders import bare, full, write
+from material.small_disk import small_disk
 
 pytestmark = [
     pytest.mark.slow,
@@ -127,6 +125,7 @@ def test_over_a_slow_network_the_page_says_that_it_waits_and_sends_once(place: P
 
 
 def test_a_full_disk_is_one_clear_line(place: Path) -> None:
+    (place / "data" / "faq.csv").unlink()
     with small_disk(place / "data"), chromium() as browser, served(place, "en") as (link, _):
         tab = Tab(browser, link, 1280, "light")
         tab.page.goto(link.partition("?")[0] + "new/")
@@ -134,20 +133,6 @@ def test_a_full_disk_is_one_clear_line(place: Path) -> None:
         told = tab.page.get_by_text("there is no room for this file")
         told.wait_for()
         assert "\n" not in told.inner_text() and not any((place / "data").iterdir())
-
-
-@contextmanager
-def small_disk(folder: Path) -> Iterator[None]:
-    """A disk of one megabyte in place of a folder; skips the test where none may be mounted."""
-    shutil.rmtree(folder)
-    folder.mkdir()
-    mount = ["mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", str(folder)]
-    if shutil.which("mount") is None or subprocess.run(mount, capture_output=True).returncode:
-        pytest.skip("no disk may be mounted here: run it as root")
-    try:
-        yield
-    finally:
-        subprocess.run(["umount", str(folder)], check=True)
 
 
 def test_a_run_that_disappears_is_told_and_what_was_seen_stays(place: Path) -> None:

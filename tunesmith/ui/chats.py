@@ -4,7 +4,9 @@ asked, and what each model answered; pages and models see it alone.
 
 from __future__ import annotations
 
+import errno
 import json
+import os
 import secrets
 import threading
 import time
@@ -48,10 +50,14 @@ class Chat:
         return self.path.stem
 
     def add(self, line: Mapping[str, object]) -> None:
-        """Adds a line."""
+        """Adds a line, whole or not at all; raises OSError where the disk has no room for it."""
         told = json.dumps({"at": round(time.time(), 2), **line}, ensure_ascii=False)
-        with self.path.open("ab") as file:
-            file.write((told + "\n").encode("utf-8", "replace"))
+        data = (told + "\n").encode("utf-8", "replace")
+        with self.path.open("ab", buffering=0) as file:
+            end = file.tell()
+            if file.write(data) < len(data):  # half a line would swallow the next one
+                file.truncate(end)
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(self.path))
 
     def lines(self) -> list[JsonObject]:
         """Reads the lines; one that was cut short is left out."""
@@ -100,8 +106,9 @@ class Chats:
         self._lock = threading.Lock()
 
     def all(self) -> list[Chat]:
-        """Returns them, the newest first."""
-        return [Chat(path) for path in sorted(self.place.glob("*.jsonl"), reverse=True)]
+        """Returns them, the newest first, without those that a full disk let no line be kept of."""
+        found = sorted(self.place.glob("*.jsonl"), reverse=True)
+        return [Chat(path) for path in found if path.stat().st_size]
 
     def find(self, id_: str) -> Chat | None:
         """Returns one by its name, which is looked up and never opened as a path."""

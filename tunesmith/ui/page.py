@@ -16,6 +16,7 @@ from tunesmith.ui.serve_pages import ServePages, Servers
 from tunesmith.ui.start_pages import StartPages
 from tunesmith.ui.table import Table
 from tunesmith.ui.views import HERE, Views
+from tunesmith.words import say
 
 if TYPE_CHECKING:
     from starlette.applications import Starlette
@@ -53,7 +54,14 @@ class Page:
 
         scripts = [Route(f"/{name}", self.script) for name in SCRIPTS]
         own = [Route("/ui.css", self.style), *scripts]
-        return Starlette(routes=[*own, *(one for group in self.groups for one in group.routes())])
+        routes = [*own, *(one for group in self.groups for one in group.routes())]
+        return Starlette(routes=routes, exception_handlers={OSError: self.refused})
+
+    def refused(self, request: Request, error: Exception) -> Response:
+        """Says what the disk refused, whatever was to be written or read."""
+        assert isinstance(error, OSError), "it is registered for no other"
+        reason = ": ".join(filter(None, (error.strerror or str(error), error.filename)))
+        return self.views.problem(say("cli.disk", reason=reason), 507)
 
     def style(self, request: Request) -> Response:
         """Sends the style: the report's, which the charts are drawn for, and the page's own."""

@@ -85,10 +85,7 @@ class RunPages:
         folder = self._folder(request)
         if folder is None:
             return self.views.absent()
-        try:
-            act(folder)
-        except OSError as error:
-            return self.views.problem(str(error), 500)
+        act(folder)
         return RedirectResponse("./", status_code=303)
 
     def _folder(self, request: Request) -> RunFolder | None:

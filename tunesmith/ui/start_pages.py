@@ -149,10 +149,7 @@ class StartPages:
         self.looks.rest()
         folder = RunFolder(self.places.run(draft.name))
         _, *words = draft.command(self.places, found["objective"])
-        try:
-            why = self.views.control.begin(folder, words)
-        except OSError as error:
-            return self.views.problem(str(error), 507)
+        why = self.views.control.begin(folder, words)
         if why is not None:
             return self._start(draft, [Problem("out", why)])
         return RedirectResponse(f"/new/begun/{quote(draft.name)}/", status_code=303)
