@@ -91,8 +91,13 @@ class Tab:
         self.page.get_by_role("button", name=name).focus()
         self.page.keyboard.press("Enter")
 
-    def is_well(self) -> None:
-        """Nothing is wider than the window, unnamed, or complained of."""
+    def wrong(self) -> list[str]:
+        """What is wider than the window, unnamed or hard to read, or was complained of."""
         self.page.wait_for_load_state()  # before its style is there, a line does not wrap
-        assert self.page.evaluate("document.documentElement.scrollWidth") <= self.width
-        assert violations(self.page) == [] and self.troubles == []
+        width = self.page.evaluate("document.documentElement.scrollWidth")
+        wide = [f"{width} pixels wide"] if width > self.width else []
+        return [*wide, *violations(self.page), *self.troubles]
+
+    def is_well(self) -> None:
+        """Nothing is wrong."""
+        assert self.wrong() == []
