@@ -344,8 +344,7 @@ class _Preparation:
         watched = sum(row.voted for place, row in enumerate(held) if place in parts.watch)
         if watched:
             ledger.notes.append(say("ledger.voted", number=watched))
-        if held and not parts.watch:
-            ledger.notes.append(say("ledger.few_held_out", held=len(held)))
+        ledger.notes += splitting.few_notes(len(train), len(held), len(parts.watch))
         ledger.trained, ledger.watch, ledger.proof = len(train), len(parts.watch), len(parts.proof)
         ledger.tokens = {
             "total": sum(len(tokens) for row in train for tokens in row.tokens),

@@ -24,6 +24,9 @@ WATCHED = 200
 SMALLEST = 40
 """With fewer held-out rows all of them go to the proof."""
 
+DECIDES = 20
+"""With fewer rows a proof gives no verdict."""
+
 
 @dataclass(frozen=True)
 class Split:
@@ -47,6 +50,16 @@ def target(held_out: float, rows: int) -> int:
             Problem("data.held_out", say("ledger.held_out_all", wanted=wanted, rows=rows))
         )
     return wanted
+
+
+def few_notes(train: int, held: int, watched: int) -> list[str]:
+    """Says what so few held-out rows cannot do, and what would hold enough of them out."""
+    if not held or watched:
+        return []
+    told = [say("ledger.few_held_out", held=held)]
+    if held < DECIDES <= train + held - DECIDES:
+        told.append(say("ledger.few_for_proof", fewest=DECIDES))
+    return told
 
 
 def draw(

@@ -14,9 +14,11 @@ from typing import TypeVar
 
 import numpy as np
 
+from tunesmith.data.split import DECIDES
+
 RESAMPLES = 10_000
 LEVEL = 0.95
-FEWEST = 20
+FEWEST = DECIDES
 """Below this many items, or groups of items, an interval of skewed scores is too narrow (of 4
 groups it holds the truth 90 times in 100): no verdict.
 """
