@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import json
+import re
 import sys
 from collections.abc import Iterator
+from itertools import cycle, islice
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +14,7 @@ import pytest
 
 pytest.importorskip("uvicorn", reason="pip install 'tunesmith[serve]'")
 
-from material.browser import Tab, chromium, served
+from material.browser import PATIENCE, Tab, chromium, served, violations
 from material.proved import labelled, trained
 from tunesmith.ui.works import Works
 
@@ -19,6 +22,11 @@ pytestmark = [
     pytest.mark.slow,
     pytest.mark.skipif(sys.platform == "win32", reason="no work is stopped there"),
 ]
+
+
+ANY_BALLOT = re.compile("Which answer|are done")
+GONE = "shown => document.querySelector('input[name=ballot]')?.value !== shown"
+"""Whether another ballot is shown than that one, or none."""
 
 
 @pytest.fixture
@@ -68,3 +76,72 @@ def test_base_and_runs_answer_side_by_side_in_two_tabs(place: Path) -> None:
         page.get_by_text("当前没有提供任何服务").wait_for()
         two.page.get_by_role("button", name="加载模型").wait_for()
         assert two.troubles == []
+
+
+def test_a_proof_outlives_its_server_and_its_page_shows_it_again(place: Path) -> None:
+    with chromium() as browser:
+        with served(place, "en") as (link, server):
+            page = Tab(browser, link, 1280, "light").page
+            page.goto(link.partition("?")[0] + "run/full/proof/")
+            page.get_by_role("button", name="Prove this run").click()
+            page.get_by_text("Under way").wait_for()
+            (proof,) = Works(place).all("prove")
+            server.kill()
+            page.get_by_text("the server was ended").wait_for()
+        with served(place, "en") as (link, _):
+            tab = Tab(browser, link, 1280, "light")
+            tab.page.goto(link.partition("?")[0] + "run/full/proof/")
+            tab.page.frame_locator("iframe.report").locator(".verdict .says").wait_for()
+            tab.page.get_by_role("button", name="Prove this run").wait_for()
+            tab.is_well()
+    assert (proof.read("ended") or {})["problem"] == ""
+    assert (place / "full" / "proof.json").is_file()
+
+
+def test_an_export_says_whether_it_still_is_the_model(place: Path) -> None:
+    with chromium() as browser, served(place, "en") as (link, _):
+        tab = Tab(browser, link, 1280, "dark")
+        page = tab.page
+        page.goto(link.partition("?")[0] + "run/adapter/")
+        page.get_by_role("link", name="Export").click()
+        page.get_by_label("name of the export").fill("merged")
+        tab.press("Export")
+        page.locator("#export-merged summary").click()
+        page.locator("#export-merged", has_text="answers").wait_for()
+        tab.is_well()
+    assert (place / "adapter" / "exports" / "merged" / "config.json").is_file()
+
+
+def test_an_arena_is_begun_and_voted_on_by_keys(place: Path, tiny_llama: Path) -> None:
+    for answer in ("yes", "no"):
+        rows = [{**row, "output": answer} for row in labelled(80)]
+        trained(place.parent, tiny_llama, rows, out=str(place / answer), method="full")
+    with chromium() as browser, served(place, "en") as (link, _):
+        tab = Tab(browser, link, 1280, "light")
+        page = tab.page
+        page.get_by_role("link", name="Arena").click()
+        for name in ("yes", "no"):
+            page.get_by_role("checkbox", name=name, exact=True).check()
+        page.get_by_label("Prompts").fill("red xyz\ncat uvw\nsix wzu")
+        tab.press("Let them answer")
+        with page.expect_popup() as opened:
+            page.get_by_role("link", name="Open the page on which you vote").click()
+        vote = opened.value
+        vote.set_default_timeout(1000 * PATIENCE)
+        vote.wait_for_load_state()
+        assert violations(vote) == []
+        vote.keyboard.press("Enter")
+        ballot = vote.locator('input[name="ballot"]')
+        for key in cycle("1234"):
+            vote.get_by_text(ANY_BALLOT).first.wait_for()
+            if not ballot.count():
+                break
+            shown = ballot.input_value()
+            vote.keyboard.press(key)
+            vote.wait_for_function(GONE, arg=shown)
+            vote.wait_for_load_state()
+        page.get_by_text("What the votes show").wait_for()
+        tab.is_well()
+    (votes,) = place.glob("arenas/*/votes.jsonl")
+    told = [json.loads(line)["vote"] for line in votes.read_text("utf-8").splitlines()]
+    assert told == list(islice(cycle(["left", "right", "tie", "both_bad"]), len(told))) != []

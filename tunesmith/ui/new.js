@@ -46,7 +46,9 @@ if (drop) {
     drop.addEventListener(name, (event) => {
       event.preventDefault();
       drop.classList.toggle("over", name === "dragover");
-      if (name === "drop" && event.dataTransfer.files[0]) take(event.dataTransfer.files);
+      if (name !== "drop" || !event.dataTransfer.files[0]) return;
+      document.getElementById("file").files = event.dataTransfer.files; // which says their names
+      take(event.dataTransfer.files);
     });
   }
   document.getElementById("yaml-file").addEventListener("change", async (event) => {
