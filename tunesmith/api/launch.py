@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from tunesmith.settings.family import CLUSTERS
 from tunesmith.settings.given import settings_of, speak
 
 if TYPE_CHECKING:
@@ -20,7 +21,7 @@ def launch(
     out: str | Path | None = None,
     submit: bool = False,
 ) -> Launched:
-    """Writes the job that trains a run on a cluster (``slurm``, ``k8s``) to ``out``, and submits it
+    """Writes the job that trains a run on a cluster (``slurm``, ``k8s``, ``ray``) to ``out``, and submits it
     where that is asked. The job continues what was stopped.
 
     ``settings`` is a run.yaml, ``overrides`` go over it; what the job asks for are those of
@@ -31,7 +32,7 @@ def launch(
     named = f"launch.cluster={cluster}"
     run = settings_of({} if settings is None else settings, [named, *overrides])
     speak(run)
-    if cluster == "slurm":  # a job starts elsewhere, and finds its folder by a whole path
+    if CLUSTERS.get(cluster).shares_files:  # the job starts in another folder
         run = run.model_copy(update={"out": str(Path(run.out).absolute())})
     own = [one for one in overrides if not one.startswith(("launch.", "out="))]
     words = [] if settings is None else [str(Path(settings).absolute())]

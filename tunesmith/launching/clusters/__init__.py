@@ -33,6 +33,8 @@ class Cluster:
     """How the job's file ends."""
     submit: ClassVar[tuple[str, ...]]
     """The command that takes the file."""
+    shares_files: ClassVar[bool] = False
+    """Whether its machines see the files of this one, so that a whole path means the same there."""
 
     class Config(Spec):
         """No settings."""

@@ -40,6 +40,7 @@ class Slurm(Cluster):
     """A batch script for sbatch; the run's folder must be seen by all its machines."""
 
     suffix, submit = "slurm.sh", ("sbatch",)
+    shares_files = True
 
     class Config(Spec):
         """What the job asks for; its processes on each machine are the run's ``processes``."""
