@@ -39,7 +39,7 @@ def test_a_cluster_that_there_is_none_of_is_told(
     words: list[str], capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert main(["launch", *words]) == 2
-    assert "one of k8s, slurm" in capsys.readouterr().err
+    assert "one of k8s, ray, slurm" in capsys.readouterr().err
 
 
 def test_a_run_may_name_its_cluster_and_is_trained_all_the_same() -> None:

@@ -21,8 +21,8 @@ def launch(
     out: str | Path | None = None,
     submit: bool = False,
 ) -> Launched:
-    """Writes the job that trains a run on a cluster (``slurm``, ``k8s``, ``ray``) to ``out``, and submits it
-    where that is asked. The job continues what was stopped.
+    """Writes the job that trains a run on a cluster (``slurm``, ``k8s``, ``ray``) to ``out``, and
+    submits it where that is asked. The job continues what was stopped.
 
     ``settings`` is a run.yaml, ``overrides`` go over it; what the job asks for are those of
     ``launch.cluster``.
