@@ -57,6 +57,8 @@ def test_a_lost_worker_is_replaced_and_the_run_goes_on(
     path = job(tmp_path, tiny_llama, *asked, "launch.cluster.gpu=no")
     log = (tmp_path / "log").open("w")
     own = {**os.environ, "RAY_USAGE_STATS_ENABLED": "0", "OMP_NUM_THREADS": "1"}
+    # Its own 60 seconds are few on a busy machine.
+    own["RAY_TRAIN_WORKER_GROUP_START_TIMEOUT_S"] = str(SECONDS)
     program = subprocess.Popen(
         [sys.executable, str(path)], stdout=log, stderr=log, env=own, start_new_session=True
     )
