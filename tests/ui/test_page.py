@@ -5,6 +5,7 @@ one point and ten thousand.
 from __future__ import annotations
 
 import json
+import socket
 from pathlib import Path
 
 import pytest
@@ -15,6 +16,7 @@ from starlette.testclient import TestClient
 
 from material.folders import SCRIPT, bare, full, steps, write, write_lines
 from material.page import Page as Read
+from tunesmith.cli.main import main
 from tunesmith.errors import SpecError
 from tunesmith.pages.guard import Guard
 from tunesmith.storage.process import named_in
@@ -165,3 +167,13 @@ def test_a_run_is_offered_only_what_can_be_done(place: Path, client: TestClient)
 def test_a_folder_that_is_not_there_is_named(tmp_path: Path) -> None:
     with pytest.raises(SpecError, match="no such folder"):
         Runs(tmp_path / "none")
+
+
+def test_a_server_that_cannot_bind_says_so(place: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        assert main(["ui", str(place), "--port", str(port)]) == 2
+    told = capsys.readouterr()
+    assert str(port) in told.err and "--port" in told.err and "token" not in told.out
