@@ -5,6 +5,9 @@ is.
 from __future__ import annotations
 
 import json
+import random
+from collections.abc import Callable
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -14,9 +17,9 @@ from material import ailing
 from material.ailing import HEALTHY, LORA
 from tunesmith import api, words
 from tunesmith.cli.main import main
+from tunesmith.events.run import StepMade
 from tunesmith.health.course import Course
 from tunesmith.health.rules import RULES, signs
-from tunesmith.storage.run_folder import RunFolder
 from tunesmith.words import texts
 
 
@@ -63,7 +66,9 @@ SICK: dict[str, tuple[list[Any], dict[str, Any]]] = {
 
 
 def test_each_rule_has_a_sick_record() -> None:
-    assert set(SICK) == {rule.__name__ for rule in RULES}
+    names = {rule.__name__ for rule in RULES}
+    assert set(SICK) == names
+    assert {*REAL, "rate_too_high", "answers_go_on"} == names, "and a run that is truly sick"
 
 
 @pytest.mark.parametrize("name", SICK)
@@ -140,25 +145,44 @@ def test_the_runs_own_record_says_it_once_and_doctor_says_it_again(
 
 
 LONG = [
-    {"instruction": "which of these is it? " + "so it goes on " * 40, "output": f"{n % 3}"}
+    {"instruction": "which of these is it? " + "so it goes on " * 36, "output": f"{n % 3}"}
     for n in range(80)
 ]
+NAMES, SAID = random.Random(0), ["red", "a blue one", "six cats", "no"]
 REAL: dict[str, dict[str, Any]] = {
     "rate_too_low": {"train.learning_rate": 1e-7, "train.steps": 30},
-    "too_few_steps": {"train.learning_rate": 4e-3, "train.steps": 9, "train.warmup": 0},
+    "too_few_steps": {
+        "method": "full",
+        "train.learning_rate": 1e-3,
+        "train.schedule": "constant",
+        "train.warmup": 0,
+        "train.steps": 24,
+    },
+    # Answers that follow from no question: the held-out ones only become less likely.
     "overfitting": {
         "rows": [
-            {"instruction": f"name {n * 7919 % 1000}", "output": f"{n * 6007 % 9973}"}
-            for n in range(40)
+            {"instruction": f"name {n * 7919 % 1000}", "output": NAMES.choice(SAID)}
+            for n in range(60)
         ],
         "method": "full",
         "train.learning_rate": 1e-2,
-        "train.epochs": 30,
+        "train.schedule": "constant",
+        "train.epochs": 40,
+        "train.keep.evaluate": 0.1,
     },
+    "gradients_grow": {"train.learning_rate": 1e-7, "train.steps": 30},
     "gradients_vanish": {"method": {"name": "lora", "rank": 4}, "train.steps": 8},
     "few_tokens_learned": {"rows": LONG, "train.batch": 2, "train.steps": 12},
     "memory_creeps": {"train.steps": 60, "train.batch": 4},
 }
+
+
+FAULTS: dict[str, Callable[[Any, int], Any]] = {
+    "gradients_vanish": lambda total, call: total * 0.0,
+    # The same loss, with a gradient that is a quarter larger at each call.
+    "gradients_grow": lambda total, call: total + (1.25**call - 1) * (total - total.detach()),
+}
+"""What is done to the sum of losses in runs whose gradients are sick."""
 
 
 @pytest.mark.slow
@@ -169,17 +193,20 @@ def test_a_sick_run_is_told(
     kept: list[bytes] = []
     changes = {"method": LORA, "train.learning_rate": 1e-2, **REAL[name]}
     if name == "memory_creeps":
-        changes["listen"] = [lambda event: kept.append(b"x" * 2_000_000)]
-    if name == "gradients_vanish":
+        # More than the peak that loading left, which hides what is below it.
+        changes["listen"] = [
+            lambda event: kept.append(b"x" * 6_000_000) if isinstance(event, StepMade) else None
+        ]
+    if name in FAULTS:
         from tunesmith.objectives.sft import Sft
 
-        real = Sft.loss
+        real, calls = Sft.loss, count()
 
-        def cut_off(self: Sft, models: Any, batch: Any) -> Any:
+        def faulty(self: Sft, models: Any, batch: Any) -> Any:
             found = real(self, models, batch)
-            return type(found)(found.total * 0.0, found.metrics)
+            return type(found)(FAULTS[name](found.total, next(calls)), found.metrics)
 
-        monkeypatch.setattr(Sft, "loss", cut_off)
+        monkeypatch.setattr(Sft, "loss", faulty)
     run = ailing.trained(tmp_path, tiny_llama, "sft", **changes)
     assert name in [sign.name for sign in api.signs_of(run)]
     assert name in [line.get("event") for line in run.steps()]
@@ -190,40 +217,27 @@ def test_answers_that_never_end_are_told_after_the_proof(tiny_llama: Path, tmp_p
     changes = {"method": LORA, "train.learning_rate": 1e-6, "train.steps": 10}
     run = ailing.trained(tmp_path, tiny_llama, "sft", **changes)
     api.prove(run)
-    signs = {sign.name: sign for sign in api.signs_of(run)}
-    assert signs["answers_go_on"].evidence["limit"] == 24
+    told = {sign.name: sign for sign in api.signs_of(run)}["answers_go_on"].evidence
     items = [json.loads(line) for line in run.items.read_text(encoding="utf-8").splitlines()]
-    open_ones = [one for one in items if not one["stopped"]["tuned"]]
-    assert signs["answers_go_on"].evidence["count"] == len(open_ones) > 0
+    fitting = [one for one in items if one["nll"]["tuned"][1] < told["limit"]]
+    going = [one for one in fitting if not one["stopped"]["tuned"]]
+    assert (told["count"], told["of"]) == (len(going), len(fitting)) and len(going) > 0
+    proof = json.loads(run.proof.read_text(encoding="utf-8"))
+    assert told["limit"] == proof["generation"]["max_new_tokens"]
 
 
-def healthy(folder: Path, model: Path, number: int) -> RunFolder:
+@pytest.mark.parametrize(
+    "number",
+    [n if n < 3 else pytest.param(n, marks=pytest.mark.slow) for n in range(len(HEALTHY))],
+)
+def test_a_healthy_run_is_quiet(number: int, tiny_llama: Path, tmp_path: Path) -> None:
+    """Each is one chance of a false alarm: those that fail here are the count that the docs tell."""
     objective, method, rate, seed = HEALTHY[number]
     changes = {"method": method, "train.learning_rate": rate, "seed": seed}
-    return ailing.trained(folder / str(number), model, objective, **changes)
-
-
-def false_alarms(folder: Path, model: Path, numbers: range) -> dict[int, list[str]]:
-    """What the rules say of healthy runs, by their number; none of them is left out."""
-    found = {}
-    for number in numbers:
-        run = healthy(folder, model, number)
-        losses = Course.of(run).losses
-        assert sum(losses[-5:]) < sum(losses[:5]), "it learned something"
-        events = [line["event"] for line in run.steps() if "event" in line]
-        # What a method says at its end; and a chosen answer may truly become less likely in dpo.
-        recorded = [name for name in events if name not in ("method", "chosen_reward_falls")]
-        found[number] = [*recorded, *(sign.name for sign in api.signs_of(run))]
-    return found
-
-
-def test_healthy_runs_are_quiet(tiny_llama: Path, tmp_path: Path) -> None:
-    assert false_alarms(tmp_path, tiny_llama, range(3)) == {0: [], 1: [], 2: []}
-
-
-@pytest.mark.slow
-def test_twenty_healthy_runs_are_quiet(tiny_llama: Path, tmp_path: Path) -> None:
-    found = false_alarms(tmp_path, tiny_llama, range(20))
-    alarms = {number: told for number, told in found.items() if told}
-    print(f"false alarms: {len(alarms)} of {len(found)} healthy runs")
-    assert alarms == {} and len(found) == 20
+    run = ailing.trained(tmp_path, tiny_llama, objective, **changes)
+    losses = Course.of(run).losses
+    assert sum(losses[-5:]) < sum(losses[:5]), "it learned something"
+    events = [line["event"] for line in run.steps() if "event" in line]
+    # What a method says at its end; and a chosen answer may truly become less likely in dpo.
+    recorded = [name for name in events if name not in ("method", "chosen_reward_falls")]
+    assert [*recorded, *(sign.name for sign in api.signs_of(run))] == []
