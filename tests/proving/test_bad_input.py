@@ -5,6 +5,7 @@ said is said.
 from __future__ import annotations
 
 import json
+import re
 import shutil
 import threading
 from collections.abc import Callable, Iterator
@@ -14,6 +15,7 @@ from pathlib import Path
 
 import pytest
 
+from material.proved import labelled, trained
 from tunesmith.cli.main import main
 from tunesmith.storage.run_folder import RunFolder
 
@@ -63,6 +65,68 @@ def test_a_changed_template_is_told_before_anything_is_scored(prove: Prove) -> N
     code, out, told = prove(before=change)
     assert code == 2 and "the tokenizer or its chat template was changed after the run" in told
     assert out == ""
+
+
+def with_rows(
+    change: Callable[[list[dict[str, str]]], None], folder: Path
+) -> Callable[[Path], None]:
+    """Makes a run point to a changed copy of its rows."""
+
+    def point(run: Path) -> None:
+        text = (run / "run.yaml").read_text(encoding="utf-8")
+        (old,) = re.findall(r"path: (\S+rows\.json)", text)
+        rows = json.loads(Path(old).read_text(encoding="utf-8"))
+        change(rows)
+        (folder / "rows.json").write_text(json.dumps(rows), encoding="utf-8")
+        in_all(["run.yaml"], old, str(folder / "rows.json"))(run)
+
+    return point
+
+
+def test_a_changed_file_is_told_before_anything_is_scored(prove: Prove, tmp_path: Path) -> None:
+    change = with_rows(lambda rows: rows[0].update(output="other"), tmp_path)
+    code, out, told = prove(before=change)
+    assert code == 2 and out == "" and "data.path: the data, or how it is read, has changed" in told
+
+
+def test_a_file_that_is_gone_is_named(prove: Prove, tmp_path: Path) -> None:
+    change = with_rows(lambda rows: None, tmp_path)
+
+    def gone(run: Path) -> None:
+        change(run)
+        (tmp_path / "rows.json").unlink()
+
+    code, out, told = prove(before=gone)
+    assert code == 2 and out == "" and f"{tmp_path / 'rows.json'}: there is no such file" in told
+
+
+def test_a_run_that_held_nothing_out_says_how_to_hold_out(
+    tiny_llama: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    train = {"steps": 1, "keep": {"evaluate": 0, "save": 0}}
+    data = {"path": str(tmp_path / "rows.json"), "held_out": 0}
+    run = trained(tmp_path, tiny_llama, labelled(40), data=data, train=train)
+    capsys.readouterr()
+    assert main(["prove", str(run.path), "--lang", "en"]) == 2
+    told = capsys.readouterr()
+    assert told.out == "" and "data.held_out: the run kept no rows for a proof" in told.err
+    # What needs no rows of its own can still be asked.
+    file = tmp_path / "other.json"
+    file.write_text(json.dumps(labelled(120)[80:]), encoding="utf-8")
+    words = ["prove", str(run.path), "--lang", "en", "--shots", "0", "--data", str(file)]
+    assert main(words) == 0 and "Verdict" in capsys.readouterr().out
+
+
+def test_an_unknown_metric_is_told_before_a_row_is_read(prove: Prove) -> None:
+    code, out, told = prove("--metric", "nosuch")
+    assert code == 2 and out == "" and "unknown metric 'nosuch'; known: accuracy" in told
+    assert "splitting" not in told
+
+
+def test_a_metric_that_does_not_fit_is_told_with_those_that_do(prove: Prove) -> None:
+    code, out, told = prove("--metric", "entity_f1")
+    assert code == 2 and out == ""
+    assert "entity_f1 cannot be computed on the rows of sft; use accuracy" in told
 
 
 @pytest.mark.parametrize(
@@ -122,6 +186,12 @@ def test_a_judge_that_answers_nonsense_grades_nothing_and_the_rest_is_said(prove
     assert "gave no grade for 5 of 5 items" in out and "banana" in out
     # Five rows give no verdict, and that is said too.
     assert "5 rows are too few for a verdict" in out
+
+
+def test_a_judge_that_is_down_grades_nothing_and_the_rest_is_said(prove: Prove) -> None:
+    code, out, _ = prove("--metric", "{name: judge, url: http://127.0.0.1:9/v1, model: x}")
+    assert code == 0 and "gave no grade for 5 of 5 items" in out and "127.0.0.1:9" in out
+    assert "Verdict" in out
 
 
 def test_a_judge_whose_address_is_none_is_told_before_anything_is_scored(prove: Prove) -> None:

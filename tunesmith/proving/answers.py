@@ -56,16 +56,25 @@ def metrics_of(run: Run, task: Task, also: Sequence[str] = ()) -> tuple[list[str
         usual, reason = (FOR_LABELS, "labels") if task.options else (FOR_TEXT, "text")
     able = [name for name in METRICS.names() if _able(name, task)]
     wanted = run.prove.named
-    key = "prove.needs_options" if task.prompts else "prove.needs_text"
-    problems = []
-    for name in dict.fromkeys([*wanted, *also]):
-        if not _able(name, task):
-            problems.append(Problem("prove.metrics", say(key, metric=name, known=", ".join(able))))
+    problems = [
+        Problem("prove.metrics", _unfit(name, task, run.objective.name, ", ".join(able)))
+        for name in dict.fromkeys([*wanted, *also])
+        if not _able(name, task)
+    ]
     if problems:
         raise SpecError(problems)
     names = list(dict.fromkeys([*(wanted or usual), "nll", *also]))
     primary = run.prove.primary or names[0]
     return names, primary, "given" if wanted else reason
+
+
+def _unfit(name: str, task: Task, objective: str, known: str) -> str:
+    """Says what a metric needs that these rows have not."""
+    if not task.prompts:
+        return say("prove.needs_text", metric=name, known=known)
+    if metric_class(name).reads in ("choice", "options"):
+        return say("prove.needs_options", metric=name, known=known)
+    return say("prove.needs_other", metric=name, objective=objective, known=known)
 
 
 def _able(name: str, task: Task) -> bool:

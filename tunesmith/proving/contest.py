@@ -191,6 +191,8 @@ def _with_more(run: Run, wanted: Wanted) -> Run:
     be asked.
     """
     with_more = with_metrics(run, wanted.metrics)
+    for name in with_more.prove.named:
+        metric(name)  # an unknown one is told before a row is read
     problems = OBJECTIVES.make(run.objective).output.refused(run, wanted)
     problems += graders_work(with_more)
     if problems:
