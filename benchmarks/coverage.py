@@ -1,6 +1,7 @@
 """How often the interval of a proof holds the truth, over draws whose truth is known.
 
-    python benchmarks/coverage.py            # about 15 minutes on one core
+    python benchmarks/coverage.py            # about 25 minutes on one core
+    python benchmarks/coverage.py --only "right or wrong, equal, grouped" --items 1000 --seed 1
 
 Two contenders answer the same items. Scores are right or wrong, or positive and skewed like a
 loss; items stand alone, or five of a group share a part. ``equal`` is the case in which a false
@@ -110,15 +111,22 @@ def measure(case: Case, *, units: int, draws: int, resamples: int, seed: int) ->
 
 
 def main() -> None:
-    """Prints the table."""
+    """Prints the table, or the lines of one case, or of one number of items or groups."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--resamples", type=int, default=1000)
-    resamples = parser.parse_args().resamples
+    parser.add_argument("--only", choices=[str(case) for case in CASES])
+    parser.add_argument("--items", type=int, choices=[*DRAWS])
+    parser.add_argument("--seed", type=int, default=0, help="other draws for the same line")
+    asked = parser.parse_args()
     print("| scores | items or groups | holds the truth | wholly above | wholly below |")
     print("|---|---|---|---|---|")
     for case in CASES:
         for units, draws in DRAWS.items():
-            row = measure(case, units=units, draws=draws, resamples=resamples, seed=0)
+            if asked.only not in (None, str(case)) or asked.items not in (None, units):
+                continue
+            row = measure(
+                case, units=units, draws=draws, resamples=asked.resamples, seed=asked.seed
+            )
             shares = (row.covered, row.above, row.below)
             told = " | ".join(f"{100 * share:.1f} %" for share in shares)
             print(f"| {case} | {units} | {told} |", flush=True)

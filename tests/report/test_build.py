@@ -337,5 +337,5 @@ def test_what_was_kept_stands_on_the_page(tmp_path: Path, lang: str) -> None:
     told = found["suites"]["probe"]
     low, high = (f"{100 * told[side]:+.1f}".replace("-", "−") for side in ("low", "high"))
     assert "100.0 % 50.0 %" in text and low in text and high in text and "−50.0" in text
-    assert {"en": "something was lost", "zh": "有能力丢失"}[lang] in text
+    assert {"en": "something was lost", "zh": "丢失了一部分能力"}[lang] in text
     assert text.index("kind 0") < text.index("kind 1")

@@ -14,12 +14,14 @@ def shown(name: str, value: float | None, *, sign: bool = False) -> str:
         return "–"
     mark = "+" if sign else ""
     if metric(name).right_or_wrong:
-        return f"{100 * value:{mark}.1f}" + ("" if sign else " %")
-    return (
-        f"{value:{mark}.1f}"
-        if abs(value) >= 10 or name in ("bleu", "chrf")
-        else f"{value:{mark}.3f}"
-    )
+        return plain_zero(f"{100 * value:{mark}.1f}") + ("" if sign else " %")
+    wide = abs(value) >= 10 or name in ("bleu", "chrf")
+    return plain_zero(f"{value:{mark}.1f}" if wide else f"{value:{mark}.3f}")
+
+
+def plain_zero(number: str) -> str:
+    """Returns a written number, without its sign where nothing but zeros is written."""
+    return number.lstrip("+-") if float(number) == 0 else number
 
 
 def interval_shown(name: str, compared: Named) -> str:

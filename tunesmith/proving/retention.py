@@ -19,6 +19,7 @@ from tunesmith.examples import Chat, Text, final, question_of
 from tunesmith.plain import JsonObject
 from tunesmith.predicting.likelihoods import likeliest, likelihoods
 from tunesmith.proving.interrupted import Kept, digest_of
+from tunesmith.proving.metric_values import plain_zero
 from tunesmith.proving.statistics import DISCORDANT, FEWEST, LEVEL, Interval, holm, paired
 from tunesmith.proving.task import answer_of
 from tunesmith.proving.writing import written
@@ -300,5 +301,5 @@ def amount(unit: str, value: float | None, *, sign: bool = False) -> str:
         return "–"
     mark = "+" if sign else ""
     if unit == "share":
-        return f"{100 * value:{mark}.1f}" + ("" if sign else " %")
-    return f"{value:{mark}.3f}"
+        return plain_zero(f"{100 * value:{mark}.1f}") + ("" if sign else " %")
+    return plain_zero(f"{value:{mark}.3f}")

@@ -25,6 +25,7 @@ from tunesmith.report.curves import curves, draw_loss_curve, events
 from tunesmith.report.efficiency import efficiency
 from tunesmith.report.language import Say
 from tunesmith.report.machine import machine, trained_with, versions
+from tunesmith.report.meanings import meanings
 from tunesmith.report.mistakes import mistakes
 from tunesmith.report.outcome import outcome
 from tunesmith.report.retention import retention
@@ -188,6 +189,7 @@ def _proof(folder: RunFolder, run: Run, say: Say) -> JsonObject | None:
             *grading_lines(proof.get("grading"), say),
             *training_lines(proof.get("trainings"), say),
         ],
+        "meanings": meanings(proof, say),
         "retention": retention(proof, say),
         "checkpoints": checkpoints(folder, say),
         "efficiency": efficiency(proof, say),

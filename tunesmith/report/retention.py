@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tunesmith.plain import JsonObject
+from tunesmith.plain import JsonObject, Named
 from tunesmith.proving.retention import BOTH, amount
 from tunesmith.report.language import Say
 
@@ -17,11 +17,41 @@ def retention(proof: JsonObject, say: Say) -> JsonObject | None:
         word = say(f"suite.word_{told['verdict'].replace(' ', '_')}")
         rows.append({"name": title, "whole": True, "word": word, **_cells(told, told["unit"], say)})
         for kind, one in told["kinds"].items() if len(told["kinds"]) > 1 else ():
+            cells = _cells(one, told["unit"], say)
             word = say("suite.word_lost") if one["lost"] else ""
-            rows.append(
-                {"name": kind, "whole": False, "word": word, **_cells(one, told["unit"], say)}
-            )
-    return {"says": say(f"suite.verdict_{found['verdict'].replace(' ', '_')}"), "rows": rows}
+            rows.append({"name": kind_name(kind, say), "whole": False, "word": word, **cells})
+    word = found["verdict"].replace(" ", "_")
+    margins = ", ".join(
+        f"{title} {amount(told['unit'], told['margin'])}" for title, told in found["suites"].items()
+    )
+    return {
+        "word": word,
+        "beside": _beside(found, say),
+        "says": say(f"suite.verdict_{word}"),
+        "means": say("report.retention_says", margins=margins),
+        "rows": rows,
+    }
+
+
+def _beside(found: Named, say: Say) -> str:
+    """Writes the sentence that stands beside the verdict on the task: the suites that decided."""
+    told = found["suites"]
+    decided = [title for title in told if told[title]["verdict"] == found["verdict"]]
+    suites = say("suite.beside_and").join(
+        say(
+            "suite.beside_one",
+            suite=title,
+            **{name: amount(told[title]["unit"], told[title][name]) for name in BOTH},
+        )
+        for title in decided
+    )
+    return say(f"suite.beside_{found['verdict'].replace(' ', '_')}", suites=suites)
+
+
+def kind_name(kind: str, say: Say) -> str:
+    """Returns what people call a kind of questions; one of a user's own file keeps its name."""
+    name, mark, language = kind.partition(" (")
+    return say.known(f"suite.kind_{name}", name) + mark + language
 
 
 def _cells(told: JsonObject, unit: str, say: Say) -> dict[str, str]:
