@@ -171,7 +171,7 @@ def objective_fits(run: Run) -> Iterator[Problem]:
         if name in given and values[name] != type(run.data).model_fields[name].default:
             yield Problem(f"data.{name}", say(output.not_used, **told))
     if run.data.too_long == "split" and not output.continues:
-        yield Problem("data.too_long", say("plan.split_is_for_text", **told))
+        yield Problem("data.too_long", say("ledger.split_chat"))
 
 
 def source_fits(run: Run) -> Iterator[Problem]:

@@ -67,10 +67,12 @@ class Predictor:
         asked: list[Any] = []
         problems: list[tuple[str, Problem]] = []
         for place, row in zip(places, rows, strict=True):
+            before = self.fitting.cut
             try:
                 asked.append(output.ask(self, row))
             except DataError as error:
                 problems += [(place, one) for one in error.problems]
+            self.fitting.cut = before + (self.fitting.cut > before)  # once a row, both its texts
         if problems:
             raise DataError(alike(problems))
         if self.fitting.cut:

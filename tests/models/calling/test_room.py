@@ -120,6 +120,33 @@ def test_a_classifier_names_the_class_of_a_text_longer_than_it_reads(tmp_path: P
     assert len(heard) == 1 and heard[0].startswith("1 of 2 rows")
 
 
+def test_a_pair_that_is_cut_on_both_sides_is_one_row(tmp_path: Path):
+    model, data = gpt2(tmp_path / "model"), tmp_path / "pairs.jsonl"
+    pairs = [{"prompt": f"谁{n}？", "chosen": f"他{n}", "rejected": f"她{n}"} for n in range(40)]
+    data.write_text("\n".join(map(json.dumps, pairs)))
+    asked = {"model": str(model), "data": {"path": str(data), "too_long": "truncate"}}
+    train = {"steps": 1, "keep": {"evaluate": 0}}
+    run = api.train(asked | {"objective": "reward", "out": str(tmp_path / "run"), "train": train})
+    heard: list[str] = []
+    long = {"prompt": "头痛三日" * 40, "chosen": "宜辛温解表", "rejected": "不知道"}
+    found = api.load(run).predict([pairs[0], long], tell=heard.append)
+    assert all(isinstance(row["score"], float) for row in found)
+    assert len(heard) == 1 and heard[0].startswith("1 of 2 rows")
+
+
+def test_no_length_beyond_the_model_is_advised(tmp_path: Path):
+    """The tokenizer of many models names no limit; their positions do."""
+    model, data = gpt2(tmp_path / "model"), tmp_path / "rows.jsonl"
+    rows = [{"question": f"{n}" + "头痛三日" * 40, "answer": "宜辛温解表"} for n in range(20)]
+    data.write_text("\n".join(map(json.dumps, rows)))
+    asked = {"model": str(model), "data": str(data), "out": str(tmp_path / "run")}
+    (problem,) = api.plan(asked).problems
+    assert "longer than 128 tokens" in problem.text and "data.max_length=" not in problem.text
+    assert "data.too_long=drop" in problem.text
+    (split,) = api.plan(asked | {"data": {"path": str(data), "too_long": "split"}}).problems
+    assert split.where == "data.too_long"
+
+
 def test_a_conversation_with_few_places_goes_on(small):
     session = Session(small)
     for question in ("who?", "who is it, and where?", "why " * 6):

@@ -141,9 +141,11 @@ def with_source(run: Run, prepared: Prepared, progress: Progress | None = None) 
 
 
 def prepare_with_source(
-    run: Run, tokenizer: Tokenizer, progress: Progress | None = None
+    run: Run, tokenizer: Tokenizer, progress: Progress | None = None, limit: int | None = None
 ) -> Prepared:
-    """Prepares the rows of a run, and those that its source adds."""
+    """Prepares the rows of a run, and those that its source adds; ``limit`` is the model's own
+    longest sequence (tokens).
+    """
     from tunesmith.data.prepare_once import prepare_once
 
-    return with_source(run, prepare_once(run, tokenizer, progress=progress), progress)
+    return with_source(run, prepare_once(run, tokenizer, limit=limit, progress=progress), progress)
