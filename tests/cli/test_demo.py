@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import importlib.metadata
 import json
+import os
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -97,6 +98,11 @@ def test_a_demo_that_was_interrupted_goes_on(tmp_path: Path) -> None:
     (wanted / "run.yaml").write_text("model: m\n", encoding="utf-8")
     begun = left_off(wanted)
     assert begun is not None and begun.path == wanted
+    (wanted / "report.html").touch()
+    assert left_off(wanted) is not None  # training writes one, and the proof was interrupted
+    (wanted / "proof.json").touch()
+    os.utime(wanted / "report.html", ns=(0, 0))
+    assert left_off(wanted) is not None  # the report does not know the proof yet
     (wanted / "report.html").touch()
     assert left_off(wanted) is None
     (tmp_path / "demo-2").mkdir()

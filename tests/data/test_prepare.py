@@ -291,7 +291,7 @@ def test_up_to_one_percent_too_long_is_dropped_and_more_stops(make: Make) -> Non
     assert make(content, max_length=256, too_long="drop").ledger.reasons() == {"too long": 11}
     with pytest.raises(DataError, match="1 of 300 rows"):
         make([*content[:20], *rows(300)[20:]], max_length=256, too_long="stop")
-    with pytest.raises(DataError, match=r"data.too_long: only plain text can be split"):
+    with pytest.raises(DataError, match=r"data.too_long: only plain text \(objective=pretrain\)"):
         make(content, max_length=256, too_long="split")
 
 

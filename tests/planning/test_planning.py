@@ -343,7 +343,7 @@ def test_rules(tiny_llama: Path, rows: Path, tmp_path: Path):
     assert told(data=data | {"reader": "alpca"})["data.reader"].startswith(
         "there is no 'alpca'; did you mean 'alpaca'?"
     )
-    assert "learns from conversations" in told(data=data | {"too_long": "split"})["data.too_long"]
+    assert "only plain text" in told(data=data | {"too_long": "split"})["data.too_long"]
     assert (
         "learns from plain text"
         in told(data=data | {"system": "Be kind."}, objective="pretrain")["data.system"]

@@ -55,8 +55,15 @@ def left_off(wanted: Path) -> RunFolder | None:
         found = RunFolder(folder)
         number += 1
         folder = wanted.with_name(f"{wanted.name}-{number}")
-    begun = found is not None and found.run_yaml.is_file() and not found.report.is_file()
+    begun = found is not None and found.run_yaml.is_file() and not _done(found)
     return found if begun else None
+
+
+def _done(run: RunFolder) -> bool:
+    """Tells whether the report of a run knows its proof: training writes one without."""
+    if not (run.proof.is_file() and run.report.is_file()):
+        return False
+    return run.report.stat().st_mtime_ns >= run.proof.stat().st_mtime_ns
 
 
 def demo(out: Path = Path("runs/demo"), overrides: Named | None = None) -> RunFolder:

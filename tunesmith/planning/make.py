@@ -1,6 +1,4 @@
-"""Resolves a Run: every open value with its reason, and all problems at once, before any weights
-load.
-"""
+"""Resolves a Run before weights load: every open value with its reason, all problems at once."""
 
 from __future__ import annotations
 
@@ -115,18 +113,17 @@ def make(
     if folder is None:
         return making.plan(None)
     device, form = _machine(making), making.attempt(lambda: shape(folder, making.run))
-    limit = form.limit if form is not None else None
     how = {"trust_remote_code": run.model.trust_remote_code, "add_tokens": run.model.add_tokens}
     tokenizer = making.attempt(lambda: load_tokenizer(folder, **how))
     if tokenizer is not None:
         _lengths(making, form, tokenizer.model_max_length)
         _roles(making, tokenizer)
         if prepared is None and data_is_there:
-            prepared = making.attempt(
-                lambda: prepare_with_source(making.run, tokenizer, progress, limit)
-            )
+            reading = making.run, tokenizer, progress, form.limit if form is not None else None
+            prepared = making.attempt(lambda: prepare_with_source(*reading))
     if prepared is not None:
         _rows(making, prepared)
+        limit = form.limit if form is not None else None
         making.attempt(lambda: SOURCES.make(making.run.source).check(making.run, prepared, limit))
         if not any(problem.where.startswith("questions") for problem in making.problems):
             making.attempt(lambda: Questions.of(making.run, prepared, limit))
