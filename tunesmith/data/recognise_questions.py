@@ -17,7 +17,7 @@ from tunesmith.data.columns.cells import (
     varies,
 )
 from tunesmith.data.columns.chats import conversation
-from tunesmith.data.columns.choices import LETTERS, has_options, is_letter, right_column
+from tunesmith.data.columns.choices import LETTERS, SETS, has_options, is_letter, right_column
 from tunesmith.data.columns.meaning import Meaning
 from tunesmith.data.columns.names import is_called, plain, ranked
 from tunesmith.data.columns.turns import json_list
@@ -29,6 +29,8 @@ def turns_of(columns: list[str], rows: Sequence[Row]) -> Meaning | None:
     """Finds the column that reads as a conversation between a user and an assistant."""
     found = [name for name in columns if _is_conversation(rows[0], name)]
     if not found:
+        if ranked(SETS, columns):  # texts with blanks and what may stand in them, not a talk
+            return None
         said = [name for name in columns if all(_is_said(row.get(name)) for row in rows)]
         said = [name for name in ranked(_SAID, columns) if name in said]
         return Meaning({"messages": said[0]}, sure=False) if said else None

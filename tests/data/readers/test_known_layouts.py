@@ -408,6 +408,8 @@ def test_an_instruction_beside_question_and_context_is_kept_by_the_template(
         lambda n: {"id": n, "abst": f"摘要{n}", "keyword": ["a", f"k{n}"], "label": str(n % 2)},
         # Codes, a class and keywords: nothing of these is an answer.
         lambda n: [f"655{n}", f"10{n % 2}", f"news_{'ab'[n % 2]}", f"标题{n}", f"词{n}"],
+        # ChID as CLUE publishes it: texts with blanks, whose answers are in another file.
+        lambda n: {"candidates": ["甲", "乙"], "content": [f"#idiom{n}#了。", f"他#idiom{n}#。"]},
     ],
 )
 def test_what_is_no_answer_is_not_proposed(tmp_path: Path, row: Callable[[int], Any]) -> None:
