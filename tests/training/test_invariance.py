@@ -39,7 +39,7 @@ def starter() -> Any:
 
 @pytest.fixture(scope="module")
 def rows(starter: Any, shared_data: Path) -> list[list[Tokens]]:
-    """Eight real reviews under one instruction, of unequal length."""
+    """Four real reviews under one instruction, of unequal length."""
     render = Render(starter.tokenizer, Data(path="rows"))
     lines = (shared_data / "chinese_reviews" / "pos.txt").read_text(encoding="utf-8").splitlines()
     question = "判断下面这条评论是正面还是负面，只回答一个词。\n"
@@ -47,7 +47,7 @@ def rows(starter: Any, shared_data: Path) -> list[list[Tokens]]:
         render.chat(Chat((Turn("user", question + line), Turn("assistant", "正面"))))
         for line in lines
         if len(line) < 60
-    ][:8]
+    ][:4]
 
 
 def gradient(model: Any, batches: list[Batch]) -> tuple[float, torch.Tensor]:
@@ -81,13 +81,15 @@ def test_forest_flat_padded_and_micro_batches_agree(starter: Any, rows: list[lis
     same(gradient(starter.model, [forest.padded()]), reference)
     same(gradient(starter.model, [Batch.grow([row]) for row in rows]), reference)
     same(
-        gradient(starter.model, [Batch.grow(rows[start : start + 4]) for start in (0, 4)]),
+        gradient(starter.model, [Batch.grow(rows[start : start + 2]) for start in (0, 2)]),
         reference,
     )
 
 
 def test_the_loss_is_the_plain_models_own(starter: Any, rows: list[list[Tokens]]) -> None:
-    ours, _ = gradient(starter.model, [Batch.grow(rows)])
+    batch = Batch.grow(rows)
+    with torch.no_grad():
+        ours = float(token_loss(starter.model, batch).total) / batch.units
     total, count = 0.0, 0
     for (tokens,) in rows:
         ids = torch.tensor(tokens.ids_T.tolist())[None]
