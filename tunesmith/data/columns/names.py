@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 
 
 def words_of(text: str) -> list[str]:
@@ -201,7 +201,7 @@ def is_called(name: str, known: Collection[str]) -> bool:
     return any(core in known for core in cores(name))
 
 
-def ranked(known: list[str], columns: Collection[str]) -> list[str]:
+def ranked(known: Sequence[str], columns: Collection[str]) -> list[str]:
     """Returns the columns that have one of these names, in the order of the names."""
     found: list[tuple[int, str]] = []
     for name in columns:
