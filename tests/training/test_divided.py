@@ -23,7 +23,8 @@ from tunesmith.batches.batch import Batch
 from tunesmith.batches.micro_batches import micro_batches
 from tunesmith.errors import Stopped
 from tunesmith.events.stream import Events
-from tunesmith.machine import parts, slices
+from tunesmith.machine import slices
+from tunesmith.models.structure import divided
 from tunesmith.models.structure.divided import own_part
 from tunesmith.storage.run_folder import RunFolder
 from tunesmith.training.preparing import make_ready
@@ -116,7 +117,7 @@ def test_each_process_reads_its_part_of_the_files(
         named = {name.replace(".base_layer", ""): one for name, one in model.named_parameters()}
         for name, weight in whole.named_parameters():
             ours = next(one for key, one in named.items() if key.endswith(name))
-            assert torch.equal(parts.whole(ours.detach()), weight), name
+            assert torch.equal(divided.whole(ours.detach()), weight), name
         tables = dict(model.named_buffers())
         for name, table in whole.named_buffers():
             assert torch.equal(next(t for k, t in tables.items() if k.endswith(name)), table)
