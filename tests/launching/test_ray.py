@@ -68,6 +68,7 @@ def test_a_lost_worker_is_replaced_and_the_run_goes_on(
         while not any(saved.glob("step-*")) and time.monotonic() < until:
             assert program.poll() is None, (tmp_path / "log").read_text()
             time.sleep(0.2)
+        assert any(saved.glob("step-*")), (tmp_path / "log").read_text()
         below = psutil.Process(program.pid).children(recursive=True)
         workers = [one for one in below if "TrainWorker" in " ".join(one.cmdline())]
         assert len(workers) == 2, [one.cmdline() for one in below]
