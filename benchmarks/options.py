@@ -1,17 +1,19 @@
 """Multiple choice by likelihood under a five-shot header: one option after the other in
 transformers, and tunesmith's way, which computes what sequences share once.
 
-    python benchmarks/options.py --data DIR --items 500   # its table goes into README.md
+    python benchmarks/options.py --data DIR --work DIR   # its table goes into README.md
 
-DIR holds ``mmlu_en`` (dev: the examples; test: the items). Both arms score the same token ids with
-the same weights in one process, and take turns, a round of ``--round`` items each. Seconds are of
-the CPU (all threads), which other work on the machine changes least.
+The first DIR holds ``mmlu_en`` (dev: the examples; test: the items). Both arms score the same token
+ids with the same weights in one process, and take turns, a round of ``--round`` items each. Seconds
+are of the CPU (all threads), which other work on the machine changes least. A round that is done
+stays in the work folder: the same command goes on after it.
 """
 
 from __future__ import annotations
 
 import argparse
 import csv
+import json
 import os
 import statistics
 import time
@@ -73,48 +75,70 @@ def together(loaded: Any, items: list[list[tuple[list[int], list[int]]]]) -> np.
     return np.stack([-row[:, 0] for row in likelihoods(loaded, asked)])
 
 
-def measure(args: argparse.Namespace) -> list[str]:
+def rounds(args: argparse.Namespace) -> list[dict[str, Any]]:
+    """Each round's seconds of the CPU and log-likelihoods by arm, and the tokens of its options;
+    those that the work folder has are read from it.
+    """
     import torch
 
     from tunesmith.models.finding.hub import folder_of
     from tunesmith.models.loading.load import load_model
     from tunesmith.settings.run import Model
 
+    kept = args.work / f"options-{args.items}-{args.round}.jsonl"
+    done = [json.loads(line) for line in kept.read_text().splitlines()] if kept.is_file() else []
     torch.set_num_threads(args.threads)
     loaded = load_model(
         folder_of(Model(path=args.model)), dtype=torch.float32, device=torch.device("cpu")
     )
     loaded.model.eval()
     items = sequences(args.data, loaded.tokenizer, args.items)
-    lengths = [len(asked) + len(option) for item in items for asked, option in item]
-    seconds: dict[str, list[float]] = {arm: [] for arm in ARMS}
-    found: dict[str, list[np.ndarray]] = {arm: [] for arm in ARMS}
-    for start in range(0, len(items), args.round):
+    for start in range(len(done) * args.round, len(items), args.round):
         some = items[start : start + args.round]
+        told: dict[str, Any] = {
+            "tokens": [len(asked) + len(option) for item in some for asked, option in item]
+        }
         for arm, score in (("one", one_by_one), ("together", together)):
             begun = time.process_time()
             scores = score(loaded.model if arm == "one" else loaded, some)
-            seconds[arm].append((time.process_time() - begun) / len(some))
-            found[arm].append(scores)
-        times = seconds["one"][-1] / seconds["together"][-1]
-        print(f"{start + len(some)} of {len(items)}: {times:.1f}")
-    scores = {arm: np.concatenate(parts) for arm, parts in found.items()}
-    same = (scores["one"].argmax(1) == scores["together"].argmax(1)).mean()
-    apart = np.abs(scores["one"] - scores["together"]).max()
-    middle = {arm: statistics.median(times) for arm, times in seconds.items()}
-    table = ["|  | CPU seconds an item, median (range) | times |", "|---|---|---|"]
+            told[arm] = {"seconds": time.process_time() - begun, "scores": scores.tolist()}
+        done.append(told)
+        with kept.open("a") as lines:
+            lines.write(json.dumps(told) + "\n")
+        times = told["one"]["seconds"] / told["together"]["seconds"]
+        print(f"{start + len(some)} of {len(items)}: {times:.1f}", flush=True)
+    return done
+
+
+def measure(args: argparse.Namespace) -> list[str]:
+    """Lines of the table, and what was measured how."""
+    args.work.mkdir(parents=True, exist_ok=True)
+    done = rounds(args)
+    scores = {arm: np.concatenate([one[arm]["scores"] for one in done]) for arm in ARMS}
+    lengths = [count for one in done for count in one["tokens"]]
+    each = {arm: [one[arm]["seconds"] / len(one[arm]["scores"]) for one in done] for arm in ARMS}
+    total = {arm: sum(one[arm]["seconds"] for one in done) for arm in ARMS}
+    table = [
+        "|  | CPU seconds an item, median of the rounds (range) | CPU seconds in all | times |",
+        "|---|---|---|---|",
+    ]
     for arm, name in ARMS.items():
-        span = f"{min(seconds[arm]):.2f}-{max(seconds[arm]):.2f}"
-        times = middle["one"] / middle[arm]
-        table.append(f"| {name} | {middle[arm]:.3f} ({span}) | {times:.1f} |")
+        span = f"{min(each[arm]):.3f}-{max(each[arm]):.3f}"
+        table.append(
+            f"| {name} | {statistics.median(each[arm]):.3f} ({span}) | {total[arm]:.0f} "
+            f"| {total['one'] / total[arm]:.1f} |"
+        )
+    items = len(scores["one"])
+    same = int((scores["one"].argmax(1) == scores["together"].argmax(1)).sum())
+    apart = np.abs(scores["one"] - scores["together"]).max()
     told = (
-        f"{len(items)} items of four options, {np.median(lengths):.0f} tokens in the middle of "
-        f"them, {SHOTS} examples before each; rounds of {args.round} in turn, fp32, {args.model};"
+        f"{items} items of four options, {np.median(lengths):.0f} tokens in the middle of "
+        f"them, {SHOTS} examples before each; {len(done)} rounds in turn, fp32, {args.model};"
     )
     load = f"load average {os.getloadavg()[0]:.0f} at the end."
     machine = f"{args.threads} of {os.cpu_count()} cores, {load}"
     parity = (
-        f"The likeliest option is the same in {100 * same:.0f} % of the items; the largest "
+        f"The likeliest option is the same in {same} of {items} items; the largest "
         f"difference of a log-likelihood is {apart:.1e} nats."
     )
     first = f"{measured_with('torch', 'transformers')};"
@@ -124,6 +148,7 @@ def measure(args: argparse.Namespace) -> list[str]:
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--data", type=Path, required=True)
+    parser.add_argument("--work", type=Path, required=True)
     parser.add_argument("--model", default="starter")
     parser.add_argument("--items", type=int, default=500)
     parser.add_argument("--round", type=int, default=50)
