@@ -62,6 +62,19 @@ def test_demo_from_ledger_to_report(
     assert free_folder(Path("runs/demo")) == Path("runs/demo-2")
 
 
+@pytest.mark.slow
+def test_the_demo_improves(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """The demo's rows, model and settings; a quarter of the rows are proved, without examples."""
+    lighter = {"prove.items": 100, "prove.shots": 0, "train.keep.evaluate": 0, "lang": "en"}
+    run = demo(tmp_path / "demo", lighter)
+    found = run.read(run.proof)
+    assert found is not None and found["verdict"] == "improved" and found["against"] == "base"
+    tuned, base = (found["contenders"][name]["accuracy"] for name in ("tuned", "base"))
+    assert found["differences"]["base"]["accuracy"]["low"] > 0
+    assert f"Verdict: improved. accuracy {100 * tuned:.1f} %" in capsys.readouterr().out
+    assert tuned - base > 0.3, "85 % and 25 % of 400 rows, as the README shows"
+
+
 def test_recipe_is_the_main_job() -> None:
     run = read_run(recipe("demo_trec.yaml"))
     assert (run.model.path, run.data.path, run.objective.name, run.method.name) == (

@@ -128,7 +128,7 @@ def weights(folder: Path) -> bytes:
     return next(path for path in sorted(folder.glob("*.safetensors"))).read_bytes()
 
 
-TIMINGS = ("seconds", "tokens_per_second", "memory_gib", "joules")
+TIMINGS = ("seconds", "tokens_per_second", "memory_gib", "held_gib", "joules")
 
 
 def record(folder: RunFolder) -> list[dict[str, Any]]:

@@ -104,6 +104,7 @@ def test_the_record_has_every_step_and_the_schedules_rate(straight):
         "tokens",
         "tokens_per_second",
         "memory_gib",
+        "held_gib",
         "seconds",
         "epoch",
     } <= set(steps[0])

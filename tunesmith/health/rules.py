@@ -27,8 +27,8 @@ RISE = 0.05
 """Share by which the validation loss must rise above its lowest to be called overfitting."""
 GROWN = 20.0
 """How many times the first gradients the last must be."""
-CREEP = (0.0625, 0.02)
-"""What the memory must gain over the second half of a run: GiB, and share."""
+PARTS, CREEP = 8, (0.0625, 0.02)
+"""Parts of the second half of a run, and what the memory must gain over them: GiB, and share."""
 SPARSE = (0.01, 32)
 """Below both, few tokens are learned from: their share of all that are read, and their number in an
 update.
@@ -157,15 +157,18 @@ def few_tokens_learned(course: Course) -> Sign | None:
 
 
 def memory_creeps(course: Course) -> Sign | None:
-    """Tells of memory that goes on rising: in three quarters of the parts of the second half."""
-    peaks = course.values("memory_gib")
-    half = peaks[len(peaks) // 2 :]
-    if len(half) < 16:
+    """Tells of memory that goes on rising: the least that is held after a step, in three quarters
+    of the parts of the second half.
+    """
+    # Where it is not known what is held, the most so far hides all that is below it.
+    held = course.values("held_gib") or course.values("memory_gib")
+    half = held[len(held) // 2 :]
+    if len(half) < 2 * PARTS:
         return None
-    marks = [half[round(n * (len(half) - 1) / 8)] for n in range(9)]
+    marks = [min(half[n * len(half) // PARTS : (n + 1) * len(half) // PARTS]) for n in range(PARTS)]
     rises = sum(after > before for before, after in pairwise(marks))
     gained = marks[-1] - marks[0]
-    if rises < 6 or gained < CREEP[0] or gained < CREEP[1] * marks[0]:
+    if rises < 3 / 4 * (PARTS - 1) or gained < CREEP[0] or gained < CREEP[1] * marks[0]:
         return None
     return Sign("memory_creeps", course.last, {"before": marks[0], "now": marks[-1]})
 

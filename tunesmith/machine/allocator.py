@@ -1,4 +1,6 @@
-"""The allocators: glibc's, told to keep what is freed, and CUDA's, told to grow its segments."""
+"""The allocators: glibc's, told to keep what is freed and asked what it has handed out, and CUDA's,
+told to grow its segments.
+"""
 
 from __future__ import annotations
 
@@ -10,6 +12,13 @@ import sys
 # mapped by itself.
 TRIM, MMAP = -1, -3
 MOST = 2**31 - 1
+COUNTED = ("arena", "ordblks", "smblks", "hblks", "hblkhd")
+COUNTED += ("usmblks", "fsmblks", "uordblks", "fordblks", "keepcost")
+"""The numbers of mallinfo2, in order; ``hblkhd`` and ``uordblks`` are the bytes in use."""
+
+
+class _Counts(ctypes.Structure):
+    _fields_ = tuple((name, ctypes.c_size_t) for name in COUNTED)
 
 
 def keep_freed() -> None:
@@ -26,6 +35,23 @@ def keep_freed() -> None:
         return
     for what in (MMAP, TRIM):
         mallopt(what, MOST)
+
+
+def handed_out() -> float | None:
+    """Returns the bytes that are in use of what malloc gave: tensors and large objects, not the
+    small ones of Python; None where the C library is not glibc 2.33 or newer.
+
+    What the process has resident does not tell, since freed blocks are kept.
+    """
+    if sys.platform != "linux":
+        return None
+    try:
+        count = ctypes.CDLL(None).mallinfo2
+    except (OSError, AttributeError):
+        return None
+    count.restype = _Counts
+    found = count()
+    return float(found.hblkhd + found.uordblks)
 
 
 CUDA_SETTINGS = ("PYTORCH_ALLOC_CONF", "PYTORCH_CUDA_ALLOC_CONF")

@@ -15,7 +15,7 @@ from typing import Any
 import torch
 
 from tunesmith.errors import Problem, SpecError
-from tunesmith.machine.allocator import keep_freed
+from tunesmith.machine.allocator import handed_out, keep_freed
 from tunesmith.machine.energy import Meter, meter
 from tunesmith.machine.memory import GIB
 from tunesmith.machine.parallel import Processes, join, local_rank, start_cuda
@@ -148,6 +148,13 @@ class Device:
         return round(
             peak / (GIB if sys.platform == "darwin" else 2**20), 3
         )  # Bytes on macOS, KiB on Linux.
+
+    def held_memory(self) -> float | None:
+        """Returns the memory in use now (GiB); None where the system does not say."""
+        if self.place.type == "cuda":
+            return round(torch.cuda.memory_allocated(self.place) / GIB, 3)
+        held = handed_out()
+        return None if held is None else round(held / GIB, 3)
 
 
 def choose(machine: Machine) -> Device:

@@ -259,6 +259,7 @@ def amounts(work: Work, batches: list[Batch], seconds: float) -> Line:
         "tokens": int(trained),
         "tokens_per_second": round(read / seconds, 1),
         "memory_gib": work.device.peak_memory(),
+        "held_gib": work.device.held_memory(),
         "seconds": round(seconds, 4),
     }
     return found | {"joules": round(spent, 3)} if spent else found

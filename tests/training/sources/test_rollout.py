@@ -35,7 +35,14 @@ SAMPLED: dict[str, Any] = {
     "train.keep": {"evaluate": 0, "save": 2, "keep": 9},
     "train.warmup": 0,
 }
-TIMES = ("seconds", "tokens_per_second", "memory_gib", "joules", "seconds_sampling")
+TIMES = (
+    "seconds",
+    "tokens_per_second",
+    "memory_gib",
+    "held_gib",
+    "joules",
+    "seconds_sampling",
+)
 
 
 @pytest.fixture
