@@ -263,6 +263,15 @@ def test_what_stands_before_is_repeated():
     assert make("repetition").score("no", "") == 0
 
 
+@pytest.mark.parametrize("size", [1, 2])
+def test_distinct_n_is_the_share_of_different_n_grams_in_all_answers(size):
+    said = [*ENGLISH[0], *CHINESE[0], *ENGLISH[0][:2]]
+    grams = [g for one in said for g in zip(*(words(one)[at:] for at in range(size)), strict=False)]
+    assert over_all(f"distinct_{size}", said, said) == pytest.approx(len(set(grams)) / len(grams))
+    assert over_all(f"distinct_{size}", ["", ""], ["", ""]) == 1
+    assert make("distinct_2").score("a b a b a", "") == pytest.approx(2 / 4)
+
+
 def test_the_gap_of_lengths_is_in_doublings():
     assert make("length_gap").score("a b c", "d e f") == 0
     assert make("length_gap").score("a " * 7, "b " * 3) == pytest.approx(1)

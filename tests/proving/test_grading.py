@@ -103,9 +103,31 @@ def test_what_cannot_grade_is_told_before_anything_is_loaded(tmp_path: Path):
     assert "no address" in told["prove.metrics.3.url"]
     with pytest.raises(SpecError, match=r"prove\.metrics\.0\.url"):
         validate({**run, "prove": {"metrics": [{"name": "judge", "model": "x"}]}})
+    with pytest.raises(SpecError, match=r"metrics\.0\.pattern.*'\(' is not a regular expression"):
+        validate({**run, "prove": {"metrics": [{"name": "regex", "pattern": "("}]}})
     assert Prove(metrics=("rouge_l",)).named == ["rouge_l"]
     again = validate({**run, "prove": Prove(metrics=tuple(metrics[:2])).model_dump()})
     assert again.prove.named == ["code", "metric.py:gone"] and len(graders(again)) == 2
+
+
+def test_a_form_is_matched_as_a_whole(tmp_path: Path):
+    given = asked(
+        {"base": ["on 2026-11-28", "x"], TUNED: [" 2026-11-28\n", "x"]}, ["", ""], [{}] * 2
+    )
+    found = graded({"name": "regex", "pattern": r"\d{4}-\d{2}-\d{2}"}, given, tmp_path / "kept")
+    assert found["regex"]["ungraded"] == 0
+    assert [record.grades["regex"] for record in given[0]] == [
+        {"base": 0.0, TUNED: 1.0},
+        {"base": 0.0, TUNED: 0.0},
+    ]
+
+
+@pytest.mark.slow
+def test_an_expression_that_never_ends_is_stopped(tmp_path: Path):
+    endless = {"name": "regex", "pattern": "(a+)+b", "seconds": 0.01}
+    given = asked({"base": ["a" * 60], TUNED: ["ab"]}, [""], [{}])
+    found = graded(endless, given, tmp_path / "kept")["regex"]
+    assert found["ungraded"] == 1 and "r:0" in found["faults"][0]
 
 
 def test_code_is_run_against_the_tests_of_its_row(tmp_path: Path):

@@ -3,23 +3,10 @@
 from __future__ import annotations
 
 import re
-from typing import Annotated
-
-from pydantic import AfterValidator
-from pydantic_core import PydanticCustomError
 
 from tunesmith.rewards import REWARDS, AnswerReward, Row
+from tunesmith.settings.pattern import Pattern
 from tunesmith.settings.spec import Spec
-from tunesmith.words import say
-
-
-def _compiles(pattern: str) -> str:
-    try:
-        re.compile(pattern)
-    except re.error as error:
-        told = say("rewards.bad_pattern", pattern=repr(pattern), error=str(error))
-        raise PydanticCustomError("choice", "{text}", {"text": told}) from None
-    return pattern
 
 
 @REWARDS.register
@@ -29,7 +16,7 @@ class Format(AnswerReward):
     class Config(Spec):
         """The form."""
 
-        pattern: Annotated[str, AfterValidator(_compiles)]
+        pattern: Pattern
         """Regular expression for the whole answer, white space around it aside; a dot takes line
         ends too: ``<think>.+</think>.+``.
         """
