@@ -206,7 +206,9 @@ def test_a_run_becomes_an_adapter_of_its_own(tiny_llama: Path, tmp_path: Path) -
         )
     config = folder.model / "adapter_config.json"
     config.write_text(json.dumps({**json.loads(config.read_text()), "use_dora": True}))
-    with pytest.raises(SpecError, match=r"format\.part: what lora learned here is no plain LoRA"):
+    with pytest.raises(
+        SpecError, match=r"format\.part: what lora learned here is not a plain LoRA"
+    ):
         export(folder, tmp_path / "no", asked("format=gguf", "format.part=adapter"))
 
 

@@ -64,7 +64,7 @@ def test_numbers_come_in_the_order_of_answers_and_rewards(scorer: Scorer) -> Non
 @pytest.mark.parametrize(
     ("completion", "told"),
     [
-        ("nan", "reward function returned nan, which is no finite number"),
+        ("nan", "reward function returned nan, which is not a finite number"),
         ("text", "reward function returned 'good' instead of a number or None"),
         ("raise", "reward function raised ValueError('no')"),
         ("row", "reward function needs the column 'gone', which this row has not"),

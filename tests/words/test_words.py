@@ -56,16 +56,18 @@ def test_each_column_of_a_reader_is_told_in_chinese():
 REJECTED = re.compile(
     r"底座|基座|观察|监视|监看|未证实|(?<!没)有提升|变差|留出集|留出损失|验证(?!集|损失|：)"
     r"|证明(?:数据|行|集)|对手|参赛|推得|推出|给定(?!回答)|您|模型(?:中心|库)|数据仓库"
+    r"|起步模型|端点|服务接口|评判模型|测试集"
     r"|词元 (?=[\u4e00-\u9fff])|(?<![\w.<{/:])token(?![\w/}=.])"
 )
 """Other words for what has one word in Chinese; ``words/zh/cli.toml`` begins with those."""
 MARKS = re.compile(
-    r"[，；：。！？、][，；：。！？、]|[，；：。！？] |[\u4e00-\u9fff][,;:?!](?!/)|[\u4e00-\u9fff] %|\d %"
+    r"[，；：。！？、][，；：。！？、]|[，；：。！？] |[\u4e00-\u9fff][,;:?!](?!/)|[\u4e00-\u9fff] %|[\dx] %"
 )
 """Marks that are doubled, followed by a space, or of half width behind a Chinese letter."""
 RIDDLES = re.compile(
     r"like rows|watched row|to watch the training|by themselves|mends what|forbids to|Ways? out|not shown"
-    r"|\bof none\b|is none\b|stands? (?:at|in|as)\b|without a word"
+    r"|\bof none\b|is none\b|stands? (?:at|in|as)\b|without a word|said otherwise"
+    r"|\bis no (?:plain|finite|whole|address|number|run folder)\b"
 )
 """English that a reader who learned it at school stumbles over."""
 

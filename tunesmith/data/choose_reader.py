@@ -16,6 +16,7 @@ from tunesmith.data.columns.turns import shown
 from tunesmith.data.files.sources import FileFacts, Located
 from tunesmith.data.readers import READERS, Reader
 from tunesmith.data.recognise_columns import (
+    filled,
     from_template,
     holds_pictures,
     rating,
@@ -64,6 +65,8 @@ def choose(
     its objective.
     """
     columns = columns or {}
+    sample = more() if more else [located.row for located in first]
+    known = replace(known, columns=filled(known.columns, sample))
     families = {name: READERS.get(name) for name in ([reader] if reader else READERS.names())}
     row = dict(first[0].row) if first else {}
     problems = _mapping_problems(known, columns, families, eats=eats, row=row)
@@ -79,7 +82,6 @@ def choose(
         matching = list(wanted)  # the only reader of this kind that has the fields that were named
     if len(matching) == 1:
         return Chosen(families[matching[0]](), columns)
-    sample = more() if more else [located.row for located in first]
     guess = None
     if not columns and not matching:
         used = template() if template and eats is Chat else []
@@ -98,9 +100,19 @@ def choose(
         matching, labelled = _of_another_kind(others, _matching(others, known, columns, row), eats)
     if len(matching) == 1:
         return Chosen(families[matching[0]](), columns)
-    told = _undecided(known, sample, eats, matching=matching, named=bool(columns), guess=guess)
     raise DataError(
-        Problem(str(known.path), (say("labelled.or_classify") if labelled else "") + told)
+        Problem(
+            str(known.path),
+            _undecided(
+                known,
+                sample,
+                eats,
+                matching=matching,
+                named=bool(columns),
+                guess=guess,
+                labelled=bool(labelled),
+            ),
+        )
     )
 
 
@@ -148,6 +160,9 @@ def _of_another_kind(
     """
     labelled = [name for name in found if eats is Chat and families[name].gives is Labelled]
     rest = [name for name in found if name not in labelled]
+    more = [name for name in rest if families[name].gives is not Text]
+    if labelled or more:  # a text beside its label is more than the text
+        rest = more
     # Much can be meant as a pair of texts, so that is told only where nothing else is meant.
     pairs = [name for name in rest if families[name].gives is TextPair]
     if eats is Chat or labelled or len(pairs) < len(rest):
@@ -218,6 +233,7 @@ def _undecided(
     matching: list[str],
     named: bool,
     guess: Meaning | None,
+    labelled: bool,
 ) -> str:
     """Returns the error text: a value from each column, and the line to add that settles the
     reader.
@@ -225,8 +241,9 @@ def _undecided(
     held = _held(known.columns, sample)
     width = max(map(len, held), default=0)
     table = "\n".join(f"    {name:<{width}}  {shown(value)}" for name, value in held.items())
+    prefix = say("labelled.or_classify") if labelled else ""
     if matching:
-        return say(
+        return prefix + say(
             "reader.several",
             readers=", ".join(matching),
             table=table,
@@ -238,10 +255,14 @@ def _undecided(
         if template:
             line = to_paste("data.template", template)
             told += "\n" + say("reader.propose_template", line=line)
-        return told
+        return prefix + told
     if holds_pictures(known.columns):
         return say("reader.pictures", table=table)
-    return _of_what_kind(known.columns, sample, eats, table=table, named=named)
+    if "segments" in known.columns:
+        return say("peers.nothing_segments")
+    if "input_ids" in known.columns:
+        return say("reader.token_ids", table=table)
+    return _of_what_kind(known.columns, sample, eats, table=table, named=named, labelled=labelled)
 
 
 def _held(columns: Sequence[str], sample: Sequence[Row]) -> JsonObject:
@@ -266,6 +287,7 @@ def _of_what_kind(
     *,
     table: str,
     named: bool,
+    labelled: bool,
 ) -> str:
     """Returns the error text for columns that fit no reader of the kind that is wanted: what they
     hold instead, or which columns are to be named.
@@ -296,7 +318,8 @@ def _of_what_kind(
         rest = {name: own for name, own in meaning.columns.items() if name != "label"}
         return f"{told}\n{say('reader.every_answer', line=to_paste('data.columns', rest))}"
     line = to_paste("data.columns", dict.fromkeys(_LINES.get(eats, ("text",)), "…"))
-    return say("reader.none", needs=needs, table=table, line=line)
+    prefix = say("labelled.or_classify") if labelled else ""
+    return prefix + say("reader.none", needs=needs, table=table, line=line)
 
 
 _LINES: dict[type, tuple[str, ...]] = {

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
-from tunesmith.data.columns.cells import WRITTEN, as_json, first_answer
+from tunesmith.data.columns.cells import WRITTEN, as_json, first_answer, is_passages
 from tunesmith.data.columns.inner import holds, value_at
 from tunesmith.data.columns.labels import label_column
 from tunesmith.data.columns.names import CAME_FROM
@@ -60,6 +60,10 @@ def prepared(row: JsonObject, opened: Opened) -> tuple[JsonObject, list[str]]:
                 named[name] = ""
             continue
         if name in LISTS or name in TURNS:
+            continue
+        if name == "input" and is_passages(theirs, [row]) and len(value) > 1:
+            named[name] = "\n\n".join(value)
+            changes.append("passages")
             continue
         several = "answers" if name == opened.reader.learned else theirs
         if (single := first_answer(value, several)) is not value:

@@ -52,6 +52,13 @@ def holds_pictures(columns: Sequence[str]) -> bool:
     return bool(PICTURES & set(columns))
 
 
+def filled(columns: Sequence[str], rows: Sequence[Row]) -> tuple[str, ...]:
+    """Returns the columns without those for pictures and sounds of which none of these rows
+    has one.
+    """
+    return tuple(name for name in columns if name not in PICTURES or held(name, rows))
+
+
 def _chat(columns: list[str], rows: Sequence[Row]) -> Meaning | None:
     pair = _preference(columns, rows)
     if ANOTHER_TASK & {*columns} or (pair and pair.reader is None) or _feedback(columns, rows):

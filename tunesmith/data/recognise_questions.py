@@ -11,16 +11,17 @@ from tunesmith.data.columns.cells import (
     held,
     is_answer,
     is_id,
+    is_passages,
     is_statement,
     is_text,
     is_written,
     varies,
 )
-from tunesmith.data.columns.chats import conversation
+from tunesmith.data.columns.chats import asks_last, conversation
 from tunesmith.data.columns.choices import LETTERS, SETS, has_options, is_letter, right_column
 from tunesmith.data.columns.meaning import Meaning
 from tunesmith.data.columns.names import is_called, plain, ranked
-from tunesmith.data.columns.turns import json_list
+from tunesmith.data.columns.turns import TURNS, json_list
 from tunesmith.errors import DataError
 from tunesmith.plain import Row
 
@@ -112,7 +113,10 @@ def asked_and_answered(columns: list[str], rows: Sequence[Row]) -> Meaning | Non
     if reasoning and not answers:
         answers = ranked(["content"], changing)  # as models that think give their answers
     asked = [name for name in ranked(names.QUESTION, columns) if _asks(name, rows)]
-    about = [name for name in ranked(names.ABOUT, changing) if name not in asked]
+    asked = asked or [name for name in TURNS if name in columns and _ends_asking(name, rows)]
+    passages = [name for name in columns if is_passages(name, rows)]
+    about = ranked(names.ABOUT, [*changing, *passages])
+    about = [name for name in about if name not in asked]
     statements = [name for name in asked if is_statement(name, rows)]
     if not answers and len(statements) < len(asked):
         answers, asked = statements, [name for name in asked if name not in statements]
@@ -153,7 +157,10 @@ def _in_forum(title: str, answers: list[str], changing: list[str]) -> Meaning | 
     """Recognises the rows of a forum: the title asks, perhaps with a description, and what stands
     below answers.
     """
-    more = ranked(["desc", "description", "detail", "details", "描述", "补充", "详情"], changing)
+    more = ranked(
+        ["desc", "description", "detail", "details", "selftext", "body", "描述", "补充", "详情"],
+        changing,
+    )
     if not answers and more:
         answers = ranked(["content", "内容", "正文"], changing)
     if not answers:
@@ -166,11 +173,11 @@ def _in_forum(title: str, answers: list[str], changing: list[str]) -> Meaning | 
 
 def _asks(name: str, rows: Sequence[Row]) -> bool:
     """Tells whether a column holds texts, or turns that end with a question."""
-    if is_text(name, rows):
-        return True
-    lists = [json_list(value) for value in held(name, rows)]
-    ends = [one[-1] if one else None for one in lists]
-    return bool(ends) and all(isinstance(one, dict) and one.get("role") == "user" for one in ends)
+    return is_text(name, rows) or _ends_asking(name, rows)
+
+
+def _ends_asking(name: str, rows: Sequence[Row]) -> bool:
+    return bool(held(name, rows)) and all(map(asks_last, held(name, rows)))
 
 
 def made_of_it(columns: list[str], rows: Sequence[Row]) -> Meaning | None:
@@ -211,6 +218,7 @@ def by_place(columns: list[str], rows: Sequence[Row]) -> Meaning | None:
         question == answer
         or not is_text(question, rows)
         or is_called(answer, [*names.ABOUT, *names.QUESTION])
+        or is_called(answer.rpartition("_")[2], names.QUESTION)
         or (
             is_called(answer, names.LABEL)
             and any(json_list(row.get(n)) for row in rows[:1] for n in columns)

@@ -112,6 +112,9 @@ def text_pair(columns: list[str], rows: Sequence[Row]) -> Meaning | None:
     """Recognises two texts that belong together, their grade, and texts that do not belong
     to them.
     """
+    if {"query", "response", "rejected_response"} <= {*columns}:  # as ms-swift has them
+        told = {"text": "query", "second": "response", "negatives": "rejected_response"}
+        return Meaning(told, sure=True)
     related = _related(columns, rows)
     if related is not None:
         return related

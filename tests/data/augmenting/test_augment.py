@@ -1,4 +1,4 @@
-"""Rows said otherwise: what must stay stays, nothing made is held out, and every row is told."""
+"""Rows reworded: what must stay stays, nothing made is held out, and every row is told."""
 
 from __future__ import annotations
 
@@ -146,7 +146,7 @@ def test_nothing_made_is_held_out_nor_trained_beside_its_original(
 def test_every_problem_is_told_and_nothing_written(tmp_path: Path, words: str) -> None:
     source = write(tmp_path / "in.jsonl", [{"question": "nothing of it", "answer": "a"}])
     out = tmp_path / "out.jsonl"
-    with pytest.raises(DataError, match=r"no row could be said otherwise.*1 variant not made"):
+    with pytest.raises(DataError, match=r"no row could be reworded.*1 variant not made"):
         change_rows("augment", source, out, [words])
     with pytest.raises(SpecError, match=r"words: goes with how=synonyms only"):
         change_rows("augment", source, out, [words, "how=noise"])

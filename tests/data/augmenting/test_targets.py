@@ -1,4 +1,4 @@
-"""Rows of the kinds that a proof found weak: those alone are said otherwise, as many as wanted."""
+"""Rows of the kinds that a proof found weak: those alone are reworded, as many as wanted."""
 
 from __future__ import annotations
 

@@ -343,8 +343,20 @@ PROPOSED: dict[str, tuple[str, str, Callable[[int], Any], str, Callable[[int], A
             "question": {"text": f"who {n}?", "tokens": ["who"]},
             "answers": [{"text": f"he {n}", "tokens": ["he"]}, {"text": "him", "tokens": []}],
         },
-        "{question: question.text, answer: answers}",
-        lambda n: [f"who {n}?", f"he {n}"],
+        "{instruction: question.text, input: document.summary.text, output: answers}",
+        lambda n: [f"who {n}?\n\nstory {n}", f"he {n}"],
+    ),
+    "a question of a forum": (
+        "sft",
+        ".jsonl",
+        lambda n: {
+            "title": f"why {n}?",
+            "selftext": f"more {n}",
+            "document": "",
+            "answers": {"a_id": ["x", "y"], "text": [f"so {n}", "no"], "score": [5, 3]},
+        },
+        "{instruction: title, input: selftext, output: answers}",
+        lambda n: [f"why {n}?\n\nmore {n}", f"so {n}"],
     ),
     "a label in an object": (
         "classify",

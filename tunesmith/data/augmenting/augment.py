@@ -1,4 +1,4 @@
-"""``tunesmith data augment``: rows and, behind each, what is said otherwise: the question changes,
+"""``tunesmith data augment``: rows and, behind each, what is reworded: the question changes,
 the answer or the label stays.
 """
 
@@ -50,7 +50,7 @@ Propose = Callable[["Original", int], Iterator[str]]
 
 @dataclass(frozen=True)
 class Original:
-    """A row and the text of it that is said otherwise."""
+    """A row and the text of it that is reworded."""
 
     number: int
     located: Located
@@ -191,7 +191,7 @@ def _original(number: int, located: Located, how: Augment) -> Original:
 
 
 def _place(located: Located, column: str | None) -> tuple[str | int, ...]:
-    """Returns the way to the text that is said otherwise: a column, or a turn within it; SpecError
+    """Returns the way to the text that is reworded: a column, or a turn within it; SpecError
     where the row has none.
     """
     row = located.row

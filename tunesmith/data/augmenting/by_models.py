@@ -1,4 +1,4 @@
-"""Texts said otherwise by models: put in other words, or translated there and back (Sennrich et al.
+"""Texts reworded by models: put in other words, or translated there and back (Sennrich et al.
 2016, section 3.2). Every answer is kept as it comes, and the same call goes on from there.
 """
 

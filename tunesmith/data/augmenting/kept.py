@@ -1,4 +1,4 @@
-"""What a text said otherwise must keep, by rules that can be tested: its numbers, addresses, code
+"""What a text reworded must keep, by rules that can be tested: its numbers, addresses, code
 and negations, the words that its answer or label rests on, and about its length.
 """
 

@@ -1,4 +1,4 @@
-"""How a text is said otherwise: the settings of ``tunesmith data augment``."""
+"""How a text is reworded: the settings of ``tunesmith data augment``."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def _with_slot(templates: list[str]) -> list[str]:
 
 
 class Augment(Spec):
-    """How a text is said otherwise, and how often."""
+    """How a text is reworded, and how often."""
 
     how: Literal[
         "synonyms", "noise", "templates", "back_translation", "paraphrase", "negatives"
@@ -51,11 +51,11 @@ class Augment(Spec):
     share: Annotated[float, Gt(0), Le(1)] = 0.15
     """The share of the words that is changed, at least one."""
     target: str | None = None
-    """``collect.jsonl`` of a proof: rows of the kinds that it names are said otherwise, until each
+    """``collect.jsonl`` of a proof: rows of the kinds that it names are reworded, until each
     has as many variants as it asks for; the other rows have none.
     """
     column: str | None = None
-    """The column that is said otherwise; what is asked (question, text) when not given. Of a
+    """The column that is reworded; what is asked (question, text) when not given. Of a
     conversation it is the last question.
     """
     words: str | None = None
@@ -65,7 +65,7 @@ class Augment(Spec):
     templates: Annotated[list[str], AfterValidator(_with_slot)] | None = None
     """For ``how=templates``: sentences with ``{text}`` where the text goes."""
     model: str | None = None
-    """For ``how=paraphrase``: who says it otherwise, a model's folder or name, a finished run, or
+    """For ``how=paraphrase``: who rewords it: a model's folder or name, a finished run, or
     an endpoint (``http://HOST/v1``). For ``how=back_translation``: who translates there: the folder
     of a translation model (Marian, NLLB, M2M100), or one of these.
     """
@@ -78,7 +78,7 @@ class Augment(Spec):
     through: str | None = None
     """The language in between, called likewise."""
     temperature: Annotated[float, Ge(0)] = 0.8
-    """How freely a model says it otherwise; 0 takes the likeliest, which is one variant."""
+    """How freely a model rewords it; 0 takes the likeliest, which is one variant."""
     teacher: Teacher = Teacher()
     """How an endpoint is spoken to: name, key_env, requests, attempts, timeout."""
     against: list[str] | str | None = None

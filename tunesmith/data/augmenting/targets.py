@@ -1,4 +1,4 @@
-"""Which rows are said otherwise: those of the kinds that collect.jsonl names, which a proof found
+"""Which rows are reworded: those of the kinds that collect.jsonl names, which a proof found
 weak.
 """
 

@@ -17,6 +17,8 @@ SEVERAL = frozenset(
 )
 """Names of columns that hold several right answers by nature."""
 
+_KILT = {"answer", "provenance", "meta"}
+
 WRITTEN = frozenset(
     {"question", "query", "instruction", "input"}
     | {"answer", "output", "completion", "response", "target", "tgt"}
@@ -43,6 +45,11 @@ def first_answer(value: Any, name: str = "") -> Any:
         and all(isinstance(one, dict) and {"text", "answer_start"} <= one.keys() for one in value)
     ):
         return value[0]["text"]
+    if isinstance(value, list) and all(isinstance(one, dict) for one in value):
+        # KILT (Petroni et al. 2021): answers beside the pages that hold them.
+        said = [one["answer"] for one in value if {*one} <= _KILT and "answer" in one]
+        if said and all(isinstance(one, str) for one in said):
+            return said[0]
     plural = name.casefold() in SEVERAL and isinstance(value, list)
     for key in ("answer", "text"):  # as VQA and NarrativeQA write what each person answered
         if plural and value and all(isinstance(one, dict) and key in one for one in value):
@@ -134,6 +141,14 @@ def is_answer(name: str, rows: Sequence[Row]) -> bool:
     values = held(name, rows)
     written = values if name.casefold() in SEVERAL else map(as_json, values)
     return bool(values) and all(isinstance(one, str | int | float) for one in written)
+
+
+def is_passages(name: str, rows: Sequence[Row]) -> bool:
+    """Tells whether the column holds several texts a row, as what was found for a question."""
+    values = held(name, rows)
+    return bool(values) and all(
+        isinstance(value, list) and all(isinstance(one, str) for one in value) for value in values
+    )
 
 
 def is_statement(name: str, rows: Sequence[Row]) -> bool:

@@ -6,6 +6,7 @@ from typing import Any
 
 from tunesmith.data.columns.cells import SAID, SPEAKERS
 from tunesmith.data.columns.finishing import placed
+from tunesmith.data.columns.names import ANSWER, ranked
 from tunesmith.data.columns.turns import (
     TURNS,
     Row,
@@ -38,6 +39,21 @@ def turns_column(columns: frozenset[str], row: Row, keys: tuple[str, ...]) -> st
         if bare or (isinstance(first, dict) and any(key in first for key in keys)):
             return name
     return None
+
+
+def answered_beside(columns: frozenset[str], row: Row, name: str) -> bool:
+    """Tells whether the turns in the column ``name`` end with a question that another column
+    answers, as rows for rewards have it.
+    """
+    return asks_last(row.get(name)) and bool(ranked(ANSWER, columns - {*TURNS}))
+
+
+def asks_last(value: object) -> bool:
+    """Tells whether a cell holds turns of which the user has the last."""
+    last = (json_list(value) or [None])[-1]
+    return isinstance(last, dict) and any(
+        str(last.get(key)).strip().lower() in ("user", "human") for key in SPEAKERS
+    )
 
 
 def conversation(row: Row, name: str) -> list[Turn]:

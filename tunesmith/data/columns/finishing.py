@@ -168,6 +168,7 @@ def _pair(example: Preference) -> tuple[Preference | str, list[str]]:
     """Finishes both sides of a pair; what they begin with in common becomes the prompt, wherever
     the file divided them.
     """
+    example, begun = _asked_at_first(example)
     (chosen, changes), (rejected, others) = map(finish, example.sides)
     if isinstance(chosen, str) or isinstance(rejected, str):
         return (chosen if isinstance(chosen, str) else str(rejected)), []
@@ -182,17 +183,52 @@ def _pair(example: Preference) -> tuple[Preference | str, list[str]]:
     pair = replace(
         example, prompt=prompt, chosen=chosen.turns[common:], rejected=rejected.turns[common:]
     )
-    return pair, list(dict.fromkeys([*changes, *others]))
+    return pair, list(dict.fromkeys([*begun, *changes, *others]))
+
+
+def _asked_at_first(example: Preference) -> tuple[Preference, list[str]]:
+    """Takes what two texts begin with as their prompt where nothing is asked apart from them, as
+    TRL does; a word is never divided. Returns the pair, and what was changed.
+    """
+    sides = [*example.chosen, *example.rejected]
+    if len(sides) != 2 or any(turn.role != "assistant" for turn in sides):
+        return example, []
+    if any(turn.role == "user" for turn in example.prompt.turns):
+        return example, []
+    one, other = (turn.content for turn in sides)
+    end = _alike(one, other)
+    while (
+        end
+        and _in_a_word(one[end - 1])
+        and any(map(_in_a_word, one[end : end + 1] + other[end : end + 1]))
+    ):
+        end -= 1
+    begun = one[:end].rstrip(" ")
+    if not begun.strip() or not (one[len(begun) :].strip() and other[len(begun) :].strip()):
+        return example, []
+    prompt = replace(example.prompt, turns=(*example.prompt.turns, Turn("user", begun)))
+    chosen, rejected = (replace(turn, content=turn.content[len(begun) :]) for turn in sides)
+    columns = {**example.columns, "question": begun}
+    told = replace(example, prompt=prompt, chosen=(chosen,), rejected=(rejected,), columns=columns)
+    return told, ["common_beginning"]
+
+
+def _in_a_word(letter: str) -> bool:
+    """Tells whether a letter is part of a word that spaces set apart, as Chinese ones are not."""
+    return letter.isalnum() and ord(letter) < 0x2E80
+
+
+def _alike(left: Sequence[object], right: Sequence[object]) -> int:
+    """Counts what two sequences begin with in common."""
+    pairs = enumerate(zip(left, right, strict=False))
+    return next((n for n, (one, other) in pairs if one != other), min(len(left), len(right)))
 
 
 def common_turns(left: Sequence[Turn], right: Sequence[Turn]) -> int:
     """Counts the turns that two conversations begin with in common, up to a question: what follows
     on either side is an answer.
     """
-    common = next(
-        (n for n, (one, other) in enumerate(zip(left, right, strict=False)) if one != other),
-        min(len(left), len(right)),
-    )
+    common = _alike(left, right)
     while common and left[common - 1].role == "assistant":
         common -= 1
     return common

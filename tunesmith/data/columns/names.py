@@ -25,8 +25,8 @@ ORDERS = ("instruction", "definition", "指令")
 """What is to be done, which may be the same in all rows."""
 ABOUT = words_of(
     "input inputs context contexts passage background article paragraph evidence "
-    "knowledge support material premise story table schema ctx "
-    "输入 背景 材料 上下文 文章 段落 资料 参考资料 语境"
+    "knowledge support material premise story table schema ctx document doc "
+    "输入 背景 材料 上下文 文章 段落 资料 参考资料 语境 文档"
 )
 """What the question is about, which it cannot be answered without."""
 REASONING = words_of(
@@ -179,11 +179,13 @@ _PREFIXES = ("textbox_q", "textbox", "trans", "translated")
 def cores(name: str) -> tuple[str, ...]:
     """Returns the plain name, and also without an ending that names its language or kind, or a
     beginning that says nothing of it: ``instruction_zh`` is an instruction, ``trans_input`` an
-    input. A field inside an object is called as its own name, or that of the object.
+    input. A field inside an object is called as its own name, or, where that says nothing, as the
+    objects around it.
     """
     way = [part for part in name.casefold().split(".") if part]
     if len(way) > 1:
-        return cores(way[-2] if way[-1] in _SUFFIXES else way[-1])
+        around = way[-2::-1] if way[-1] in _SUFFIXES else way[-1:]
+        return tuple(dict.fromkeys(core for part in around for core in cores(part)))
     spelled = re.sub(r"[\s.\-]", "_", name.casefold())
     found = [plain(name)]
     before = next((one for one in _PREFIXES if spelled.startswith(f"{one}_")), None)

@@ -5,23 +5,16 @@ rows that readers know.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+from tunesmith.data.files.layout import Layout
+from tunesmith.data.files.toolkits import TOOLKITS
 from tunesmith.plain import JsonObject, Row
 
 _TURN = re.compile(r"(?:turn|round)[_ ]?\d+", re.IGNORECASE)
 _MARK = re.compile(r"^\s*<\|[^|>]+\|>\s*[:：]?\s*|\s*<eo[a-z]>\s*$")
 _BLANK = re.compile(r"#idiom\w*#")
-
-
-@dataclass(frozen=True)
-class Layout:
-    """One way in which a set publishes its rows: how it is recognised, and the rows in a row."""
-
-    holds: Callable[[Row], bool]
-    rows: Callable[[Row], Iterator[JsonObject]]
 
 
 def layout_of(rows: Sequence[Row]) -> str:
@@ -232,5 +225,6 @@ LAYOUTS = {
     "summarize-from-feedback": Layout(_is_compared, _compared),
     "ChID": Layout(_is_cloze, _cloze),
     "Natural Instructions": Layout(_is_task, _task),
+    **TOOLKITS,
     DIALOGUES: Layout(_is_dialogue, _dialogue),
 }

@@ -14,7 +14,7 @@ from tunesmith.data.columns.labels import (
     labels_of,
     sign_of_none,
 )
-from tunesmith.data.columns.turns import ANOTHER_TASK, CHOICES, text_of
+from tunesmith.data.columns.turns import ANOTHER_TASK, CHOICES, json_list, text_of
 from tunesmith.data.readers import READERS, Reader, Row
 from tunesmith.examples import Labelled
 
@@ -83,6 +83,7 @@ class LabelledText(Reader):
             bool(_texts(columns))
             and label_column(columns) is not None
             and not columns & (ANOTHER_TASK | CHOICES)
+            and not _places(row.get(label_column(columns) or ""))
         )
 
     def uses(self, columns: Collection[str]) -> frozenset[str]:
@@ -104,6 +105,12 @@ class LabelledText(Reader):
         return Labelled(
             text_of(row, first), text_of(row, second) if second else None, labels, dict(row)
         )
+
+
+def _places(value: object) -> bool:
+    """Tells whether a label says where something is: objects, or lists within a list."""
+    listed = json_list(value)
+    return bool(listed) and all(isinstance(one, dict | list) for one in listed)
 
 
 def _texts(columns: frozenset[str]) -> tuple[str, str | None] | None:

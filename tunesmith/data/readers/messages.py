@@ -6,7 +6,7 @@ from __future__ import annotations
 
 from typing import ClassVar
 
-from tunesmith.data.columns.chats import chat_of, turns_column
+from tunesmith.data.columns.chats import answered_beside, chat_of, turns_column
 from tunesmith.data.columns.turns import ANOTHER_TASK, PICTURES
 from tunesmith.data.readers import READERS, Reader, Row
 from tunesmith.examples import Chat
@@ -35,7 +35,10 @@ class Messages(Reader):
         """Matches rows with a column of turns that have role and content, or are texts with
         speakers.
         """
-        return not columns & _OTHERS and turns_column(columns, row, _KEYS) is not None
+        name = turns_column(columns, row, _KEYS)
+        return (
+            name is not None and not columns & _OTHERS and not answered_beside(columns, row, name)
+        )
 
     def read(self, row: Row) -> Chat:
         """Reads the turns, with the system prompt of the row where they have none."""

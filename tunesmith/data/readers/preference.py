@@ -43,10 +43,13 @@ class PreferenceReader(Reader):
     def read(self, row: Row) -> Preference:
         """Reads the pair; what its two sides begin with in common is the prompt."""
         turns = asked(row)
-        rejected = answers(
-            row,
-            "rejected_response" if row.get("rejected_response") not in (None, "") else "rejected",
+        worse = (
+            "rejected_response" if row.get("rejected_response") not in (None, "") else "rejected"
         )
+        several = row.get(worse)
+        if isinstance(several, list) and several and all(isinstance(one, str) for one in several):
+            raise field_problem(worse, "preference.several", count=len(several))
+        rejected = answers(row, worse)
         if row.get("chosen") not in (None, ""):
             chosen = answers(row, "chosen")
         elif row.get("response") not in (None, ""):

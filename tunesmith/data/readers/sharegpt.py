@@ -6,8 +6,8 @@ from __future__ import annotations
 
 from typing import ClassVar
 
-from tunesmith.data.columns.chats import chat_of, turns_column
-from tunesmith.data.columns.turns import ANOTHER_TASK, PICTURES
+from tunesmith.data.columns.chats import answered_beside, chat_of, turns_column
+from tunesmith.data.columns.turns import ANOTHER_TASK, PICTURES, json_list
 from tunesmith.data.readers import READERS, Reader, Row
 from tunesmith.examples import Chat
 
@@ -30,9 +30,13 @@ class ShareGpt(Reader):
     @classmethod
     def matches(cls, columns: frozenset[str], row: Row) -> bool:
         """Matches rows with a column of turns that have from and value."""
+        name = turns_column(columns, row, _KEYS)
+        first = (json_list(row[name]) or [None])[0] if name is not None else None
         return (
             not columns & ((ANOTHER_TASK - PICTURES) | {"label"})
-            and turns_column(columns, row, _KEYS) is not None
+            and isinstance(first, dict)
+            and "role" not in first  # as OpenAI names who speaks
+            and not answered_beside(columns, row, name or "")
         )
 
     def read(self, row: Row) -> Chat:
