@@ -61,7 +61,8 @@ def prepared(row: JsonObject, opened: Opened) -> tuple[JsonObject, list[str]]:
             continue
         if name in LISTS or name in TURNS:
             continue
-        if name == "input" and is_passages(theirs, [row]) and len(value) > 1:
+        passages = name == "input" and is_passages(name, [named])
+        if passages and isinstance(value, list) and len(value) > 1:
             named[name] = "\n\n".join(value)
             changes.append("passages")
             continue
