@@ -100,20 +100,10 @@ def choose(
         matching, labelled = _of_another_kind(others, _matching(others, known, columns, row), eats)
     if len(matching) == 1:
         return Chosen(families[matching[0]](), columns)
-    raise DataError(
-        Problem(
-            str(known.path),
-            _undecided(
-                known,
-                sample,
-                eats,
-                matching=matching,
-                named=bool(columns),
-                guess=guess,
-                labelled=bool(labelled),
-            ),
-        )
+    told = _undecided(
+        known, sample, eats, matching=matching, named=bool(columns), guess=guess, labelled=labelled
     )
+    raise DataError(Problem(str(known.path), told))
 
 
 def choose_unanswered(
@@ -233,7 +223,7 @@ def _undecided(
     matching: list[str],
     named: bool,
     guess: Meaning | None,
-    labelled: bool,
+    labelled: list[str],
 ) -> str:
     """Returns the error text: a value from each column, and the line to add that settles the
     reader.
@@ -287,7 +277,7 @@ def _of_what_kind(
     *,
     table: str,
     named: bool,
-    labelled: bool,
+    labelled: list[str],
 ) -> str:
     """Returns the error text for columns that fit no reader of the kind that is wanted: what they
     hold instead, or which columns are to be named.
