@@ -176,15 +176,17 @@ def test_such_a_run_answers_in_text_and_can_be_exported(
         {"id": 8, "prompt": "Tell me of abc 2", "chosen": "x", "rejected": "y"},
     ]
     answered = api.predict(pair_run, rows)
-    assert [row["id"] for row in answered] == [7, 8] and all(
-        isinstance(row["prediction"], str) for row in answered
-    )
+    assert [row["id"] for row in answered] == [7, 8]
+    bare = api.predict(pair_run, [{"prompt": row["prompt"]} for row in rows])
+    assert [row["prediction"] for row in answered] == [row["prediction"] for row in bare]
+    assert all(row["prediction"] for row in answered), "the answers of a row are no part of it"
     with pytest.raises(DataError):
         api.predict(pair_run, [{"id": 7}])
     assert export(pair_run, tmp_path / "merged").saved.relative < 1e-4
 
 
 def test_judged_runs_answer_too(judged_run: RunFolder) -> None:
-    assert isinstance(
-        api.predict(judged_run, [{"prompt": "Tell me of abc 1"}])[0]["prediction"], str
-    )
+    prompt = "Tell me of abc 1"
+    (answered,) = api.predict(judged_run, [{"prompt": prompt}])
+    (chatted,) = api.predict(judged_run, [{"messages": [{"role": "user", "content": prompt}]}])
+    assert answered["prediction"] and answered["prediction"] == chatted["prediction"]

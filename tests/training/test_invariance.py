@@ -46,7 +46,7 @@ def rows(starter: Any, shared_data: Path) -> list[list[Tokens]]:
     return [
         render.chat(Chat((Turn("user", question + line), Turn("assistant", "正面"))))
         for line in lines
-        if len(line) < 60
+        if len(line) < 25
     ][:4]
 
 

@@ -9,9 +9,12 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
+
+if TYPE_CHECKING:
+    from tunesmith.settings.run import Run
 
 USUAL_BATCH = 16
 FEWEST_STEPS = 50
@@ -72,3 +75,9 @@ class Order:
         """Passes over the data after ``step`` steps."""
         whole, place = divmod(step, self.steps_per_epoch)
         return whole + min(1.0, place * self.batch / self.rows)
+
+
+def order_of(run: Run, rows: int) -> Order:
+    """Returns the order in which a run takes its training rows."""
+    assert run.train.batch is not None, "the batch was settled with the rows"
+    return Order(rows, run.train.batch, run.train.seed, run.data.curriculum is not None)

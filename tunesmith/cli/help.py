@@ -121,7 +121,7 @@ def _listed(head: str, rows: Iterable[tuple[str, str]]) -> Iterator[str]:
     """Lists names on the left, with their texts beside them."""
     rows = [(name, _plain(text)) for name, text in rows]
     left = max(cell_len(name) for name, _ in rows) + 4
-    yield _bold(head)
+    yield typer.style(head, bold=True)
     for name, text in rows:
         first, *others = wrapped(text, _width() - left) or [""]
         yield f"  {name}{' ' * (left - 2 - cell_len(name))}{first}"
@@ -144,10 +144,6 @@ def wrapped(text: str, width: int) -> list[str]:
 
 def _width() -> int:
     return min(shutil.get_terminal_size().columns, WIDEST)
-
-
-def _bold(text: str) -> str:
-    return typer.style(text, bold=True)
 
 
 def _plain(text: str) -> str:

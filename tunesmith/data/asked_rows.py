@@ -183,8 +183,8 @@ def _columns(data: Data, files: Sequence[Row]) -> Mapping[str, str]:
     """Maps our names to those of the training files: as the user gave them, or as they were
     recognised from the cells.
     """
-    sources = [] if isinstance(data.path, str) else data.path
-    given = data.columns or next((source.columns for source in sources if source.columns), None)
+    of_files = [source.columns for source in data.sources if source.columns]
+    given = data.columns or next(iter(of_files), None)
     return given or next((file["read_as"] for file in files if file.get("read_as")), {})
 
 

@@ -140,7 +140,7 @@ def _all_ours(run: Run) -> bool:
 
 def _files(run: Run) -> list[object] | None:
     """Returns the files of a run by place and content; None where they are small, or not there."""
-    paths = [run.data.path] if isinstance(run.data.path, str) else [s.path for s in run.data.path]
+    paths = [source.path for source in run.data.sources]
     paths += [run.data.held_out] if isinstance(run.data.held_out, str) else []
     found: list[object] = []
     size = 0

@@ -90,9 +90,6 @@ class Reading:
     """How often each thing in ``notes`` happened, by file and by the key of its text."""
 
     def __post_init__(self) -> None:
-        sources = (
-            [Source(path=self.data.path)] if isinstance(self.data.path, str) else self.data.path
-        )
         self._steps = [TRANSFORMS.make(config) for config in self.data.steps]
         self._account = Account()
         """What ``data.steps`` did to the rows."""
@@ -104,7 +101,7 @@ class Reading:
             for place, step in enumerate(self._steps)
             if not step.repeats
         ]
-        for source in sources:
+        for source in self.data.sources:
             path, take = sized(source.path)
             group = _Group([], take)
             try:

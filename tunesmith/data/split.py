@@ -80,10 +80,7 @@ def draw(
     classes take turns, each as often as it has clusters. What is held out beside a row of ``voted``
     is watched, and never for the proof.
     """
-    clusters: dict[int, list[int]] = defaultdict(list)
-    for row, root in enumerate(roots):
-        clusters[root].append(row)
-    names = {root: min(keys[row] for row in rows) for root, rows in clusters.items()}
+    clusters, names = _clusters(roots, keys)
     held: list[int] = []
     count = 0
     for root in _order(clusters, names, strata, (seed, "held")):
@@ -95,6 +92,16 @@ def draw(
     watch = _watched(held, clusters, seed=seed, names=names, voted=voted)
     every = {row for root in held for row in clusters[root]}
     return Split(frozenset(watch), frozenset(every - watch))
+
+
+def _clusters(
+    roots: Sequence[int], keys: Sequence[int]
+) -> tuple[dict[int, list[int]], dict[int, int]]:
+    """Returns the rows of each cluster, and a number for it that follows from what they hold."""
+    clusters: dict[int, list[int]] = defaultdict(list)
+    for row, root in enumerate(roots):
+        clusters[root].append(row)
+    return clusters, {root: min(keys[row] for row in rows) for root, rows in clusters.items()}
 
 
 def _order(
@@ -136,10 +143,7 @@ def halves(
     """Splits rows that are all held out, as those of a separate file, into watch and proof; what
     stands beside a row of ``voted`` is watched.
     """
-    clusters: dict[int, list[int]] = defaultdict(list)
-    for row, root in enumerate(roots):
-        clusters[root].append(row)
-    names = {root: min(keys[row] for row in rows) for root, rows in clusters.items()}
+    clusters, names = _clusters(roots, keys)
     watch = _watched(list(clusters), clusters, seed=seed, names=names, voted=voted)
     return Split(frozenset(watch), frozenset(set(range(len(roots))) - watch))
 

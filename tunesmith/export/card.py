@@ -21,6 +21,7 @@ from tunesmith.proving.retention import retention_lines
 from tunesmith.report.language import Say
 from tunesmith.report.rows import shares
 from tunesmith.report.verdict import contenders, metrics, name_of, number, standing, verdict
+from tunesmith.settings.run import Run
 from tunesmith.storage.hub import looks_local
 from tunesmith.storage.sending import Hub
 from tunesmith.words import language, metric_name, say
@@ -156,11 +157,14 @@ def section(name: str, lines: Sequence[str]) -> list[str]:
     return ["", f"## {say(f'card.title_{name}')}", "", *lines]
 
 
+def file_names(run: Run) -> str:
+    """Names the files of a run without their folders."""
+    return ", ".join(f"`{public_name(one.path)}`" for one in run.data.sources)
+
+
 def _rows(source: Source) -> list[str]:
-    """Says where the rows went, from the ledger; names files without their folders."""
-    data = source.run.data.path
-    paths = [data] if isinstance(data, str) else [one.path for one in data]
-    names = ", ".join(f"`{public_name(path)}`" for path in paths)
+    """Says where the rows went, from the ledger."""
+    names = file_names(source.run)
     ledger = source.folder.read(source.folder.ledger)
     if not ledger:
         return [say("card.rows_of", names=names)]

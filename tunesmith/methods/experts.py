@@ -11,10 +11,9 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 from annotated_types import Ge, Gt
 
-from tunesmith.errors import Problem, SpecError
 from tunesmith.methods import METHODS, Method
+from tunesmith.methods._mixture import check_top_k
 from tunesmith.settings.spec import Spec
-from tunesmith.words import say
 
 if TYPE_CHECKING:
     import torch
@@ -61,12 +60,7 @@ class Experts(Method):
         from tunesmith.models.structure.heads import train_head
 
         config = self.config
-        if config.top_k > config.experts:
-            raise SpecError(
-                Problem(
-                    "method.top_k", say("own.top_k", top_k=config.top_k, experts=config.experts)
-                )
-            )
+        check_top_k(config.top_k, config.experts)
         mixture = mixture_of(
             model, experts=config.experts, top_k=config.top_k, balance=config.balance
         )

@@ -12,11 +12,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 from annotated_types import Ge, Gt, Lt
 
 from tunesmith.batches.batch import Ratio
-from tunesmith.errors import Problem, SpecError
 from tunesmith.methods import METHODS, Method
+from tunesmith.methods._mixture import check_top_k
 from tunesmith.methods._peft import Targets, matched_layers, targets_of
 from tunesmith.settings.spec import Spec
-from tunesmith.words import say
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -70,12 +69,7 @@ class MoeLora(Method):
         from tunesmith.models.structure.layers import sizes
 
         config = self.config
-        if config.top_k > config.experts:
-            raise SpecError(
-                Problem(
-                    "method.top_k", say("own.top_k", top_k=config.top_k, experts=config.experts)
-                )
-            )
+        check_top_k(config.top_k, config.experts)
         targets_of(model, config.targets, rank=config.rank)
         wanted = matched_layers(model, config.targets)
         names = [name for name, _ in model.named_modules() if name in wanted]

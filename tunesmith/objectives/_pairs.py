@@ -105,20 +105,21 @@ def see_pairs(models: Models, batch: Batch) -> Pairs:
     from tunesmith.models.calling.views import see
 
     seen = see(models["policy"], batch)
-    side_B = 2 * batch.example_B + batch.columns["side_B"]
-
-    def by_side(values_B: torch.Tensor) -> torch.Tensor:
-        found = values_B.new_zeros(2 * len(batch.sequences))
-        return found.index_add(0, side_B, values_B).view(-1, 2)
-
     reference_B = batch.columns.get("reference_B")
-    lengths_P2 = by_side(over_sequences(batch.weights_N, batch)).clamp(min=1)
+    lengths_B = over_sequences(batch.weights_N, batch)
     return Pairs(
-        by_side(answer_logprobs(seen)),
-        lengths_P2,
-        None if reference_B is None else by_side(reference_B.to(torch.float32)),
+        by_side(answer_logprobs(seen), batch),
+        by_side(lengths_B, batch).clamp(min=1),
+        None if reference_B is None else by_side(reference_B.to(torch.float32), batch),
         {"kl": divergence(seen, models["reference"])} if "reference" in models else {},
     )
+
+
+def by_side(values_B: torch.Tensor, batch: Batch) -> torch.Tensor:
+    """Sums the values of sequences over each side of each pair [P, 2]."""
+    side_B = 2 * batch.example_B + batch.columns["side_B"]
+    found = values_B.new_zeros(2 * len(batch.sequences))
+    return found.index_add(0, side_B, values_B).view(-1, 2)
 
 
 def answer_logprobs(seen: Seen) -> torch.Tensor:

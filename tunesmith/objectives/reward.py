@@ -16,7 +16,7 @@ from annotated_types import Ge
 from tunesmith.batches.batch import Batch, Loss, Ratio, Tokens
 from tunesmith.examples import Chat, Example, Outputs, Preference
 from tunesmith.objectives import OBJECTIVES, Objective
-from tunesmith.objectives._pairs import WATCHED
+from tunesmith.objectives._pairs import WATCHED, by_side
 from tunesmith.settings.spec import Spec
 
 if TYPE_CHECKING:
@@ -62,15 +62,10 @@ class Reward(Objective):
         from tunesmith.models.calling.views import see
 
         scores_B = see(models["policy"], batch).outputs_BC[:, 0]
-        side_B = 2 * batch.example_B + batch.columns["side_B"]
-
-        def by_side(values_B: torch.Tensor) -> torch.Tensor:
-            found = values_B.new_zeros(2 * len(batch.sequences))
-            return found.index_add(0, side_B, values_B).view(-1, 2)
-
-        scores_P2 = by_side(scores_B)
+        scores_P2 = by_side(scores_B, batch)
         # Both sides of a pair bring its margin.
-        losses_P = self.terms(scores_P2, by_side(batch.columns["margin_B"].to(scores_B))[:, 0])
+        margins_P2 = by_side(batch.columns["margin_B"].to(scores_B), batch)
+        losses_P = self.terms(scores_P2, margins_P2[:, 0])
         total, (chosen_P, rejected_P) = losses_P.sum(), scores_P2.detach().unbind(1)
         watched = {
             "loss": losses_P.detach(),

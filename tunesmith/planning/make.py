@@ -7,7 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from tunesmith.batches.order import FEWEST_STEPS, Order
+from tunesmith.batches.order import FEWEST_STEPS, order_of
 from tunesmith.data.find import find_data, held_part
 from tunesmith.data.lengths import default_limit
 from tunesmith.data.prepare import Prepared
@@ -260,7 +260,7 @@ def _rows(making: _Making, prepared: Prepared) -> None:
     train = making.run.train
     assert train.batch is not None, "it was settled above"
     making.problems += processes.too_few_rows(making.run, train.batch)
-    order = Order(rows, train.batch, train.seed)
+    order = order_of(making.run, rows)
     steps = order.total(train.epochs, train.steps)
     lengths = sorted(len(tokens) for item in prepared.train for tokens in item.tokens)
     sides = sorted(tokens.longest for item in prepared.train for tokens in item.tokens)

@@ -22,9 +22,5 @@ def place(path: str) -> str:
 
 def paths(run: Run) -> list[str]:
     """Returns every file, folder or id that rows come from."""
-    path = run.data.path
-    paths = [
-        sized(one)[0]
-        for one in ([path] if isinstance(path, str) else [source.path for source in path])
-    ]
+    paths = [sized(source.path)[0] for source in run.data.sources]
     return [*paths, run.data.held_out] if isinstance(run.data.held_out, str) else paths

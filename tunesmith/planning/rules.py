@@ -49,9 +49,8 @@ def known_names(run: Run) -> Iterator[Problem]:
 
 def _readers(run: Run) -> Iterator[tuple[str, str | None]]:
     yield "data.reader", run.data.reader
-    if not isinstance(run.data.path, str):
-        for index, source in enumerate(run.data.path):
-            yield f"data.path.{index}.reader", source.reader
+    for index, source in enumerate(run.data.sources):
+        yield f"data.path.{index}.reader", source.reader
 
 
 def _unknown(where: str, name: str, known: list[str], hint: str = "") -> Problem:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from tunesmith.export.card import base_of, public_name, section
+from tunesmith.export.card import base_of, file_names, public_name, section
 from tunesmith.pruning.page import PrunedPage
 from tunesmith.settings.prune import Prune
 from tunesmith.storage.run_folder import RunFolder
@@ -34,10 +34,7 @@ def card(run: Run, page: PrunedPage, hub: Hub | None, name: str) -> str:
     if base is None:
         lines += ["", say("card.local_base")]
     lines += section("gone", [f"- {line}" for line in page.gone])
-    data = run.data.path
-    paths = [data] if isinstance(data, str) else [one.path for one in data]
-    names = ", ".join(f"`{public_name(path)}`" for path in paths)
-    lines += section("rows", [say("card.pruned_rows", names=names)])
+    lines += section("rows", [say("card.pruned_rows", names=file_names(run))])
     lines += section("left", page.markdown().splitlines()[2:])
     fetch = [hub.fetch(name)] if hub else []
     use = ["```", *fetch, f"tunesmith train model={name} data=… out=…", "```"]

@@ -140,6 +140,11 @@ class Data(Spec):
     that the run stops.
     """
 
+    @property
+    def sources(self) -> list[Source]:
+        """The files that rows come from, also where ``path`` names only one."""
+        return [Source(path=self.path)] if isinstance(self.path, str) else self.path
+
 
 class Machine(Spec):
     """What the run uses of the machine."""

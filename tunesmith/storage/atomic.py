@@ -6,7 +6,8 @@ import hashlib
 import os
 import shutil
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from tunesmith.errors import Problem, SpecError
@@ -18,13 +19,20 @@ def write_whole(path: Path, content: str | bytes) -> None:
     rename).
     """
     data = content.encode("utf-8") if isinstance(content, str) else content
+    with drafted_file(path) as draft:
+        draft.write_bytes(data)
+
+
+@contextmanager
+def drafted_file(path: Path) -> Iterator[Path]:
+    """Gives a file beside ``path`` to write; it takes that place at the end of the block, whole and
+    on the disk, and is removed after an error.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
     draft = path.with_name(f".{path.name}.tmp-{uuid.uuid4().hex[:8]}")
     try:
-        with open(draft, "wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
+        yield draft
+        fsync(draft)
         os.replace(draft, path)
     finally:
         draft.unlink(missing_ok=True)

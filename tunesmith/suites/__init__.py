@@ -6,7 +6,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, ClassVar, Literal
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, TypeVar
 
 from pydantic import ValidationError
 
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
 __all__ = ["SUITES", "Question", "Rule", "Suite"]
 
+Row = TypeVar("Row")
 Rule = Literal[
     "option",
     "likelihood",
@@ -92,6 +93,12 @@ class Suite:
     ) -> list[JsonObject]:
         """Asks one model; returns what it said and its score, in the order of the questions."""
         raise AssertionError(f"suite {self.name} does not ask itself")
+
+
+def spread(rows: Sequence[Row], items: int) -> list[Row]:
+    """Takes at most ``items`` rows, at even distances over all of them."""
+    count = min(items, len(rows))
+    return [rows[number * len(rows) // count] for number in range(count)]
 
 
 def suites_of(given: Sequence[str | Mapping[str, object]], run: Run) -> list[Suite]:

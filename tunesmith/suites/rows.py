@@ -17,7 +17,7 @@ from tunesmith.errors import DataError, Problem
 from tunesmith.examples import Chat, Turn
 from tunesmith.settings.run import Data
 from tunesmith.settings.spec import Spec
-from tunesmith.suites import SUITES, Question, Rule, Suite
+from tunesmith.suites import SUITES, Question, Rule, Suite, spread
 from tunesmith.words import say
 
 _LINE = re.compile(r"^([A-J])\. ", re.MULTILINE)
@@ -59,11 +59,9 @@ class Rows(Suite):
         ]
         if not rows:
             raise DataError(Problem(self.config.path, say("suite.none_answered")))
-        count = min(self.config.items, len(rows))
-        chosen = [rows[number * len(rows) // count] for number in range(count)]
         return [
             self._question(f"{located.file.name}:{located.number}", located.file.stem, chat)
-            for located, chat in chosen
+            for located, chat in spread(rows, self.config.items)
         ]
 
     def _question(self, place: str, kind: str, chat: Chat) -> Question:

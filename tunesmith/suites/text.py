@@ -15,7 +15,7 @@ from tunesmith.errors import DataError, Problem
 from tunesmith.examples import Text
 from tunesmith.settings.run import Data
 from tunesmith.settings.spec import Spec
-from tunesmith.suites import SUITES, Question, Suite
+from tunesmith.suites import SUITES, Question, Suite, spread
 from tunesmith.words import say
 
 
@@ -49,9 +49,7 @@ class Texts(Suite):
         ]
         if not rows:
             raise DataError(Problem(self.config.path, say("suite.no_texts")))
-        count = min(self.config.items, len(rows))
-        chosen = [rows[number * len(rows) // count] for number in range(count)]
         return [
             Question(f"{located.file.name}:{located.number}", located.file.stem, text, "likelihood")
-            for located, text in chosen
+            for located, text in spread(rows, self.config.items)
         ]

@@ -9,7 +9,7 @@ from pathlib import Path
 import torch
 
 from tunesmith.batches.batch import Batch
-from tunesmith.batches.order import Order, every
+from tunesmith.batches.order import Order, every, order_of
 from tunesmith.data.prepare import Prepared
 from tunesmith.data.prepare_once import prepare_once
 from tunesmith.data.split import WATCHED
@@ -286,8 +286,8 @@ def _work(
         for name, weight in role.trained():
             named.append((f"{role.name}/{name}", weight))
             factors[weight] = role.rate_factor(name, weight)
-    assert train_.batch and train_.learning_rate and train_.micro_tokens, "nothing is open"
-    order = Order(len(prepared.train), train_.batch, train_.seed)
+    assert train_.learning_rate and train_.micro_tokens, "nothing is open"
+    order = order_of(run, len(prepared.train))
     method.study(model.model, _first_batches(prepared, model, order, train_.micro_tokens))
     source = SOURCES.make(run.source)
     source.open(run, prepared, device.processes)

@@ -6,8 +6,6 @@ from __future__ import annotations
 
 import csv
 import json
-import os
-import uuid
 from collections.abc import Callable, Iterable, Iterator
 from itertools import islice
 from pathlib import Path
@@ -15,6 +13,7 @@ from typing import Any, TextIO
 
 from tunesmith.errors import Problem, SpecError
 from tunesmith.plain import JsonObject
+from tunesmith.storage.atomic import drafted_file
 from tunesmith.words import say
 
 Rows = Iterable[JsonObject]
@@ -27,16 +26,8 @@ def write_rows(path: Path, rows: Callable[[], Iterator[JsonObject]]) -> int:
     rows, which it reads twice for that. A crash leaves no part of a file.
     """
     write = writer_of(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    draft = path.with_name(f".{path.name}.tmp-{uuid.uuid4().hex[:8]}")
-    try:
-        count = write(draft, rows)
-        with open(draft, "rb") as file:
-            os.fsync(file.fileno())
-        os.replace(draft, path)
-    finally:
-        draft.unlink(missing_ok=True)
-    return count
+    with drafted_file(path) as draft:
+        return write(draft, rows)
 
 
 def writer_of(path: Path) -> Callable[[Path, Callable[[], Iterator[JsonObject]]], int]:

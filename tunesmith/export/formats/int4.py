@@ -10,30 +10,26 @@ from annotated_types import Gt
 
 from tunesmith.errors import Problem
 from tunesmith.export.formats import FORMATS, ExportFormat, Made
+from tunesmith.export.formats._rounded import Rounded
 from tunesmith.settings.spec import Spec
 from tunesmith.words import say
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     import torch
 
     from tunesmith.export.folders.source import Source
     from tunesmith.export.rounding.codes import Codes
-    from tunesmith.predicting.engine import Engine
 
 BITS = 4
 
 
 @FORMATS.register
-class Int4(ExportFormat):
+class Int4(Rounded, ExportFormat):
     """A folder with linear weights in 4 bits (compressed-tensors), for vLLM and transformers. Below
     a billion weights every way to 4 bits costs much: read the parity.
     """
 
     heads = frozenset({"language"})
-    verified_by = "transformers with compressed-tensors"
-    install = "pip install 'tunesmith[verify]'"
 
     class Config(Spec):
         """4-bit folder."""
@@ -74,31 +70,18 @@ class Int4(ExportFormat):
         """Returns type and method."""
         return f"int4 {self.config.method}"
 
-    def size(self, source: Source) -> int:
-        """Counts two bytes a weight: how many are rounded is known later."""
-        return source.stored[1] * 2
-
-    def write(self, made: Made, place: Path) -> None:
-        """Rounds and writes."""
-        from tunesmith.export.folders.files import copy_beside
+    def codes(self, made: Made) -> dict[str, Codes]:
+        """Rounds with corrections from training rows, or to the nearest code."""
         from tunesmith.export.rounding.codes import nearest
-        from tunesmith.export.rounding.compressed import save_compressed
         from tunesmith.export.rounding.layers import group_for, rounded_layers
 
-        model = made.trained.model
-        layers = rounded_layers(model)
-        widths = {layer.in_features for layer in layers.values()}
-        group = group_for(widths, self.config.group)
+        layers = rounded_layers(made.trained.model)
+        group = group_for({layer.in_features for layer in layers.values()}, self.config.group)
         assert group is not None, "the layers were looked at before"
-        if self.config.method == "gptq":
-            codes = self._corrected(made, group)
-        else:
-            codes = {
-                name: nearest(layer.weight.data, BITS, group) for name, layer in layers.items()
-            }
-        save_compressed(model, place, codes)
-        copy_beside(made.source.place, place)
         made.notes.append(say("export.groups", group=group))
+        if self.config.method == "gptq":
+            return self._corrected(made, group)
+        return {name: nearest(layer.weight.data, BITS, group) for name, layer in layers.items()}
 
     def _corrected(self, made: Made, group: int) -> dict[str, Codes]:
         from tunesmith.export.rounding.calibration import calibration_rows
@@ -114,21 +97,3 @@ class Int4(ExportFormat):
         rows = calibration_rows(made.source, made.trained.tokenizer, self.config.tokens)
         walk(made.trained.model, rows, round_one)
         return codes
-
-    def open(self, place: Path, made: Made) -> Engine | None:
-        """Loads the folder in transformers."""
-        from tunesmith.export.rounding.compressed import open_compressed
-
-        return open_compressed(place, made.source)
-
-    def use(self, source: Source, out: Path) -> list[str]:
-        """Returns the lines that load it, and the command that serves it."""
-        from tunesmith.export.rounding.compressed import told_of
-
-        return told_of(source, out)
-
-    def not_run(self, source: Source) -> str:
-        """Names the commands that would show it in vLLM itself."""
-        from tunesmith.export.rounding.compressed import not_run_by_vllm
-
-        return not_run_by_vllm()

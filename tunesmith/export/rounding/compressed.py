@@ -13,7 +13,6 @@ import torch
 
 from tunesmith.export.rounding.codes import Codes
 from tunesmith.plain import JsonObject
-from tunesmith.words import say
 
 if TYPE_CHECKING:
     from tunesmith.export.folders.source import Source
@@ -36,18 +35,6 @@ def open_compressed(place: Path, source: Source) -> TorchEngine | None:
 
     here = importlib.util.find_spec("compressed_tensors") is not None
     return open_folder(place, source) if here else None
-
-
-def told_of(source: Source, out: Path) -> list[str]:
-    """Returns the lines that load it, and the command that serves it."""
-    from tunesmith.export.folders.whole import python
-
-    return [*python(source, out), f"vllm serve {out}"]
-
-
-def not_run_by_vllm() -> str:
-    """Names the commands that would show it in vLLM itself."""
-    return say("export.vllm_not_run", url="http://127.0.0.1:8000/v1")
 
 
 def save_compressed(model: Any, place: Path, codes: dict[str, Codes]) -> None:

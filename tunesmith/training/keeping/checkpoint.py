@@ -12,7 +12,7 @@ import os
 import re
 import shutil
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 from safetensors import SafetensorError, safe_open
@@ -112,12 +112,9 @@ class Checkpoints:
                 return path
             tell(say("train.damaged", path=path, fault=fault))
             os.replace(path, path.with_name(f"{path.name}.corrupt"))
-        if found or any(self._set_aside()):
+        if found or any(self.folder.glob("*.corrupt")):
             raise CheckpointError(say("train.all_damaged", folder=self.folder))
         return None
-
-    def _set_aside(self) -> Iterator[Path]:
-        return self.folder.glob("*.corrupt")
 
     def _sweep(self) -> None:
         for left in self.folder.glob(".*.tmp-*"):

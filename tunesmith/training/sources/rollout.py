@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import numpy as np
 from annotated_types import Gt
 
-from tunesmith.batches.order import Order
+from tunesmith.batches.order import order_of
 from tunesmith.batches.rollout import Group, Sampled
 from tunesmith.errors import Problem, SpecError
 from tunesmith.events.stream import Event
@@ -189,12 +189,10 @@ class Rollout(StepSource):
 
     def open(self, run: Run, prepared: Prepared, processes: Processes) -> None:
         """Fixes the order of the prompts."""
-        assert run.train.batch is not None, "the batch was settled with the rows"
         self.items, self.render, self.processes = prepared.train, prepared.render, processes
         self.seed = run.train.seed
         self.server = Server(self.config.server, Path(run.out)) if self.config.server else None
-        given = run.data.curriculum is not None
-        self.order = Order(len(self.items), run.train.batch, run.train.seed, given)
+        self.order = order_of(run, len(self.items))
         self.total = self.order.total(run.train.epochs, run.train.steps)
 
     def meet(self, policy: Loaded, objective: Objective, device: Device) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from tunesmith.batches.order import Order
+from tunesmith.batches.order import order_of
 from tunesmith.training.sources import SOURCES, Step, StepSource
 from tunesmith.words import say
 
@@ -21,10 +21,8 @@ class RowSource(StepSource):
 
     def open(self, run: Run, prepared: Prepared, processes: Processes) -> None:
         """Fixes the order of the training rows."""
-        assert run.train.batch is not None, "the batch was settled with the rows"
         self.items = prepared.train
-        given = run.data.curriculum is not None
-        self.order = Order(len(self.items), run.train.batch, run.train.seed, given)
+        self.order = order_of(run, len(self.items))
         self.total = self.order.total(run.train.epochs, run.train.steps)
 
     def step(self, number: int, models: Models) -> Step:
