@@ -62,6 +62,8 @@ PRESSED = {
     "zh": ("新建运行", "查看数据", "继续：查看计划", "开始训练", "检验", "检验这次运行"),
 }
 FINISHED = {"en": "finished", "zh": "已完成"}
+LONG = 3600
+"""Seconds that a training or a proof may take on a machine that is busy."""
 COLOURS = 128
 """Of a picture; a page needs no more, and the file is a third as large."""
 
@@ -95,6 +97,7 @@ def walk(browser: Any, root: Path, lang: str) -> None:
     with served(root, lang) as (link, _):
         tab = Tab(browser, link, 960, "light")
         page = tab.page
+        page.set_default_timeout(1000 * LONG)
         page.get_by_role("link", name=new).click()
         page.wait_for_url("**/new/", wait_until="load")
         tab.drop(f"{NAMES[lang]}.csv", rows(lang))
@@ -118,11 +121,11 @@ def walk(browser: Any, root: Path, lang: str) -> None:
         page.emulate_media(color_scheme="light")
         page.get_by_role("link", name=proof, exact=True).click()
         page.get_by_role("button", name=prove).click()
-        page.frame_locator("iframe.report", 1310).locator(".verdict .says").wait_for()
+        page.frame_locator("iframe.report").locator(".verdict .says").wait_for()
         page.locator(".work .ask", has_text="tunesmith prove").wait_for()
         page.get_by_role("button", name=prove).wait_for()
         keep(page, f"proof-{lang}", "iframe.report", 1310)
-        print(page.frame_locator("iframe.report", 1310).locator("body").inner_text(), flush=True)
+        print(page.frame_locator("iframe.report").locator("body").inner_text(), flush=True)
         print("== troubles", tab.troubles)
 
 
