@@ -100,6 +100,36 @@ def test_a_file_of_another_kind_is_refused_in_words_and_the_page_stays(place: Pa
     assert {one.name for one in (place / "data").iterdir()} == {"faq.csv", "faq-2.csv"}
 
 
+def test_a_form_with_an_error_is_led_to_and_keeps_what_was_typed(place: Path) -> None:
+    with chromium() as browser, served(place, "zh") as (link, _):
+        tab = Tab(browser, link, 390, "dark")
+        page = tab.page
+        page.goto(link.partition("?")[0] + "run/other/proof/")
+        page.get_by_text("检验内容").click()
+        page.get_by_label("最多行数").fill("0")
+        page.get_by_label("给原模型看的示例数").fill("3")
+        page.get_by_role("checkbox", name="probe").check()
+        tab.press("检验这次运行")
+        told = page.get_by_text("必须大于 0")
+        told.wait_for()
+        tab.troubles.clear()  # the console says that the answer was 400
+        items = page.get_by_label("最多行数")
+        described = items.get_attribute("aria-describedby")
+        assert items.get_attribute("aria-invalid") == "true"
+        assert described == told.get_attribute("id") and told.get_attribute("role") == "alert"
+        assert items.evaluate("one => one === document.activeElement")
+        tab.is_well()
+        # What the server has to say meanwhile leaves a form alone that is being mended.
+        page.get_by_label("给原模型看的示例数").fill("4")
+        (place / "other" / "proofs" / "exam").mkdir(parents=True)
+        (place / "other" / "proofs" / "exam" / "proof.json").write_text("{", "utf-8")
+        page.locator("#proof-exam").wait_for()
+        assert told.is_visible() and items.input_value() == "0"
+        assert page.get_by_label("给原模型看的示例数").input_value() == "4"
+        assert page.get_by_role("checkbox", name="probe").is_checked()
+        tab.is_well()
+
+
 def test_over_a_slow_network_the_page_says_that_it_waits_and_sends_once(place: Path) -> None:
     with chromium() as browser, served(place, "en") as (link, _):
         tab = Tab(browser, link, 1280, "light")

@@ -77,12 +77,14 @@ def test_a_form_can_name_what_it_offers_and_nothing_else(
     assert begun == []
     data = str(place / "data" / "exam rows.csv")
     given = {"items": "40", "shots": "", "against": "other", "data": data}
-    client.post(f"{PROOF}start", data={**given, "suite": ["probe", "text=/etc/passwd"]})
+    client.post(f"{PROOF}start", data={**given, "suites": ["probe", "text=/etc/passwd"]})
     (one,) = (place / ".ui").iterdir()
     asked = Work(one).asked
     assert asked["run"] == str(place / "first try") and asked["items"] == 40
     assert asked["against"] == [str(place / "other")] and asked["suites"] == ["probe"]
-    assert asked["shots"] is None and "/etc" not in str(asked) and len(begun) == 1
+    filled = asked.pop("form")  # it is shown again, and does nothing
+    assert filled["suites"] == ["probe", "text=/etc/passwd"] and "/etc" not in str(asked)
+    assert asked["shots"] is None and len(begun) == 1
     assert asked["data"] == data
     assert shlex.split(asked["typed"]) == [
         *("tunesmith", "prove", str(place / "first try"), "--items", "40", "--data", data),

@@ -7,13 +7,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tunesmith.api.heard import heard
-from tunesmith.errors import Problem, SpecError
 from tunesmith.events.stream import Listener
 from tunesmith.events.verbs import ProofBegun
 from tunesmith.plain import JsonObject, Row
 from tunesmith.settings.given import Overrides, speak
+from tunesmith.settings.prove import prove_settings
 from tunesmith.storage.run_folder import RunFolder
-from tunesmith.words import say
 
 if TYPE_CHECKING:
     from tunesmith.display.progress import Shown
@@ -53,8 +52,8 @@ def prove(
 
     folder = _folder(run)
     speak(folder.resolved().run)
-    if items is not None and items < 1:
-        raise SpecError(Problem("items", say("spec.greater_than_equal", ge=1)))
+    given = {"items": items, "shots": shots}
+    prove_settings({name: value for name, value in given.items() if value is not None})
     with heard(progress, listen) as events:
         events(ProofBegun(folder.path))
         others = others_of(against, folder.resolved().run, events)

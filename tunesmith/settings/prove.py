@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Annotated, Any, Literal
 
 from annotated_types import Ge, Gt
-from pydantic import BeforeValidator
+from pydantic import BeforeValidator, ValidationError
 
+from tunesmith.errors import SpecError
 from tunesmith.settings.family import METRICS, SUITES, choices
+from tunesmith.settings.overrides import with_overrides
+from tunesmith.settings.problems import problems_of
 from tunesmith.settings.spec import Spec
 
 
@@ -64,3 +67,11 @@ class Prove(Spec):
         """The metrics that are asked for, by the names that they have in a proof."""
         own = [one if isinstance(one, str) else METRICS.make(one).key for one in self.metrics]
         return [*own, *([] if self.primary is None else [self.primary])]
+
+
+def prove_settings(overrides: Sequence[str] | Mapping[str, object]) -> Prove:
+    """Reads how a proof is to be made: ``items=40``; raises SpecError with every problem."""
+    try:
+        return Prove.model_validate(with_overrides({}, overrides))
+    except ValidationError as error:
+        raise SpecError(problems_of(error, Prove)) from None

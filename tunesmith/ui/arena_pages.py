@@ -11,12 +11,13 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from tunesmith.errors import TunesmithError
+from tunesmith.errors import Problem, TunesmithError
 from tunesmith.plain import JsonObject
 from tunesmith.storage.atomic import write_whole
-from tunesmith.ui.forms import form_of
+from tunesmith.ui.forms import Form, form_in, form_of
 from tunesmith.ui.views import Views
-from tunesmith.ui.work_pages import shown_of
+from tunesmith.ui.work_pages import form_again, shown_of
+from tunesmith.voting.building import FEWEST_PROMPTS
 from tunesmith.voting.comparison import Comparison
 from tunesmith.voting.telling import lines_of
 from tunesmith.words import say
@@ -29,6 +30,8 @@ if TYPE_CHECKING:
 KIND = "arena"
 PLACE = "arenas"
 """The folder of the arenas, beside the runs."""
+CALLED = {"run": (), "prompts": ("data",)}
+"""The fields, each with the setting of an arena that it fills."""
 
 
 class ArenaPages:
@@ -62,20 +65,24 @@ class ArenaPages:
         """Begins an arena of the chosen models over the prompts that were written."""
         form = await form_of(request)
         runs, bases = self._offered()
-        names = form.all("run") if form is not None else []
-        models = form.all("base") if form is not None else []
-        lines = form.one("prompts").splitlines() if form is not None else []
+        names, models = form.all("run"), form.all("base")
+        lines = form.one("prompts").splitlines()
         prompts = list(dict.fromkeys(line.strip() for line in lines if line.strip()))
+        problems = []
         known = set(names) <= set(runs) and set(models) <= set(bases)
-        if not known or len(names) + len(models) < 2 or len(prompts) < 2:
-            return self.views.problem(say("ui_arena.choose"), 400)
+        if not known or len(names) + len(models) < 2:
+            problems.append(Problem("run", say("ui_arena.choose")))
+        if len(prompts) < FEWEST_PROMPTS:
+            problems.append(Problem("prompts", say("ui_arena.write")))
+        if problems:
+            return self._shown(request, "arena_list", form.refused(problems, CALLED))
         name = f"{time.strftime('%Y%m%d-%H%M%S')}-{secrets.token_hex(3)}"
         rows = [{"messages": [{"role": "user", "content": one}]} for one in prompts]
         data = self.place / f"{name}.jsonl"
         write_whole(data, "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows))
         contenders = [*(runs[one] for one in names), *models]
         settings = {"data": str(data), "out": str(self.place / name), "prompts": len(prompts)}
-        return self._begin(name, contenders, settings)
+        return self._begin(name, contenders, settings, form)
 
     async def open(self, request: Request) -> Response:
         """Opens an arena that was answered before."""
@@ -84,7 +91,7 @@ class ArenaPages:
             return self.views.problem(say("ui_arena.none"), 404)
         if any(one.asked["name"] == folder.name for one in self.works.running(KIND)):
             return self._back()
-        return self._begin(folder.name, [str(folder)], {})
+        return self._begin(folder.name, [str(folder)], {}, Form())
 
     async def stop(self, request: Request) -> Response:
         """Ends the page or the answering of an arena; answers and votes stay."""
@@ -94,10 +101,13 @@ class ArenaPages:
         self.works.end(work)
         return self._back()
 
-    def _begin(self, name: str, contenders: list[str], settings: JsonObject) -> Response:
+    def _begin(
+        self, name: str, contenders: list[str], settings: JsonObject, form: Form
+    ) -> Response:
         told = [*contenders, *(f"{key}={value}" for key, value in settings.items())]
         asked = {"name": name, "contenders": contenders, "settings": settings}
-        self.works.begin(KIND, typed=shlex.join(["tunesmith", "arena", *told]), **asked)
+        asked |= {"typed": shlex.join(["tunesmith", "arena", *told]), "form": dict(form.fields)}
+        self.works.begin(KIND, **asked)
         return self._back()
 
     def _back(self) -> Response:
@@ -125,25 +135,33 @@ class ArenaPages:
                 runs[one.row["name"]] = str(folder.path)
         return runs, list(dict.fromkeys(str(one.row["model"]) for one in listed))
 
-    def _shown(self, request: Request, template: str) -> Response:
-        living = self.works.running(KIND)
-        failed = [one for one in self.works.all(KIND) if self.works.state(one)[0] == "failed"][:1]
-        shown = [(one, self.works.state(one)) for one in [*living, *failed]]
+    def _shown(self, request: Request, template: str, refused: Form | None = None) -> Response:
+        every = self.works.all(KIND)
+        stands = {one.id: self.works.state(one) for one in every}
+        living = [one for one in every if self.works.lives(one)]
+        failed = [one for one in every if stands[one.id][0] == "failed"][:1]
         answered = self._answered()
         votes = [_size(folder / "votes.jsonl") for folder in answered]
-        marks = [answered, votes, [(stands, one.marks()) for one, stands in shown]]
+        shown = [*living, *failed]
+        marks = [answered, votes, [(stands[one.id], one.marks()) for one in shown]]
+        form, again = refused or form_in(request), None
+        if refused is None and failed == every[:1] and failed:
+            again = form_again(form, failed[0], stands[failed[0].id], lambda _: CALLED)
+        form = again or form
 
         def told() -> JsonObject:
             works = [
-                {"work": one, "link": (one.read("ready") or {}).get("link"), **shown_of(one, how)}
-                for one, how in shown
+                {"work": one, "link": (one.read("ready") or {}).get("link")}
+                | shown_of(one, stands[one.id], again if [one] == failed else None)
+                for one in shown
             ]
             runs, bases = self._offered()
             open_ = {one.asked["name"] for one in living}
             arenas = [(one, _result(one), one.name in open_) for one in answered]
-            return {"works": works, "runs": list(runs), "bases": bases, "arenas": arenas}
+            found = {"works": works, "runs": list(runs), "bases": bases, "arenas": arenas}
+            return found | {"form": form}
 
-        return self.views.live(request, marks, template, told)
+        return self.views.live(request, marks, template, told, 400 if refused else 200)
 
 
 def _result(folder: Path) -> list[str]:

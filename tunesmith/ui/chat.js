@@ -3,21 +3,15 @@
 "use strict";
 const form = document.getElementById("ask");
 const question = document.getElementById("question");
-const refused = document.getElementById("refused");
 
 form.addEventListener("submit", async (event) => {
   event.preventDefault();
-  refused.hidden = true;
   try {
     const reply = await fetch(form.action, { method: "POST", body: new URLSearchParams(new FormData(form)) });
-    if (reply.ok) {
-      question.value = "";
-      question.focus();
-      return;
-    }
     const page = new DOMParser().parseFromString(await reply.text(), "text/html");
-    refused.textContent = page.querySelector("[role=alert]").textContent;
-    refused.hidden = false;
+    patch(form, document.adoptNode(page.getElementById("ask")));
+    if (reply.ok) question.value = "";
+    (form.querySelector("[aria-invalid]") ?? question).focus();
   } catch {
     lost.hidden = false;
   }

@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
+from pydantic import ValidationError
+
+from tunesmith.errors import Problem
 from tunesmith.plain import JsonObject
+from tunesmith.serving.requests import ChatRequest
+from tunesmith.settings.problems import problems_of
+from tunesmith.settings.spec import Spec
 from tunesmith.ui.chats import Chat, Chats
-from tunesmith.ui.forms import Form, form_of
+from tunesmith.ui.forms import Form, form_in, form_of
 from tunesmith.ui.serve_pages import Servers, called_by
 from tunesmith.ui.views import HERE, Views
 from tunesmith.words import say
@@ -20,6 +27,7 @@ LAST = 30
 """Turns that the page shows; all of them are in the file."""
 NUMBERS = ("temperature", "top_p", "max_tokens")
 """Of the models' own settings, those that a person may give otherwise."""
+FIELDS: Mapping[str, Sequence[str]] = dict.fromkeys(("question", "system", *NUMBERS), ())
 WRITING_EVERY = 100
 """Milliseconds between two looks while an answer is being written."""
 
@@ -53,20 +61,24 @@ class ChatPages:
 
     def list(self, request: Request) -> Response:
         """Shows the conversations, and the runs that one can talk with."""
+        return self._list(form_in(request))
+
+    def _list(self, form: Form) -> Response:
         runs = [one.row for one in self.views.runs.table() if one.chats]
         held = [(chat.id, _when(chat), list(chat.runs.values())) for chat in self.chats.all()]
-        chosen = request.query_params.getlist("run")
-        return self.views.page("chats", runs=runs, chats=held, chosen=chosen)
+        status = 400 if form.at else 200
+        return self.views.page("chats", status, runs=runs, chats=held, form=form)
 
     async def begin(self, request: Request) -> Response:
         """Begins a conversation, and a server where these runs have none."""
         from starlette.responses import RedirectResponse
 
         form = await form_of(request)
-        names = form.all("run") if form is not None else []
+        names = form.all("run")
         talks = {one.row["name"] for one in self.views.runs.table() if one.chats}
         if not names or not set(names) <= talks:
-            return self.views.problem(say("ui_chat.choose"), 400)
+            wrong = [Problem("run", say("ui_chat.choose"))]
+            return self._list(form.refused(wrong, {"run": ()}))
         chat = self.chats.begin(called_by(names))
         self._load(chat)
         return RedirectResponse(f"{chat.id}/", status_code=303)
@@ -93,21 +105,19 @@ class ChatPages:
         chat, form = self._chat(request), await form_of(request)
         if chat is None:
             return self._absent()
-        question = form.one("question") if form is not None else ""
-        how, wrong = _how(form) if form is not None else ({}, [])
+        how, problems = _how(form)
         server = self.servers.of(chat.runs)
-        if form is None:
-            wrong.append(say("ui_chat.long"))
-        elif not question:
-            wrong.append(say("ui_chat.empty"))
-        if server is None or server.state != "ready":
-            wrong.append(say("ui_chat.not_loaded"))
-        if wrong or server is None:
-            return self.views.problem("\n".join(wrong), 400)
-        ready = {"models": server.models, "url": server.url, "key": server.key}
-        if not self.chats.ask(chat, question, how, ready):
-            return self.views.problem(say("ui_chat.writing"), 409)
-        return _back()
+        ready = server if server is not None and server.state == "ready" else None
+        if not form.one("question"):
+            problems.append(Problem("question", say("ui_chat.empty")))
+        if ready is None:
+            problems.append(Problem("", say("ui_chat.not_loaded")))
+        elif not problems:
+            asked = {"models": ready.models, "url": ready.url, "key": ready.key}
+            if self.chats.ask(chat, form.one("question"), how, asked):
+                return _back()
+            problems.append(Problem("", say("ui_chat.writing")))
+        return self._shown(request, "chat", form.refused(problems, FIELDS))
 
     async def stop(self, request: Request) -> Response:
         """Ends the answers that are being written."""
@@ -138,7 +148,7 @@ class ChatPages:
     def _absent(self) -> Response:
         return self.views.problem(say("ui_chat.none"), 404)
 
-    def _shown(self, request: Request, template: str) -> Response:
+    def _shown(self, request: Request, template: str, refused: Form | None = None) -> Response:
         chat = self._chat(request)
         if chat is None:
             return self._absent()
@@ -158,26 +168,24 @@ class ChatPages:
                 "writing": writing,
                 "server": server,
                 "every": WRITING_EVERY if writing else 500,
+                "form": refused or Form(),
+                "numbers": NUMBERS,
             }
 
-        return self.views.live(request, marks, template, told)
+        return self.views.live(request, marks, template, told, 400 if refused else 200)
 
 
-def _how(form: Form) -> tuple[JsonObject, list[str]]:
-    """Returns what a form gives otherwise than the models' own settings, and what of it is no
-    number; the server refuses what is out of bounds.
+def _how(form: Form) -> tuple[JsonObject, list[Problem]]:
+    """Returns what a form gives otherwise than the models' own settings, and what of it the server
+    would refuse.
     """
+    given = {name: form.one(name) for name in NUMBERS if form.one(name)}
     how: JsonObject = {"system": form.one("system")} if form.one("system") else {}
-    wrong = []
-    for name in NUMBERS:
-        text = form.one(name)
-        if not text:
-            continue
-        try:
-            how[name] = int(text) if name == "max_tokens" else float(text)
-        except ValueError:
-            wrong.append(say("ui_chat.no_number", name=name, text=text))
-    return how, wrong
+    try:
+        read = ChatRequest.model_validate({**given, "messages": []})
+    except ValidationError as error:
+        return how, problems_of(error, Spec)
+    return how | read.model_dump(include=set(given)), []
 
 
 def _when(chat: Chat) -> str:

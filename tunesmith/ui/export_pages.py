@@ -4,24 +4,20 @@ from __future__ import annotations
 
 import re
 import shlex
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from tunesmith.errors import TunesmithError
+from tunesmith.errors import Problem, SpecError, TunesmithError
 from tunesmith.plain import JsonObject
 from tunesmith.settings.explain import explain
 from tunesmith.settings.export import Export, export_settings
 from tunesmith.settings.family import FORMATS
 from tunesmith.storage.run_folder import RunFolder
 from tunesmith.ui.fields import Field, choices_in, usual_of
-from tunesmith.ui.forms import Form, form_of
-from tunesmith.ui.work_pages import WorkPages, is_finished
+from tunesmith.ui.forms import Form
+from tunesmith.ui.work_pages import WorkPages
 from tunesmith.words import say
-
-if TYPE_CHECKING:
-    from starlette.requests import Request
-    from starlette.responses import Response
 
 OWN = ("items", "require")
 """Settings of every export that the page offers; a hub is named on the command line alone."""
@@ -33,46 +29,53 @@ class ExportPages(WorkPages):
 
     kind = place = "export"
 
-    async def start(self, request: Request) -> Response:
-        """Begins an export, where none of this run is under way."""
-        from starlette.responses import RedirectResponse
+    def called(self, form: Form) -> Mapping[str, Sequence[str]]:
+        """Returns the fields of the format, and the name of the export."""
+        paths = [one.path for one in fields_of(_format(form))]
+        return {"as": (), **{path: (f"export.{path}",) for path in paths}}
 
-        folder, form = self.views.runs.find(request.path_params["name"]), await form_of(request)
-        if folder is None or form is None or not is_finished(folder):
-            return self.views.absent()
-        last = self.last(folder)
-        if last is None or not self.works.lives(last):
-            try:
-                settings = _settings(folder, form)
-            except TunesmithError as error:
-                return self.views.problem(str(error), 400)
-            out = folder.path / "exports" / form.one("as")
-            if not NAME.fullmatch(form.one("as")) or out.exists():
-                told = say("ui_export.bad_name", name=form.one("as"))
-                return self.views.problem(told, 400)
-            run = self.views.runs.typed(folder)
-            words = ["tunesmith", "export", run, f"{run}/exports/{out.name}", *settings]
-            asked = {"run": str(folder.path), "out": str(out), "settings": settings}
-            self.works.begin(self.kind, typed=shlex.join(words), **asked)
-        return RedirectResponse("./", status_code=303)
+    def asked(self, folder: RunFolder, form: Form) -> JsonObject:
+        """Returns the arguments of an export."""
+        problems, settings = [], []
+        try:
+            settings = _settings(folder, form)
+        except TunesmithError as error:
+            problems += error.problems
+        name = form.one("as")
+        out = folder.path / "exports" / name
+        if not NAME.fullmatch(name):
+            problems.append(Problem("as", say("ui_export.bad_name")))
+        elif out.exists():
+            problems.append(Problem("as", say("export.not_empty")))
+        if problems:
+            raise SpecError(problems)
+        run = self.views.runs.typed(folder)
+        words = ["tunesmith", "export", run, f"{run}/exports/{out.name}", *settings]
+        return {"out": str(out), "settings": settings, "typed": shlex.join(words)}
 
     def facts(
-        self, request: Request, folder: RunFolder
+        self, name: str, folder: RunFolder, form: Form
     ) -> tuple[list[Any], Callable[[], JsonObject]]:
         """Returns the exports that are there, and the fields of the format that is chosen."""
         pages = sorted((folder.path / "exports").glob("*/parity.md"))
-        chosen = request.query_params.get("format", "hf")
-        chosen = chosen if chosen in FORMATS.names() else "hf"
+        chosen = _format(form)
 
         def shows() -> JsonObject:
-            found = {"formats": FORMATS.names(), "chosen": chosen, "fields": fields_of(chosen)}
-            return {**found, "pages": [_page(path) for path in pages]}
+            found = {"formats": FORMATS.names(), "chosen": chosen}
+            found |= {"fields": fields_of(chosen, form), "pages": [_page(path) for path in pages]}
+            return found
 
         return [chosen, pages], shows
 
 
-def fields_of(name: str) -> list[Field]:
-    """Returns the fields of a format, then those of every export."""
+def _format(form: Form) -> str:
+    """Returns the format that a form names, or the usual one."""
+    return form.one("format") if form.one("format") in FORMATS.names() else "hf"
+
+
+def fields_of(name: str, form: Form | None = None) -> list[Field]:
+    """Returns the fields of a format, then those of every export, as a form fills them."""
+    form = form or Form()
     own = FORMATS.get(name).Config.model_fields
     found = {
         f"format.{key}": (f"export.format.{name}.{key}", own[key]) for key in own if key != "name"
@@ -83,10 +86,11 @@ def fields_of(name: str) -> list[Field]:
             path=path,
             help=explain(page)[0].help,
             type="",
-            value="",
+            value=form.one(path),
             usual=usual_of(info),
-            origin="default",
+            origin="given" if form.one(path) else "default",
             options=choices_in(info.annotation),
+            problems=tuple(form.wrong(path)),
         )
         for path, (page, info) in found.items()
     ]
@@ -96,13 +100,12 @@ def _settings(folder: RunFolder, form: Form) -> list[str]:
     """Returns what a form asks for; raises SpecError with all that is wrong. Only the fields that
     the page offers are looked at.
     """
-    chosen = form.one("format")
-    known = chosen if chosen in FORMATS.names() else "hf"
-    given = [f"{one.path}={form.one(one.path)}" for one in fields_of(known) if form.one(one.path)]
+    filled = fields_of(_format(form), form)
+    given = [f"{one.path}={one.value}" for one in filled if one.value]
     run = folder.resolved().run
     # What a run's own file sends to a hub is not sent by a click.
     kept = ["hub=null"] if run.export.hub else []
-    settings = [f"format={chosen}", *given, *kept]
+    settings = [f"format={form.one('format')}", *given, *kept]
     export_settings(run.export, settings)
     return settings
 

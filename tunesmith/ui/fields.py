@@ -4,7 +4,7 @@ where a value comes from that is not given.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
 from typing import Any, Literal, get_args, get_origin
@@ -19,6 +19,7 @@ from tunesmith.settings.run import Run
 from tunesmith.settings.spec import Spec
 from tunesmith.ui.allowed import ALLOWED, NAMES, PLUG_INS, may_be_set
 from tunesmith.ui.draft import Draft
+from tunesmith.ui.forms import by_field
 from tunesmith.ui.goals import GOALS
 from tunesmith.words import language, say
 
@@ -58,20 +59,6 @@ def drawer(draft: Draft, problems: Sequence[Problem]) -> dict[str, list[Field]]:
     return {
         group: [one for one in fields if one.path.partition(".")[0] == group] for group in GROUPS
     }
-
-
-def by_field(problems: Sequence[Problem], paths: Sequence[str]) -> Mapping[str, list[str]]:
-    """Returns the texts of problems by the setting at which they stand: the one of this path, or
-    the nearest above it; those that belong to none by "".
-    """
-    found: dict[str, list[str]] = {}
-    for problem in problems:
-        where = problem.where
-        while where and where not in paths:
-            where = where.rpartition(".")[0]
-        text = problem.text if where == problem.where else str(problem)
-        found.setdefault(where, []).append(text)
-    return found
 
 
 def _plug_in_paths(draft: Draft, place: str) -> list[str]:

@@ -1,37 +1,96 @@
-"""What a form sends, read within a bound; pages take from it what they know and nothing else."""
+"""What a form sends, read within a bound, and what is wrong with it, at each of its fields: a form
+that is refused is shown again as it was filled.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 from urllib.parse import parse_qs
+
+from tunesmith.errors import Problem
+from tunesmith.words import say
 
 if TYPE_CHECKING:
     from starlette.requests import Request
 
-LONGEST = 100_000
+LONGEST = 1_000_000
 """Bytes of a form."""
 
 
+@dataclass(frozen=True)
 class Form:
-    """The fields of a form by name, each of which may have several values."""
+    """The fields of a form by name, each of which may have several values, and the texts of what is
+    wrong by field; what belongs to none of them stands at "".
+    """
 
-    def __init__(self, fields: dict[str, list[str]]) -> None:
-        self.fields = fields
+    fields: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    at: Mapping[str, Sequence[str]] = field(default_factory=dict)
 
     def all(self, name: str) -> list[str]:
         """Returns the values of a field, each once."""
-        return list(dict.fromkeys(self.fields.get(name, [])))
+        return list(dict.fromkeys(self.fields.get(name, ())))
 
     def one(self, name: str) -> str:
         """Returns the text of a field; empty where there is none."""
-        return self.fields.get(name, [""])[0].strip()
+        return next(iter(self.fields.get(name, ())), "").strip()
+
+    def wrong(self, name: str) -> Sequence[str]:
+        """Returns what is wrong with a field."""
+        return self.at.get(name, ())
+
+    def refused(self, problems: Iterable[Problem], called: Mapping[str, Sequence[str]]) -> Form:
+        """Returns the form with each problem at its field; ``called`` says for each field what
+        else a problem may call it.
+        """
+        given = {name: [*self.fields.get(name, ()), *more] for name, more in called.items()}
+        placed = [at_field(problem, given) for problem in problems]
+        return Form(self.fields, by_field(placed, [*called]))
 
 
-async def form_of(request: Request) -> Form | None:
-    """Reads the form of a request; None for one that is too long."""
+def at_field(problem: Problem, given: Mapping[str, Sequence[str]]) -> Problem:
+    """Returns a problem that names what was given, or a place in it, at the field where that was
+    given.
+    """
+    where = problem.where
+    for name, values in given.items():
+        for value in filter(None, values):
+            if where == value:
+                return replace(problem, where=name)
+            if where.startswith((f"{value}:", f"{value}/")):
+                return Problem(name, str(problem))
+    return problem
+
+
+def by_field(problems: Iterable[Problem], paths: Sequence[str]) -> dict[str, list[str]]:
+    """Returns the texts of problems by the setting at which they stand: the one of this path, or
+    the nearest above it; those that belong to none by "".
+    """
+    found: dict[str, list[str]] = {}
+    for problem in problems:
+        where = problem.where.partition(": ")[0]
+        while where and where not in paths:
+            where = where.rpartition(".")[0]
+        text = problem.text if where == problem.where else str(problem)
+        found.setdefault(where, []).append(text)
+    return found
+
+
+async def form_of(request: Request) -> Form:
+    """Reads the form of a request; one that is too long is answered with 413."""
+    from starlette.exceptions import HTTPException
+
     body = bytearray()
     async for part in request.stream():
         body += part
         if len(body) > LONGEST:
-            return None
+            raise HTTPException(413, say("ui.long_form"))
     return Form(parse_qs(body.decode("utf-8", "replace"), max_num_fields=1000))
+
+
+def form_in(request: Request) -> Form:
+    """Returns what the address of a request fills in; ``seen`` is what its page has already."""
+    pairs = request.query_params.multi_items()
+    names = dict.fromkeys(name for name, _ in pairs if name != "seen")
+    return Form({name: request.query_params.getlist(name) for name in names})

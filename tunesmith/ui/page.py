@@ -50,18 +50,28 @@ class Page:
     def app(self) -> Starlette:
         """Returns the application."""
         from starlette.applications import Starlette
+        from starlette.exceptions import HTTPException
         from starlette.routing import Route
 
         scripts = [Route(f"/{name}", self.script) for name in SCRIPTS]
         own = [Route("/ui.css", self.style), *scripts]
         routes = [*own, *(one for group in self.groups for one in group.routes())]
-        return Starlette(routes=routes, exception_handlers={OSError: self.refused})
+        handlers = {OSError: self.refused, HTTPException: self.unknown}
+        return Starlette(routes=routes, exception_handlers=handlers)
 
     def refused(self, request: Request, error: Exception) -> Response:
         """Says what the disk refused, whatever was to be written or read."""
         assert isinstance(error, OSError), "it is registered for no other"
         reason = ": ".join(filter(None, (error.strerror or str(error), error.filename)))
         return self.views.problem(say("cli.disk", reason=reason), 507)
+
+    def unknown(self, request: Request, error: Exception) -> Response:
+        """Says that there is no such page, or what else cannot be answered."""
+        from starlette.exceptions import HTTPException
+
+        assert isinstance(error, HTTPException), "it is registered for no other"
+        known = {404: say("ui.no_page"), 405: say("ui.no_page")}
+        return self.views.problem(known.get(error.status_code, error.detail), error.status_code)
 
     def style(self, request: Request) -> Response:
         """Sends the style: the report's, which the charts are drawn for, and the page's own."""

@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from tunesmith.errors import TunesmithError
+from tunesmith.errors import Problem, SpecError, TunesmithError
 from tunesmith.plain import JsonObject
 from tunesmith.proving.proof import Proof
 from tunesmith.report.build import page
 from tunesmith.report.language import Say
+from tunesmith.settings.prove import Prove, prove_settings
 from tunesmith.storage.run_folder import RunFolder
-from tunesmith.ui.forms import Form, form_of
+from tunesmith.ui.forms import Form
 from tunesmith.ui.places import Places
 from tunesmith.ui.stamps import stamp
 from tunesmith.ui.standing import seen
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
     from starlette.routing import Route
 
 NUMBERS = ("items", "shots")
+OTHERS: Mapping[str, Sequence[str]] = {"data": (), "against": ()}
 SUITES = ("probe", "safety")
 """Suites that need no file; files are named on the command line alone."""
 
@@ -56,54 +58,39 @@ class ProofPages(WorkPages):
         """Sends the same as a file to keep."""
         return self._report(request, {"content-disposition": 'attachment; filename="report.html"'})
 
-    async def start(self, request: Request) -> Response:
-        """Begins a proof, where none of this run is under way."""
-        from starlette.responses import RedirectResponse
+    def called(self, form: Form) -> Mapping[str, Sequence[str]]:
+        """Returns the fields, by the settings of a proof."""
+        return {**{name: (f"prove.{name}",) for name in (*NUMBERS, "suites")}, **OTHERS}
 
-        folder, form = self._folder(request), await form_of(request)
-        if folder is None or form is None:
-            return self.views.absent()
-        asked, wrong = self._asked(folder, form)
-        if wrong:
-            return self.views.problem("\n".join(wrong), 400)
-        last = self.last(folder)
-        if last is None or not self.works.lives(last):
-            typed = _typed(self.views.runs.typed(folder), asked)
-            self.works.begin(self.kind, run=str(folder.path), typed=typed, **asked)
-        return RedirectResponse("./", status_code=303)
-
-    def _asked(self, folder: RunFolder, form: Form) -> tuple[JsonObject, list[str]]:
-        """Returns what a form asks for, and what is wrong with it."""
-        asked: JsonObject = {"against": [], "suites": []}
-        wrong = []
-        for name in NUMBERS:
-            text = form.one(name)
-            least = 1 if name == "items" else 0
-            if text and not (text.isascii() and text.isdigit() and int(text) >= least):
-                wrong.append(f"{name}: {say('spec.greater_than_equal', ge=least)}")
-            asked[name] = int(text) if text and not wrong else None
+    def asked(self, folder: RunFolder, form: Form) -> JsonObject:
+        """Returns the arguments of a proof."""
+        given = {name: form.one(name) for name in NUMBERS if form.one(name)}
+        problems, found = [], Prove()
+        try:
+            found = prove_settings([f"{name}={value}" for name, value in given.items()])
+        except TunesmithError as error:
+            problems += error.problems
+        against = []
         for name in form.all("against"):
             other = self.views.runs.find(name)
             if other is None or other.path == folder.path or not is_finished(other):
-                wrong.append(say("ui_proof.no_rival", name=name))
+                problems.append(Problem("against", say("ui_proof.no_rival", name=name)))
             else:
-                asked["against"].append(str(other.path))
+                against.append(str(other.path))
         data = form.one("data")
-        wrong += [one.text for one in self.places.outside("data", data)]
-        asked["data"] = data or None
-        asked["suites"] = [name for name in SUITES if name in form.all("suite")]
-        return asked, wrong
-
-    def _folder(self, request: Request) -> RunFolder | None:
-        """Returns the finished run of a request."""
-        folder = self.views.runs.find(request.path_params["name"])
-        return folder if folder is not None and is_finished(folder) else None
+        problems += self.places.outside("data", data)
+        if problems:
+            raise SpecError(problems)
+        asked: JsonObject = dict.fromkeys(NUMBERS) | found.values(*given)
+        asked |= {"against": against, "data": data or None}
+        asked |= {"suites": [name for name in SUITES if name in form.all("suites")]}
+        return {**asked, "typed": _typed(self.views.runs.typed(folder), asked)}
 
     def facts(
-        self, request: Request, folder: RunFolder
+        self, name: str, folder: RunFolder, form: Form
     ) -> tuple[list[Any], Callable[[], JsonObject]]:
         """Returns the proof as it stands, and the runs that it can be compared with."""
-        report, name = seen(folder, False), request.path_params["name"]
+        report = seen(folder, False)
 
         def shows() -> JsonObject:
             listed = self.views.runs.table()

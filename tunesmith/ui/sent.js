@@ -9,5 +9,7 @@ addEventListener("submit", (event) => {
   sentForms.add(event.target);
   setTimeout(() => { waiting.hidden = false; }, 400);
 });
+// Where something is wrong one goes on at the first such field.
+document.querySelector("[aria-invalid], fieldset[aria-describedby] input")?.focus();
 // A page that comes back from the browser's memory has not sent anything.
 addEventListener("pageshow", (event) => { if (event.persisted) location.reload(); });

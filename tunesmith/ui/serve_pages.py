@@ -8,7 +8,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from tunesmith.ui.forms import form_of
+from tunesmith.errors import Problem
+from tunesmith.ui.forms import Form, form_in, form_of
 from tunesmith.ui.views import Views
 from tunesmith.ui.works import Work
 from tunesmith.words import say
@@ -125,8 +126,9 @@ class ServePages:
         from starlette.responses import RedirectResponse
 
         form = await form_of(request)
-        if form is None or self.servers.begin(form.all("run")) is None:
-            return self.views.problem(say("ui_serve.choose"), 400)
+        if self.servers.begin(form.all("run")) is None:
+            refused = form.refused([Problem("run", say("ui_serve.choose"))], {"run": ()})
+            return self._shown(request, "serve", refused)
         return RedirectResponse("./", status_code=303)
 
     async def stop(self, request: Request) -> Response:
@@ -139,10 +141,11 @@ class ServePages:
         self.servers.works.end(work)
         return RedirectResponse("../", status_code=303)
 
-    def _shown(self, request: Request, template: str) -> Response:
+    def _shown(self, request: Request, template: str, refused: Form | None = None) -> Response:
         listed = [one for one in self.views.runs.table() if one.routes]
         servers = self.servers.all()
         marks = [[one.mark for one in listed], [(s.state, s.work.marks()) for s in servers]]
-        chosen = request.query_params.getlist("run")
-        told = {"servers": servers, "runs": [one.row for one in listed], "chosen": chosen}
-        return self.views.live(request, marks, template, lambda: told)
+        told = {"servers": servers, "runs": [one.row for one in listed]}
+        told["form"] = refused or form_in(request)
+        status = 400 if refused else 200
+        return self.views.live(request, marks, template, lambda: told, status)

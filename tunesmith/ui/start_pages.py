@@ -5,10 +5,9 @@ from __future__ import annotations
 import shlex
 from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import Executor
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
-from urllib.parse import parse_qs, quote
+from urllib.parse import quote
 
 from tunesmith.errors import DataError, Problem, TunesmithError
 from tunesmith.plain import JsonObject
@@ -17,7 +16,8 @@ from tunesmith.storage.run_folder import RunFolder
 from tunesmith.ui.composed_fields import composed_fields
 from tunesmith.ui.draft import Draft, draft_from_yaml, draft_of, named
 from tunesmith.ui.drawn import drawn
-from tunesmith.ui.fields import BESIDE, by_field, drawer
+from tunesmith.ui.fields import BESIDE, drawer
+from tunesmith.ui.forms import at_field, by_field, form_of
 from tunesmith.ui.goals import GOALS
 from tunesmith.ui.look import Asked
 from tunesmith.ui.looks import Looks
@@ -39,8 +39,8 @@ PATIENCE = 1.5
 """Seconds until a page says that it is still looking."""
 LONG = 120
 """Seconds that a start waits for the plan."""
-LONGEST_YAML = 200_000
-"""Bytes of a run's file."""
+ELSEWHERE = ("out", "goal", "questions", "yaml", "")
+"""Places of problems beside the drawer; the last is the top of the page."""
 BESIDE_DRAFT = ("row", "probe")
 """Fields of an address that ask to see something, and set nothing."""
 FILES = {"new.js": "text/javascript", "new.css": "text/css"}
@@ -121,18 +121,13 @@ class StartPages:
         """Reads a run's file that was chosen or pasted, and goes on with what it says."""
         from starlette.responses import RedirectResponse
 
-        body = bytearray()
-        async for part in request.stream():
-            body += part
-            if len(body) > LONGEST_YAML:
-                return self._start(Draft({}), [Problem("", say("ui_new.long_yaml"))])
-        text = parse_qs(body.decode("utf-8", "replace")).get("yaml", [""])[0]
+        text = (await form_of(request)).one("yaml")
         try:
             draft = draft_from_yaml(text.replace("\r\n", "\n"), self.places)
         except TunesmithError as error:
-            return self._start(Draft({}), error.problems)
+            return self._start(Draft({}), error.problems, text)
         if draft.problems:
-            return self._start(draft, draft.problems)
+            return self._start(draft, draft.problems, text)
         return RedirectResponse(f"/new/?{draft.query()}", status_code=303)
 
     def begin(self, request: Request) -> Response:
@@ -249,12 +244,16 @@ class StartPages:
             for text in texts
         ]
 
-    def _start(self, draft: Draft, problems: Sequence[Problem]) -> Response:
-        """Shows what can be chosen, each problem at its field."""
-        placed = [_at_field(problem, draft) for problem in problems]
+    def _start(self, draft: Draft, problems: Sequence[Problem], yaml: str = "") -> Response:
+        """Shows what can be chosen, each problem at its field; ``yaml`` is what was sent to be
+        loaded.
+        """
+        given = {path: [draft.values.get(path, "")] for path in BESIDE}
+        given |= {"data.path": draft.files, "yaml": ["run.yaml"]}
+        placed = [at_field(problem, given) for problem in problems]
         groups = drawer(draft, placed)
         paths = [field.path for fields in groups.values() for field in fields]
-        own = ["model", "data", "out", "goal", "source", "source.rewards", *BESIDE]
+        own = ["model", "data", "out", "goal", "yaml", "source", "source.rewards", *BESIDE]
         at = by_field(placed, [*own, *paths])
         beside: dict[str, list[str]] = {
             name: [*at.get(name, ()), *at.get(f"{name}.path", ())] for name in ("model", "data")
@@ -262,7 +261,8 @@ class StartPages:
         told = self._told(draft) | {
             "groups": groups,
             "open": {group for group, fields in groups.items() if any(f.problems for f in fields)},
-            "at": beside | {name: at.get(name, []) for name in ("out", "goal", "questions", "")},
+            "at": beside | {name: at.get(name, []) for name in ELSEWHERE},
+            "yaml": yaml,
             **composed_fields(draft, placed),
             "models": self.places.models(),
             "files": self.places.files(),
@@ -289,12 +289,3 @@ def _every_path() -> list[str]:
     from tunesmith.settings.run import Run
 
     return list(Run.model_fields)
-
-
-def _at_field(problem: Problem, draft: Draft) -> Problem:
-    """Returns a problem that names what was given instead of its setting at that setting."""
-    for path in BESIDE:
-        given = draft.files if path == "data.path" else [draft.values.get(path)]
-        if problem.where and problem.where in given:
-            return replace(problem, where=path)
-    return problem

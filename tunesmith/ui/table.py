@@ -7,11 +7,13 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 from urllib.parse import urlencode
 
-from tunesmith.errors import TunesmithError
+from tunesmith.errors import Problem, TunesmithError
+from tunesmith.plain import JsonObject
 from tunesmith.report.compare_page import contents, page
 from tunesmith.report.compared import Comparison, compare_runs
 from tunesmith.report.runs import cell
 from tunesmith.storage.run_folder import RunFolder
+from tunesmith.ui.forms import Form, form_in
 from tunesmith.ui.runs import differences
 from tunesmith.ui.standing import seen
 from tunesmith.ui.views import REPORT_POLICY, Views
@@ -71,24 +73,24 @@ class Table:
         headers = {"content-security-policy": REPORT_POLICY, **kept}
         return HTMLResponse(page(found).encode("utf-8", "replace"), headers=headers)
 
-    def _table(self, request: Request, template: str) -> Response:
-        from starlette.responses import Response
-
+    def _table(self, request: Request, template: str, refused: Form | None = None) -> Response:
         try:
             listed = self.views.runs.table()
         except (TunesmithError, OSError) as error:
             return self.views.problem(str(error), 500)
-        mark = hashlib.sha256(repr([one.mark for one in listed]).encode()).hexdigest()[:16]
-        if request.query_params.get("seen") == mark:
-            return Response(status_code=204)
-        differ = differences([one.settings for one in listed])
-        rows = [
-            (one.row, [cell(one.row, name) for name in COLUMNS], settings)
-            for one, settings in zip(listed, differ, strict=True)
-        ]
-        starred = any(text.endswith("*") for _, cells, _ in rows for text in cells)
-        told = {"rows": rows, "columns": COLUMNS, "starred": starred, "mark": mark}
-        return self.views.page(template, root=self.views.runs.root, **told)
+
+        def told() -> JsonObject:
+            differ = differences([one.settings for one in listed])
+            rows = [
+                (one.row, [cell(one.row, name) for name in COLUMNS], settings)
+                for one, settings in zip(listed, differ, strict=True)
+            ]
+            starred = any(text.endswith("*") for _, cells, _ in rows for text in cells)
+            shown = {"rows": rows, "columns": COLUMNS, "starred": starred}
+            return shown | {"root": self.views.runs.root, "form": refused or Form()}
+
+        marks = [one.mark for one in listed]
+        return self.views.live(request, marks, template, told, 400 if refused else 200)
 
     def _compare(self, request: Request, template: str) -> Response:
         from starlette.responses import Response
@@ -115,7 +117,8 @@ class Table:
         if len(known) < len(folders):
             return self.views.absent()
         if len(known) < 2:
-            return self.views.problem(say("ui_runs.choose_two"), 400)
+            wrong = [Problem("run", say("ui_runs.choose_two"))]
+            return self._table(request, "runs", form_in(request).refused(wrong, {"run": ()}))
         data = request.query_params.get("data", "")
         if data and data not in proved_on(known):
             return self.views.absent()

@@ -48,7 +48,9 @@ class Views:
         """Renders the page that says what is wrong."""
         return self.page("problem", status=status, problem=text)
 
-    def live(self, request: Request, marks: object, template: str, facts: Told) -> Response:
+    def live(
+        self, request: Request, marks: object, template: str, facts: Told, status: int = 200
+    ) -> Response:
         """Renders what changes of a page, with a mark of it; answers 204 where the page has it
         already.
         """
@@ -57,7 +59,7 @@ class Views:
         mark = hashlib.sha256(repr(marks).encode()).hexdigest()[:16]
         if request.query_params.get("seen") == mark:
             return Response(status_code=204)
-        return self.page(template, **facts(), mark=mark)
+        return self.page(template, status, **facts(), mark=mark)
 
     def absent(self) -> Response:
         """Says that there is no such run."""

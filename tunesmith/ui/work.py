@@ -117,7 +117,8 @@ def main(folder: Path) -> int:
         try:
             found = KINDS[asked["kind"]](work, asked)
         except TunesmithError as error:
-            work.write("ended", {"problem": str(error)})
+            problems = [(one.where, one.text) for one in error.problems]
+            work.write("ended", {"problem": str(error), "problems": problems})
             return error.exit_code
         work.write("ended", {"problem": "", **(found or {})})
     return 0

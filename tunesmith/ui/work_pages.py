@@ -4,11 +4,13 @@ of its own, which is begun, watched and ended.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar
 
+from tunesmith.errors import TunesmithError
 from tunesmith.plain import JsonObject
 from tunesmith.storage.run_folder import RunFolder
+from tunesmith.ui.forms import Form, form_in, form_of
 from tunesmith.ui.views import Views
 from tunesmith.ui.works import Work
 
@@ -20,7 +22,7 @@ if TYPE_CHECKING:
 
 class WorkPages:
     """Base of such pages. They lie below the run, at ``place``, which also names their templates;
-    ``kind`` is that of the work. A page has ``start`` and ``facts`` of its own.
+    ``kind`` is that of the work. A page has ``called``, ``asked`` and ``facts`` of its own.
     """
 
     kind: ClassVar[str]
@@ -50,8 +52,24 @@ class WorkPages:
         return self._shown(request, f"{self.place}_now")
 
     async def start(self, request: Request) -> Response:
-        """Begins the work, where none of this kind is under way for the run."""
-        raise AssertionError(f"pages of {self.kind} have no start")
+        """Begins the work, where none of this kind is under way for the run; shows the form again
+        where it is refused.
+        """
+        from starlette.responses import RedirectResponse
+
+        folder, form = self.views.runs.find(request.path_params["name"]), await form_of(request)
+        if folder is None or not is_finished(folder):
+            return self.views.absent()
+        last = self.last(folder)
+        if last is None or not self.works.lives(last):
+            try:
+                asked = self.asked(folder, form)
+            except TunesmithError as error:
+                refused = form.refused(error.problems, self.called(form))
+                return self._shown(request, self.place, refused)
+            run = str(folder.path)
+            self.works.begin(self.kind, run=run, form=dict(form.fields), **asked)
+        return RedirectResponse("./", status_code=303)
 
     async def stop(self, request: Request) -> Response:
         """Ends the work that is under way; what was finished of it stays."""
@@ -64,8 +82,18 @@ class WorkPages:
         self.works.end(last)
         return RedirectResponse("./", status_code=303)
 
+    def called(self, form: Form) -> Mapping[str, Sequence[str]]:
+        """Returns the fields of a form, each with what else a problem may call it."""
+        raise AssertionError(f"pages of {self.kind} have no fields")
+
+    def asked(self, folder: RunFolder, form: Form) -> JsonObject:
+        """Returns what the work is given, with the same as a command line (``typed``); raises a
+        TunesmithError with every problem of the form.
+        """
+        raise AssertionError(f"pages of {self.kind} ask for nothing")
+
     def facts(
-        self, request: Request, folder: RunFolder
+        self, name: str, folder: RunFolder, form: Form
     ) -> tuple[list[Any], Callable[[], JsonObject]]:
         """Returns what the page depends on beside the work, and a function that makes what its
         template shows.
@@ -77,28 +105,51 @@ class WorkPages:
         every = self.works.all(self.kind)
         return next((one for one in every if one.asked["run"] == str(folder.path)), None)
 
-    def _shown(self, request: Request, template: str) -> Response:
-        folder = self.views.runs.find(request.path_params["name"])
+    def _shown(self, request: Request, template: str, refused: Form | None = None) -> Response:
+        name = request.path_params["name"]
+        folder = self.views.runs.find(name)
         if folder is None:
             return self.views.absent()
         last = self.last(folder)
         stands = self.works.state(last) if last is not None else None
-        marks, shows = self.facts(request, folder)
+        form, again = refused or form_in(request), None
+        if refused is None and last is not None:
+            again = form_again(form, last, stands, self.called)
+        form = again or form
+        marks, shows = self.facts(name, folder, form)
 
         def told() -> JsonObject:
-            shown: JsonObject = {"name": request.path_params["name"], "work": last}
+            shown: JsonObject = {"name": name, "work": last, "form": form}
             shown |= {"finished": is_finished(folder), **shows()}
-            return shown | (shown_of(last, stands) if last and stands else {})
+            return shown | (shown_of(last, stands, again) if last and stands else {})
 
         marks = [*marks, stands, last.marks() if last is not None else None]
-        return self.views.live(request, marks, template, told)
+        return self.views.live(request, marks, template, told, 400 if refused else 200)
 
 
-def shown_of(work: Work, stands: tuple[str, str]) -> dict[str, Any]:
-    """Returns what the template of a work shows."""
+def form_again(
+    form: Form,
+    work: Work,
+    stands: tuple[str, str] | None,
+    called: Callable[[Form], Mapping[str, Sequence[str]]],
+) -> Form | None:
+    """Returns the form with which a work was begun that failed, with what was wrong at its fields;
+    None for another work, or where ``form``, which the address fills in, asks for something else.
+    """
+    begun = Form(work.asked.get("form", {}))
+    failed = stands is not None and stands[0] == "failed"
+    if not failed or not form.fields.items() <= begun.fields.items():
+        return None
+    return begun.refused(work.problems(), called(begun))
+
+
+def shown_of(work: Work, stands: tuple[str, str], again: Form | None = None) -> dict[str, Any]:
+    """Returns what the template of a work shows; what stands in the form that is shown ``again`` is
+    not said twice.
+    """
     state, problem = stands
-    phase = work.read("phase")
-    return {"state": state, "problem": problem, "phase": phase, "said": work.last_words()}
+    shown = {"state": state, "problem": "" if again and again.at else problem}
+    return {**shown, "phase": work.read("phase"), "said": work.last_words()}
 
 
 def is_finished(folder: RunFolder) -> bool:

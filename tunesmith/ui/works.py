@@ -13,6 +13,7 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
+from tunesmith.errors import Problem
 from tunesmith.plain import JsonObject
 from tunesmith.storage.atomic import write_whole
 from tunesmith.storage.process import NAME, ask_to_stop, is_held
@@ -75,6 +76,11 @@ class Work:
     def write(self, part: str, content: JsonObject) -> None:
         """Writes one of its files."""
         write_whole(self.path / f"{part}.json", json.dumps(content, ensure_ascii=False))
+
+    def problems(self) -> list[Problem]:
+        """Returns what it ended with, each problem with where it is."""
+        ended = self.read("ended") or {}
+        return [Problem(where, text) for where, text in ended.get("problems", ())]
 
     def last_words(self) -> str:
         """Returns the end of what its process said."""

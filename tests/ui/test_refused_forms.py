@@ -1,0 +1,145 @@
+"""A form that is refused is shown again as it was filled, with each error at its field in the words of
+the command line.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+pytest.importorskip("starlette", reason="pip install 'tunesmith[serve]'")
+
+from starlette.testclient import TestClient
+
+from material.folders import bare, write
+from material.page import Page as Read
+from tunesmith.errors import DataError, Problem, SpecError
+from tunesmith.settings.export import Export, export_settings
+from tunesmith.settings.prove import prove_settings
+from tunesmith.ui import work
+from tunesmith.ui.works import Work
+
+
+@pytest.fixture
+def place(tmp_path: Path) -> Path:
+    """Two finished runs."""
+    for name in ("a", "b"):
+        bare(tmp_path / "runs" / name)
+        (tmp_path / "runs" / name / "model").mkdir()
+        write(tmp_path / "runs" / name / "model" / "tunesmith.json", {"step": 3})
+    return tmp_path / "runs"
+
+
+def wrong_at(page: Read, name: str) -> str:
+    """What the page says at a field, by what describes the field or its group."""
+    marked = [one for _, one in page.elements if one.get("name") == name and "aria-invalid" in one]
+    assert marked, f"nothing is wrong at {name}"
+    for _, one in page.elements:
+        described = one.get("aria-describedby", "").split()
+        if one in marked or one.get("aria-describedby") == f"w-{name}":
+            for id_ in described:
+                if id_.startswith("w-"):
+                    return page.told[id_]
+    raise AssertionError(f"nothing describes {name}")
+
+
+def words(read: Any, *given: Any) -> str:
+    """What the command line says."""
+    with pytest.raises(SpecError) as error:
+        read(*given)
+    (problem,) = error.value.problems
+    return problem.text
+
+
+@pytest.mark.parametrize(
+    ("address", "field", "filled"),
+    [
+        ("run/a/proof", "items", {"items": "0", "shots": "3", "suites": "probe"}),
+        ("run/a/proof", "shots", {"items": "40", "shots": "few", "against": "b"}),
+        ("run/a/proof", "data", {"data": "/etc/passwd", "items": "40"}),
+        ("run/a/proof", "against", {"against": ["a", "b"], "items": "40"}),
+        ("run/a/export", "format.type", {"format": "gguf", "as": "x y", "format.type": "q99"}),
+        ("run/a/export", "items", {"format": "hf", "as": "small", "items": "-1"}),
+        ("run/a/export", "as", {"format": "hf", "as": ".hidden", "items": "5"}),
+        ("arena", "run", {"run": "a", "prompts": "one\ntwo"}),
+        ("arena", "prompts", {"run": ["a", "b"], "prompts": "one"}),
+        ("serve", "run", {}),
+    ],
+)
+def test_what_is_wrong_stands_at_its_field_and_the_rest_as_it_was_filled(
+    client: TestClient, begun: list[list[str]], address: str, field: str, filled: dict[str, Any]
+) -> None:
+    told = {
+        ("run/a/proof", "items"): lambda: words(prove_settings, ["items=0"]),
+        ("run/a/proof", "shots"): lambda: words(prove_settings, ["shots=few"]),
+        ("run/a/export", "format.type"): lambda: words(
+            export_settings, Export(), ["format=gguf", "format.type=q99"]
+        ),
+        ("run/a/export", "items"): lambda: words(export_settings, Export(), ["items=-1"]),
+    }
+    answer = client.post(f"/{address}/start", data=filled)
+    page = Read(answer.text)
+    assert answer.status_code == 400 and begun == []
+    said = wrong_at(page, field)
+    assert said == told.get((address, field), lambda: said)() and said.strip()
+    for name, values in filled.items():
+        for value in [values] if isinstance(values, str) else values:
+            held = [one for _, one in page.elements if one.get("name") == name]
+            ticked = [one for one in held if one.get("value") == value and "checked" in one]
+            typed = [one for one in held if one.get("value") == value and "type" not in one]
+            if name == "prompts":
+                assert page.told["prompts"] == value
+            elif name == "format.type":
+                assert value == "q99"  # a list of choices has no other
+            elif (name, value) != ("against", "a") and name != "format":
+                assert ticked or typed, (name, value)
+
+
+def test_two_errors_of_a_form_stand_each_at_its_field(client: TestClient) -> None:
+    page = Read(client.post("/run/a/proof/start", data={"items": "0", "shots": "-1"}).text)
+    assert wrong_at(page, "items") == words(prove_settings, ["items=0"])
+    assert wrong_at(page, "shots") == words(prove_settings, ["shots=-1"])
+
+
+def test_a_conversation_without_runs_and_a_comparison_of_one_say_what_to_choose(
+    client: TestClient,
+) -> None:
+    begun = client.post("/chat/begin")
+    assert begun.status_code == 400 and "one or more" in wrong_at(Read(begun.text), "run")
+    one = client.get("/compare", params={"run": "a"})
+    page = Read(one.text)
+    assert one.status_code == 400 and "two or more" in page.told["w-run"]
+    ticked = [one["value"] for _, one in page.elements if "checked" in one]
+    assert ticked == ["a"]
+
+
+def test_what_a_work_found_wrong_stands_in_the_form_with_which_it_was_begun(
+    place: Path, client: TestClient, begun: list[list[str]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    data = str(place / "data" / "exam.csv")
+    client.post("/run/a/proof/start", data={"data": data, "items": "7"})
+    (one,) = map(Work, (place / ".ui").iterdir())
+
+    def prove(_: Work, asked: dict[str, Any]) -> None:
+        problems = [Problem(asked["data"], "has no rows"), Problem("prove.suites", "too many")]
+        raise DataError([*problems, Problem("model", "is gone")])
+
+    monkeypatch.setitem(work.KINDS, "prove", prove)
+    monkeypatch.setattr(work.words, "use", lambda language, asked: None)
+    assert work.main(one.path) == 2
+    page = Read(client.get("/run/a/proof/").text)
+    assert wrong_at(page, "data") == "has no rows" and "model: is gone" in page.told["wrong"]
+    assert wrong_at(page, "suites") == "too many"
+    values = {element.get("name"): element.get("value") for _, element in page.elements}
+    assert values["data"] == data and values["items"] == "7"
+    assert page.text.count("has no rows") == 1 and len(begun) == 1
+
+
+def test_an_unknown_page_and_a_form_that_is_too_long_are_told(client: TestClient) -> None:
+    for path in ("/none", "/run/a/proof/start"):
+        answer = client.get(path)
+        assert answer.status_code in (404, 405) and "no such page" in Read(answer.text).text
+    answer = client.post("/arena/start", data={"prompts": "x" * 1_000_001})
+    assert answer.status_code == 413 and "longer than any form" in Read(answer.text).text
