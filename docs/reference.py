@@ -15,7 +15,8 @@ from mkdocs.structure.files import File
 from tunesmith import words
 from tunesmith.settings.explain import help_text, table
 from tunesmith.settings.families import FAMILIES
-from tunesmith.settings.peer_names import BATCH, CHANGED, NEEDLESS, NOTHING, REFUSED, SAME
+from tunesmith.settings.peer_names import BATCH, CHANGED, SAME
+from tunesmith.settings.peer_unmatched import NEEDLESS, NOTHING, REFUSED
 from tunesmith.settings.run import Run
 from tunesmith.words import say
 

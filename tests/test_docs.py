@@ -19,7 +19,8 @@ from tunesmith.cli.settings_line import check_line, settings_line
 from tunesmith.planning.stages import stages_of
 from tunesmith.settings.explain import every_setting
 from tunesmith.settings.families import FAMILIES
-from tunesmith.settings.peer_names import NEEDLESS, NOTHING, SAME
+from tunesmith.settings.peer_names import SAME
+from tunesmith.settings.peer_unmatched import NEEDLESS, NOTHING
 from tunesmith.settings.run import read_run, validate
 from tunesmith.settings.yaml_file import read_settings
 

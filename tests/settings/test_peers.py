@@ -21,7 +21,8 @@ from tunesmith.settings.import_peers import (
     shell_words,
     translate,
 )
-from tunesmith.settings.peer_names import BATCH, CHANGED, NEEDLESS, NOTHING, SAME, name_here
+from tunesmith.settings.peer_names import BATCH, CHANGED, SAME, name_here
+from tunesmith.settings.peer_unmatched import NEEDLESS, NOTHING
 from tunesmith.settings.run import validate
 
 LLAMA_FACTORY = """
@@ -203,7 +204,7 @@ def test_llama_factory(tmp_path: Path):
         },
     }
     validate(found.settings())
-    assert found.left["ddp_timeout"] == "training on several devices is not supported"
+    assert found.left["ddp_timeout"].startswith("not needed: the processes of a run")
     with pytest.raises(SpecError) as caught:
         settings_of(file)
     told = str(caught.value)
@@ -212,10 +213,7 @@ def test_llama_factory(tmp_path: Path):
     )
     pasted = told.split("\n\n")[1]
     assert validate(yaml.safe_load(pasted)) == validate(found.settings())
-    assert (
-        "Not translated:" in told
-        and "ddp_timeout: training on several devices is not supported" in told
-    )
+    assert "Not translated:" in told and "ddp_timeout: not needed: the processes of a run" in told
 
 
 def test_ms_swift_command_line():
@@ -434,7 +432,7 @@ def test_each_key_is_told_what_it_means_there() -> None:
     assert left["resize_vocab"].startswith("not needed: the embeddings grow automatically")
     assert left["deepspeed"] == left["fsdp"]
     assert left["deepspeed"].startswith("DeepSpeed and FSDP divide one model among devices")
-    assert left["push_to_hub"].startswith("nothing is uploaded")
+    assert left["push_to_hub"].startswith("train sends nothing: tunesmith export RUN OUT hub=")
     assert "bitsandbytes" not in "".join(left.values())
 
 
@@ -550,6 +548,221 @@ def test_one_unknown_key_is_told_its_name():
 def test_every_key_of_the_tables_has_its_words():
     for key in [*SAME, *CHANGED, *NEEDLESS, *NOTHING, *BATCH]:
         assert name_here(f"x.{key}"), key
+
+
+TURNED: dict[str, tuple[str, dict[str, object], dict[str, object]]] = {
+    "each epoch": (
+        "LLaMA-Factory",
+        LLAMA | {"save_strategy": "epoch", "save_steps": 500, "eval_strategy": "no"},
+        {"train": {"keep": {"save": "epoch", "evaluate": 0}}},
+    ),
+    "by steps": (
+        "TRL",
+        {"model_name_or_path": "m", "eval_strategy": "steps", "eval_steps": 50, "save_steps": 20},
+        {"train": {"keep": {"evaluate": 50, "save": 20}}},
+    ),
+    "so often in an epoch": (
+        "axolotl",
+        {"base_model": "m", "evals_per_epoch": 4, "saves_per_epoch": 1, "num_epochs": 2},
+        {"train": {"epochs": 2, "keep": {"evaluate": 0.125, "save": "epoch"}}},
+    ),
+    "moments": (
+        "LLaMA-Factory",
+        LLAMA | {"adam_beta1": 0.8, "adam_beta2": 0.95, "adam_epsilon": 1e-6},
+        {"train": {"optimizer": {"beta1": 0.8, "beta2": 0.95, "epsilon": 1e-6}}},
+    ),
+    "the last blocks": (
+        "LLaMA-Factory",
+        {
+            "model_name_or_path": "m",
+            "finetuning_type": "freeze",
+            "freeze_trainable_layers": 3,
+            "freeze_trainable_modules": "all",
+        },
+        {"method": {"name": "freeze", "last": 3}},
+    ),
+    "without thinking": (
+        "LLaMA-Factory",
+        LLAMA | {"enable_thinking": False},
+        {"data": {"path": "d", "reasoning": "drop"}},
+    ),
+    "a part of a hub's set": (
+        "TRL",
+        {"model_name_or_path": "m", "dataset_config": "en", "dataset_name": "a/b"},
+        {"data": "a/b:en"},
+    ),
+    "texts to go on with": (
+        "axolotl",
+        {"base_model": "m", "pretraining_dataset": [{"path": "a/b", "text_column": "body"}]},
+        {"objective": "pretrain", "data": {"path": "a/b", "columns": {"text": "body"}}},
+    ),
+    "raw texts in a column": (
+        "axolotl",
+        {"base_model": "m", "datasets": [{"path": "p", "type": "completion", "field": "body"}]},
+        {"objective": "pretrain", "data": {"path": "p", "columns": {"text": "body"}}},
+    ),
+    "columns": (
+        "ms-swift",
+        {"model": "m", "dataset": "./d.json", "columns": '{"ask": "query", "say": "response"}'},
+        {"data": {"path": "./d.json", "columns": {"query": "ask", "response": "say"}}},
+    ),
+    "how the adapter starts": (
+        "ms-swift",
+        {"model": "m", "tuner_type": "lora", "init_weights": "pissa"},
+        {"method": {"name": "lora", "init": "pissa"}},
+    ),
+    "partners in a batch": (
+        "ms-swift",
+        {"model": "m", "task_type": "embedding", "loss_type": "infonce"},
+        {"objective": {"name": "embed", "loss": "infonce"}},
+    ),
+    "a loss on sampled answers": (
+        "TRL",
+        {
+            "model_name_or_path": "m",
+            "reward_model_path": "rm",
+            "loss_type": "dr_grpo",
+            "scale_rewards": False,
+            "mask_truncated_completions": True,
+        },
+        {
+            "objective": {
+                "name": "grpo",
+                "aggregation": "constant",
+                "advantage": "group",
+                "overlong": "masked",
+            }
+        },
+    ),
+}
+
+
+@pytest.mark.parametrize("name", TURNED)
+def test_a_value_is_turned_into_what_it_means_here(name: str) -> None:
+    peer, settings, right = TURNED[name]
+    found = translate(settings, peer, "grpo" if "scale_rewards" in settings else None)
+    made = found.settings()
+    assert found.other == [] and {key: made.get(key) for key in right} == right
+
+
+REFUSED_HERE: dict[str, tuple[str, dict[str, object], str]] = {
+    "a key that nobody knows": ("LLaMA-Factory", LLAMA | {"frobnicate": 3}, "frobnicate"),
+    "a base begun anew": (
+        "LLaMA-Factory",
+        LLAMA | {"train_from_scratch": True},
+        "train_from_scratch",
+    ),
+    "a loss of theirs": ("LLaMA-Factory", LLAMA | {"use_dft_loss": True}, "use_dft_loss"),
+    "whole layers": ("ms-swift", {"model": "m", "modules_to_save": ["lm_head"]}, "modules_to_save"),
+    "another reference": ("LLaMA-Factory", LLAMA | {"ref_model": "other"}, "ref_model"),
+    "several losses": (
+        "TRL",
+        {"model_name_or_path": "m", "loss_type": ["sigmoid", "bco_pair"]},
+        "loss_type",
+    ),
+    "another part": (
+        "TRL",
+        {"model_name_or_path": "m", "dataset_train_split": "train_prefs"},
+        "dataset_train_split",
+    ),
+    "a format of their own": (
+        "axolotl",
+        {
+            "base_model": "m",
+            "datasets": [{"path": "p", "type": {"format": "[INST] {instruction}"}}],
+        },
+        "datasets.type",
+    ),
+    "rewards in a section": (
+        "axolotl",
+        {"base_model": "m", "rl": "grpo", "trl": {"reward_funcs": ["f.g"], "beta": 0.1}},
+        "reward_funcs",
+    ),
+    "a loss that vectors have not": (
+        "ms-swift",
+        {"model": "m", "task_type": "embedding", "loss_type": "cosine_similarity"},
+        "objective.loss=cosine_similarity",
+    ),
+    "no chat template": (
+        "ms-swift",
+        {"model": "m", "use_chat_template": False},
+        "use_chat_template",
+    ),
+    "answers that the student did not write": (
+        "ms-swift",
+        {"model": "m", "rlhf_type": "gkd", "teacher_model": "t", "lmbda": 0.5},
+        "lmbda",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", REFUSED_HERE)
+def test_what_would_train_something_else_is_refused_by_name(name: str) -> None:
+    peer, settings, key = REFUSED_HERE[name]
+    found = translate(settings, peer)
+    assert key in found.other
+    assert found.text().startswith(f"These settings of {peer} cannot be translated")
+
+
+def test_a_value_that_our_settings_refuse_is_never_offered() -> None:
+    found = translate(LLAMA | {"stage": "sft", "save_total_limit": 0}, "LLaMA-Factory")
+    assert "keep" not in found.settings().get("train", {})
+    assert "train.keep.keep=0" in found.left and found.other == []
+
+
+LAUNCHED: dict[str, tuple[str, dict[str, object]]] = {
+    "NPROC_PER_NODE=4 swift sft --model ./m --train_type full": (
+        "ms-swift",
+        {"model": "./m", "objective": "sft", "method": "full", "processes": 4},
+    ),
+    "torchrun --nproc_per_node 8 src/train.py --stage sft --model_name_or_path m": (
+        "LLaMA-Factory",
+        {"model": "m", "objective": "sft", "method": "lora", "processes": 8},
+    ),
+    "accelerate launch --num_processes=2 trl/scripts/dpo.py --model_name_or_path m --beta 0.3": (
+        "TRL",
+        {
+            "model": "m",
+            "objective": {"name": "dpo", "beta": 0.3},
+            "method": "full",
+            "processes": 2,
+        },
+    ),
+    "python -m trl.scripts.sft --model_name_or_path m": (
+        "TRL",
+        {"model": "m", "objective": "sft", "method": "full"},
+    ),
+    "llamafactory-cli train FILE lora_rank=4": (
+        "LLaMA-Factory",
+        {"model": "m", "data": "d", "out": "o", "method": {"name": "lora", "rank": 4}},
+    ),
+    "trl sft --config FILE --output_dir p": (
+        "TRL",
+        {"model": "m", "data": "d", "out": "p", "objective": "sft", "method": "full"},
+    ),
+}
+
+
+@pytest.mark.parametrize("line", LAUNCHED)
+def test_a_command_is_known_by_its_program_whatever_starts_it(line: str, tmp_path: Path) -> None:
+    peer, right = LAUNCHED[line]
+    file = tmp_path / "theirs.yaml"
+    theirs = LLAMA if "llama" in line else {**LLAMA, "finetuning_type": None}
+    if peer == "TRL":
+        theirs = {"model_name_or_path": "m", "dataset_name": "d", "output_dir": "o"}
+    file.write_text(yaml.safe_dump(theirs), encoding="utf-8")
+    words_given = line.replace("FILE", str(file)).split()
+    told = peer_command(words_given)
+    assert told is not None and told.startswith(f"These are settings of {peer}.")
+    assert yaml.safe_load(told.split("\n\n")[1]) == right
+    script = f"set -e\n{line.replace('FILE', str(file))}\n"
+    assert peer_command(shell_words(script)) == told
+
+
+def test_a_file_that_a_command_names_and_is_absent_is_told() -> None:
+    with pytest.raises(SpecError, match=r"nowhere\.yml: there is no such file"):
+        peer_command(["axolotl", "train", "nowhere.yml"])
+    assert peer_command(["python", "my_script.py", "--x", "1"]) is None
 
 
 PEERS_TABLES = """

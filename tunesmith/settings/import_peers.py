@@ -11,15 +11,16 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from tunesmith.errors import SpecError
-from tunesmith.settings.family import METHODS, OBJECTIVES, SOURCES
-from tunesmith.settings.peer_names import BATCH, CHANGED, NEEDLESS, NOTHING, SAME
+from tunesmith.errors import Problem, SpecError
+from tunesmith.settings.family import METHODS, OBJECTIVES, OPTIMIZERS, SOURCES
+from tunesmith.settings.peer_names import BATCH, CHANGED, SAME
 from tunesmith.settings.peer_sampling import settle_sampling
 from tunesmith.settings.peer_sections import sectioned, taken_out
 from tunesmith.settings.peer_translation import Pairs, Translation
+from tunesmith.settings.peer_unmatched import NEEDLESS, NOTHING
 from tunesmith.settings.peer_values import CHANGES, whole
 from tunesmith.settings.problems import group_of
-from tunesmith.settings.run import Run
+from tunesmith.settings.run import Run, validate
 from tunesmith.settings.yaml_file import read_yaml
 from tunesmith.words import say
 
@@ -44,6 +45,8 @@ PROGRAMS = {
     "unsloth": "Unsloth",
 }
 """The commands of other toolkits."""
+FLAT = frozenset({"LLaMA-Factory", "ms-swift", "TRL", "axolotl"})
+"""Toolkits of whose settings the tables know all that are in use."""
 _DEFAULT_TASK = {("ms-swift", "rlhf"): "dpo"}
 """What a command trains where no key says it."""
 _VERBS = {
@@ -56,6 +59,13 @@ _VERBS = {
     "merge-lora": "export",
 }
 """What their commands that train nothing are called here."""
+_LAUNCHERS = frozenset(("python", "python3", "accelerate", "torchrun", "deepspeed"))
+_TRL_SCRIPTS = {
+    name: name for name in ("sft", "dpo", "kto", "grpo", "orpo", "cpo", "gkd", "ppo")
+} | {
+    "reward_modeling": "reward",
+    "reward": "reward",
+}
 _ASSIGNED = re.compile(r"[A-Za-z_]\w*=.*")
 
 
@@ -131,6 +141,8 @@ def translate(
             found.left[key] = say(f"peers.needless_{NEEDLESS[key]}")
         elif key in NOTHING:
             found.left[key] = say(f"peers.nothing_{NOTHING[key]}" if value else "peers.off")
+        elif peer in FLAT and value not in (None, False, "", [], {}):
+            found.refuse(key, say("peers.unknown_key"))
         else:
             found.left[key] = say("peers.unknown")
     factors = [whole(key, settings[key], found) for key in BATCH if key in settings]
@@ -152,7 +164,7 @@ def translate(
     if peer == "TRL" and others and "objective" not in found.pairs:
         found.refuse("objective", say("peers.no_task"))
     settle_sampling(found)
-    return _checked(found)
+    return _valid(_checked(found))
 
 
 def _put(found: Translation, key: str, pairs: Pairs) -> None:
@@ -163,12 +175,14 @@ def _put(found: Translation, key: str, pairs: Pairs) -> None:
             found.pairs[path] = value
 
 
+_PLUG_INS = {"method": "lora", "objective": "sft", "train.optimizer": "adamw"}
+
+
 def _checked(found: Translation) -> Translation:
     """Removes what our spec does not know, such as a setting that this method lacks."""
     for path in list(found.pairs):
-        if not _exists(
-            path, str(found.pairs.get("method", "lora")), str(found.pairs.get("objective", "sft"))
-        ):
+        named = [found.pairs.get(key, name) for key, name in _PLUG_INS.items()]
+        if not _exists(path, *map(str, named)):
             value = found.pairs.pop(path)
             told = say("peers.no_setting", name=path)
             if path == "objective.loss" and value not in ("nll", "sigmoid"):
@@ -178,15 +192,41 @@ def _checked(found: Translation) -> Translation:
     return found
 
 
-def _exists(path: str, method: str, objective: str) -> bool:
+def _valid(found: Translation) -> Translation:
+    """Removes each value that our spec refuses, so that nothing is offered that is refused then;
+    without one of objective, method or data something else would be trained.
+    """
+    for _ in [*found.pairs]:
+        try:
+            validate({"model": "m", "data": "d", "out": "o", **found.settings()})
+        except SpecError as error:
+            wrong = [problem for problem in error.problems if problem.where in found.pairs]
+            for problem in wrong:
+                value = found.pairs.pop(problem.where)
+                named = f"{problem.where}={value}"
+                if problem.where.partition(".")[0] in ("objective", "method", "data", "source"):
+                    found.refuse(named, problem.text)
+                else:
+                    found.left[named] = problem.text
+            if wrong:
+                continue
+        break
+    return found
+
+
+def _exists(path: str, method: str, objective: str, optimizer: str) -> bool:
     group: Any = Run
-    plug_ins = {"method": METHODS.get(method).Config, "objective": OBJECTIVES.get(objective).Config}
+    plug_ins = {
+        "optimizer": OPTIMIZERS.get(optimizer).Config,
+        "method": METHODS.get(method).Config,
+        "objective": OBJECTIVES.get(objective).Config,
+    }
     if OBJECTIVES.get(objective).samples:
         plug_ins["source"] = SOURCES.get("rollout").Config
     for part in path.split("."):
         if group is None or part not in group.model_fields:
             return False
-        own = plug_ins.get(part) if group is Run else None
+        own = plug_ins.get(part) if group is Run or part == "optimizer" else None
         group = own or group_of(group.model_fields[part].annotation)
     return True
 
@@ -195,30 +235,70 @@ def peer_command(words: Sequence[str]) -> str | None:
     """Answers another toolkit's whole command, such as ``swift sft --model …``; None where these
     words are not one.
     """
-    rest = list(words)
-    while rest and _ASSIGNED.fullmatch(rest[0]) and not Path(rest[0]).exists():
-        rest.pop(0)  # CUDA_VISIBLE_DEVICES=0
+    rest, around = _launched(list(words))
     if not rest or rest[0] not in PROGRAMS:
         return None
     peer, task = PROGRAMS[rest[0]], next(iter(rest[1:]), "")
     flags = rest[2:]
+    if task.startswith("--"):
+        task, flags = "", rest[1:]
     if task in _VERBS:
         return say("peers.verb", theirs=f"{rest[0]} {task}", here=_VERBS[task])
     settings: dict[str, object] = {}
     if flags and Path(flags[0]).suffix in (".yaml", ".yml", ".json"):
-        file = Path(flags.pop(0))
-        if file.is_file():
-            settings = dict(read_yaml(file.read_text(encoding="utf-8")) or {})
+        settings = _of_file(flags.pop(0))
     if peer == "LitGPT":
         flags, method = _litgpt(task, flags)
         settings |= method
-    settings |= command_line(flags) or {}
+    over = [word for word in flags if _ASSIGNED.fullmatch(word)]
+    settings |= {word.partition("=")[0]: read_yaml(word.partition("=")[2]) for word in over}
+    told = command_line([word for word in flags if word not in over]) or {}
+    settings |= _of_file(str(told.pop("config"))) if "config" in told else {}
+    settings |= told | around
     named = task if peer in ("ms-swift", "TRL") else None
     if named is not None and not {"rlhf_type", "task_type"} & settings.keys():
         named = _DEFAULT_TASK.get((peer, task), task)
     elif named is not None:
         named = None
     return translate(settings, peer, named).text()
+
+
+def _of_file(path: str) -> dict[str, object]:
+    """Reads the settings that a command names by their file."""
+    file = Path(path)
+    if not file.is_file():
+        raise SpecError(Problem(path, say("spec.no_file")))
+    return dict(read_yaml(file.read_text(encoding="utf-8")) or {})
+
+
+def _launched(words: list[str]) -> tuple[list[str], dict[str, object]]:
+    """Returns a command of another toolkit without what starts it, as its own program would be
+    called, and the number of processes that this says.
+    """
+    around: dict[str, object] = {}
+    while words and _ASSIGNED.fullmatch(words[0]) and not Path(words[0]).exists():
+        name, _, value = words.pop(0).partition("=")  # CUDA_VISIBLE_DEVICES=0
+        if name == "NPROC_PER_NODE":
+            around["nproc_per_node"] = value
+    if not words or Path(words[0]).name not in _LAUNCHERS:
+        return words, around
+    for place, word in enumerate(words):
+        flag, _, value = word.partition("=")
+        if flag.lstrip("-").replace("-", "_") in ("nproc_per_node", "num_gpus", "num_processes"):
+            around["nproc_per_node"] = value or "".join(words[place + 1 : place + 2])
+        script = re.fullmatch(
+            r"(?:.*/)?(\w+)\.py|(?:trl\.scripts|swift\.cli|axolotl\.cli)\.(\w+)", word
+        )
+        if script is None:
+            continue
+        name, whole = script[1] or script[2], word.replace(".", "/")
+        program = next((one for one in ("swift", "axolotl") if f"{one}/" in whole), None)
+        if program is None and name in ("train", "train_bash"):
+            program = "llamafactory-cli"
+        elif program is None and name in _TRL_SCRIPTS:
+            program, name = "trl", _TRL_SCRIPTS[name]
+        return ([program, name, *words[place + 1 :]] if program else words), around
+    return words, around
 
 
 def _litgpt(task: str, flags: list[str]) -> tuple[list[str], dict[str, Any]]:
@@ -242,7 +322,8 @@ def shell_words(text: str) -> list[str]:
             words = shlex.split(line, comments=True)
         except ValueError as error:
             raise SpecError(say("peers.shell", error=error)) from None
-        start = next((n for n, word in enumerate(words) if word in PROGRAMS), None)
-        if start is not None:
-            return words[start:]
+        named = [PROGRAMS.keys(), _LAUNCHERS]
+        start = next((n for n, word in enumerate(words) if any(word in one for one in named)), None)
+        if start is not None and (_launched(words[start:])[0] or [""])[0] in PROGRAMS:
+            return words
     return []

@@ -1,12 +1,12 @@
 """What LLaMA-Factory, ms-swift, axolotl and TRL call a setting, and what it is called here: tables,
 no logic.
 
-``SAME`` only renames; ``CHANGED`` names the function of ``importing`` that also changes the value;
-``NEEDLESS`` and ``NOTHING`` give the reason (a key of the words) why a key has no translation.
+``SAME`` only renames; ``CHANGED`` names the function of ``importing`` that also changes the value.
 """
 
 from __future__ import annotations
 
+from tunesmith.settings.peer_unmatched import NEEDLESS, NOTHING, REFUSED
 from tunesmith.words import say
 
 SAME: dict[str, str] = {
@@ -57,10 +57,23 @@ SAME: dict[str, str] = {
     "output_dir": "out",
     "out_dir": "out",
     "output_directory": "out",
-    "save_steps": "train.keep.save",
-    "eval_steps": "train.keep.evaluate",
     "save_total_limit": "train.keep.keep",
     "early_stopping_patience": "train.keep.patience",
+    "early_stopping_steps": "train.keep.patience",
+    "adam_beta1": "train.optimizer.beta1",
+    "adam_beta2": "train.optimizer.beta2",
+    "beta1": "train.optimizer.beta1",
+    "beta2": "train.optimizer.beta2",
+    "adam_epsilon": "train.optimizer.epsilon",
+    "default_system_message": "data.system",
+    "rl_beta": "objective.beta",
+    "orpo_alpha": "objective.beta",
+    "kto_desirable_weight": "objective.desirable_weight",
+    "kto_undesirable_weight": "objective.undesirable_weight",
+    "teacher_model": "objective.teacher",
+    "teacher_model_name_or_path": "objective.teacher",
+    "oft_block_size": "method.block",
+    "oft_target": "method.targets",
     "neftune_noise_alpha": "objective.neftune",
     "noisy_embedding_alpha": "objective.neftune",
     "label_smoothing_factor": "objective.label_smoothing",
@@ -119,6 +132,42 @@ ANSWERS_ONLY = (
 """Switches that mask what is asked, so that answers alone are trained."""
 
 CHANGED: dict[str, tuple[str, str]] = {
+    "save_strategy": ("train.keep.save", "save_strategy"),
+    "eval_strategy": ("train.keep.evaluate", "eval_strategy"),
+    "evaluation_strategy": ("train.keep.evaluate", "eval_strategy"),
+    "save_steps": ("train.keep.save", "save_steps"),
+    "eval_steps": ("train.keep.evaluate", "eval_steps"),
+    "saves_per_epoch": ("train.keep.save", "saves_per_epoch"),
+    "evals_per_epoch": ("train.keep.evaluate", "evals_per_epoch"),
+    "nproc_per_node": ("processes", "processes"),
+    "betas": ("train.optimizer.beta1", "betas"),
+    "lr_scheduler_kwargs": ("train.cycles", "schedule_settings"),
+    "excess_length_strategy": ("data.too_long", "excess_length"),
+    "dataset_train_split": ("data", "train_part"),
+    "train_on_split": ("data", "train_part"),
+    "dataset_config": ("data", "read"),
+    "freeze_trainable_layers": ("method.last", "last_blocks"),
+    "freeze_trainable_modules": ("method.parts", "parts"),
+    "enable_thinking": ("data.reasoning", "thinking"),
+    "split_special_tokens": ("data.special_tokens", "split_special"),
+    "disable_gradient_checkpointing": ("train.machine.checkpointing", "no_checkpointing"),
+    "pure_bf16": ("train.machine.precision", "bf16"),
+    "tokens": ("model.add_tokens", "tokens"),
+    "add_special_tokens": ("model.add_tokens", "tokens"),
+    "init_weights": ("method.init", "start"),
+    "init_lora_weights": ("method.init", "start"),
+    "peft_init_lora_weights": ("method.init", "start"),
+    "f_divergence_type": ("objective.loss", "divergence"),
+    "ref_model": ("model", "reference"),
+    "mask_truncated_completions": ("objective.overlong", "overlong"),
+    "overlong_filter": ("objective.overlong", "overlong"),
+    "importance_sampling_level": ("objective.ratio", "ratio"),
+    "scale_rewards": ("objective.advantage", "advantage"),
+    "delta": ("objective.cap", "two_sided"),
+    "columns": ("data.columns", "columns"),
+    "use_chat_template": ("data.template", "chat_template"),
+    "pretraining_dataset": ("data", "pretraining"),
+    "lmbda": ("objective", "on_policy"),
     "model": ("model", "swift_model"),
     "checkpoint_dir": ("model", "checkpoint"),
     "model_name": ("model", "model_name"),
@@ -256,108 +305,6 @@ NAMES_HERE: dict[str, dict[str, str]] = {
 setting, or the key of a text.
 """
 
-NEEDLESS: dict[str, str] = {
-    key: reason
-    for reason, keys in {
-        "template": (
-            "template chat_template chat_template_jinja prompt_style text_prompt_start "
-            "text_answer_separator text_system_start add_eos_token_to_prompt "
-            "add_eos_token_to_answer add_eos_token_to_system"
-        ),
-        "base_first": "evaluate_before_training initial_validation final_validation",
-        "verb": (
-            "do_train do_eval do_predict predict_with_generate eval_strategy "
-            "evaluation_strategy save_strategy logging_strategy val_split add_version "
-            "create_checkpoint_symlink save_only_model"
-        ),
-        "best": "load_best_model_at_end",
-        "overwrite": "overwrite_output_dir",
-        "record": (
-            "logging_steps logging_first_step logging_dir plot_loss "
-            "include_num_input_tokens_seen run_name log_interval wandb_project "
-            "wandb_token wandb_entity tensorboard_dir project_name experiment_name"
-        ),
-        "packing": (
-            "packing neat_packing sample_packing eval_sample_packing pad_to_sequence_len "
-            "group_by_length padding_free packing_strategy use_liger_kernel "
-            "enable_liger_kernel remove_unused_columns"
-        ),
-        "probe": (
-            "flash_attn attn_impl flash_attention attn_implementation xformers_attention "
-            "sdp_attention per_device_eval_batch_size eval_batch_size tf32 upcast_layernorm "
-            "mixed_precision compile_model torch_compile auto_find_batch_size "
-            "batch_size_inference gradient_checkpointing_kwargs"
-        ),
-        "workers": (
-            "preprocessing_num_workers dataset_num_proc dataloader_num_workers "
-            "overwrite_cache dataset_prepared_path dataloader_pin_memory lazy_tokenize "
-            "num_workers number_of_workers streaming ignore_index data_seed"
-        ),
-        "reference": (
-            "ref_model ref_model_adapters ref_model_quantization_bit precompute_ref_log_probs "
-            "precompute_ref_batch_size reference_free sync_ref_model"
-        ),
-        "types": (
-            "model_type tokenizer_type strict dataset_info use_fast_tokenizer num_labels "
-            "is_llama_derived_model"
-        ),
-        "path": "dataset_dir use_hf",
-        "rounding": (
-            "quantization_method quant_method bnb_4bit_quant_type bnb_4bit_compute_dtype "
-            "bnb_4bit_use_double_quant double_quantization quantization_type"
-        ),
-        "vocabulary": "resize_vocab resize_token_embeddings",
-    }.items()
-    for key in keys.split()
-}
-
-NOTHING: dict[str, str] = {
-    key: reason
-    for reason, keys in {
-        "whole_layers": "modules_to_save additional_target lora_modules_to_save",
-        "many_devices": (
-            "ddp_timeout nproc_per_node ddp_find_unused_parameters tensor_parallel_size"
-        ),
-        "divided": "deepspeed fsdp fsdp_config fsdp_transformer_layer_cls_to_wrap",
-        "split": "dataset_test_split dataset_train_split train_on_split",
-        "too_long": "excess_length_strategy",
-        "segments": "segments",
-        "class_path": "class_path",
-        "lora_head": "lora_head",
-        "moments": "adam_beta1 adam_beta2 adam_epsilon beta1 beta2 betas max_tokens min_lr",
-        "vision": (
-            "finetune_vision_layers finetune_language_layers finetune_attention_modules "
-            "finetune_mlp_modules vision_all_linear"
-        ),
-        "identity": "model_author chatbot_name chatbot_author personalize",
-        "samples": "generate_samples eval_max_new_tokens max_iters num_generation_samples",
-        "order": "curriculum_sampling shards data_sample data_sample_choice",
-        "hub": (
-            "push_to_hub hub_model_id hub_token hub_strategy hub_private_repo "
-            "push_to_hub_model_id push_to_hub_organization"
-        ),
-        "mixture": "interleave_probs interleave_prob stopping_strategy",
-        "resume": "resume_from_checkpoint auto_resume_from_checkpoints resume_only_model",
-    }.items()
-    for key in keys.split()
-}
-
-
-REFUSED: dict[str, str] = {
-    key: reason
-    for reason, keys in {
-        "rewards": (
-            "reward_model_adapters process_reward_model reward_adapters "
-            "reward_model_quantization_bit"
-        ),
-        "reward_functions": "reward_funcs external_plugins",
-        "ppo_extras": "whiten_rewards ppo_whiten_rewards ppo_score_norm missing_eos_penalty",
-        "continue": "adapter_name_or_path adapters lora_model_dir",
-        "method": "use_galore use_apollo use_badam use_llama_pro shift_attn use_mca",
-    }.items()
-    for key in keys.split()
-}
-"""Keys without a counterpart that, where they are on, train something else."""
 CHANGED |= {key: ("", f"refuse_{key}") for key in REFUSED}
 
 

@@ -64,7 +64,9 @@ def taken_out(settings: Mapping[str, Any], peer: str) -> dict[str, Any]:
     """
     renamed = RENAMED.get(peer)
     if renamed is None:
-        return dict(settings)
+        own = settings.get("trl") if peer == "axolotl" else None
+        rest = {key: value for key, value in settings.items() if key != "trl" or own is None}
+        return {**rest, **own} if isinstance(own, Mapping) else rest
     found: dict[str, Any] = {}
     for place, value in _places(settings, ""):
         if value is not None:

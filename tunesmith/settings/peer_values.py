@@ -9,9 +9,10 @@ from typing import Any
 from tunesmith.plain import JsonObject, Named
 from tunesmith.settings.family import METHODS, OBJECTIVES, OPTIMIZERS, SCHEDULES, TRACKERS, Family
 from tunesmith.settings.peer_datasets import at_most, registered
-from tunesmith.settings.peer_names import REFUSED
 from tunesmith.settings.peer_sections import SECTION_CHANGES
+from tunesmith.settings.peer_training import TRAINING_CHANGES, loss_of_samples
 from tunesmith.settings.peer_translation import Pairs, Translation
+from tunesmith.settings.peer_unmatched import REFUSED
 from tunesmith.words import say
 
 OBJECTIVE_NAMES = {"pt": "pretrain", "rm": "reward"}
@@ -68,6 +69,12 @@ def _objective(value: object, settings: Named, found: Translation) -> Pairs:
 def _preference_loss(value: object, settings: Named, found: Translation) -> Pairs:
     """Translates a loss into an objective of that name here, or into dpo's loss of that name."""
     name = str(value[0] if isinstance(value, list) else value)
+    if isinstance(value, list) and len(value) > 1:
+        found.refuse("loss_type", say("peers.nothing_other_loss"))
+    told = {found.pairs.get("objective"), *(settings.get(key) for key in ("rlhf_type", "rl"))}
+    sampled = loss_of_samples(name) if "grpo" in told else None
+    if sampled is not None:
+        return sampled
     if name in OBJECTIVES.names():
         return {"objective": name}
     if name == "sigmoid_norm":
@@ -122,6 +129,8 @@ def _datasets(value: object, settings: Named, found: Translation) -> Pairs:
             continue
         if found.peer == "ms-swift" and _is_id(path) and not settings.get("use_hf"):
             path = f"ms:{path}"
+        if found.peer == "TRL" and settings.get("dataset_config"):
+            path = f"{path}:{settings['dataset_config']}"
         sources.append(path)
     return {"data": sources[0]} if len(sources) == 1 else {"data.path": sources}
 
@@ -133,9 +142,17 @@ def _part_of(path: str, source: Named, found: Translation) -> str:
     kind, part = source.get("type"), str(source.get("split", "train"))
     if kind == "completion":
         found.pairs.setdefault("objective", "pretrain")
+        if source.get("field", "text") != "text":
+            found.pairs["data.columns"] = {"text": source["field"]}
+    elif isinstance(kind, Mapping):
+        found.refuse("datasets.type", say("peers.nothing_own_format"))
+    elif kind == "input_output":
+        found.refuse("datasets.type", say("peers.nothing_segments"))
     if not part.startswith("train"):
         found.refuse("datasets.split", say("peers.part", part=part))
-    for key in sorted(set(source) - {"path", "type", "ds_type", "split", "name"}):
+    _trained_roles(source.get("roles_to_train"), source, found)
+    read = {"path", "type", "ds_type", "split", "name", "field", "roles_to_train"}
+    for key in sorted(set(source) - read):
         found.left[f"datasets.{key}"] = say("peers.split", name=key)
     return f"{path}:{source['name']}" if source.get("name") else path
 
@@ -330,6 +347,7 @@ CHANGES: dict[str, Callable[[object, Named, Translation], Pairs]] = {
     "swanlab": lambda value, settings, found: {"track": ["swanlab"] if value is True else None},
     "wandb": lambda value, settings, found: {"track": ["wandb"] if value is True else None},
     **SECTION_CHANGES,
+    **TRAINING_CHANGES,
     **{f"refuse_{key}": _refused(reason, key) for key, reason in REFUSED.items()},
     "train_on_inputs": _when("data.train_on", "everything"),
     "mask_history": _when("data.train_on", "last"),
