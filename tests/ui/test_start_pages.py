@@ -298,6 +298,8 @@ def test_the_plan_says_what_is_started_and_starts_it(
     assert started[0][3:] == shlex.split(typed)[1:]
     again = client.post(f"/new/begin?{urlencode(params)}", headers=BESIDE)
     assert again.status_code == 400 and len(started) == 1
+    with RunFolder(place / "mine").held():  # it writes its first file a moment later
+        assert "data-wait" in client.get("/new/begun/mine/").text
     assert client.get("/new/begun/..%2f..%2fsecret/").status_code == 404
     assert client.get("/new/begun/none/").status_code == 404
 

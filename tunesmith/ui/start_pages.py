@@ -159,9 +159,10 @@ class StartPages:
         folder = RunFolder(self.places.run(name))
         if not self.places.is_name(name) or not folder.path.is_dir():
             return self.views.absent()
+        # In this order: its process holds the folder before it writes there, and may end meanwhile.
+        waiting = self.views.control.starting(folder) or folder.busy
         if folder.run_yaml.is_file():
             return RedirectResponse(f"/run/{quote(name)}/", status_code=303)
-        waiting = self.views.control.starting(folder)
         told = {"name": name, "waiting": waiting, "said": last_lines(folder.path)}
         return self.views.page("new_begun", **told)
 

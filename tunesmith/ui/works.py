@@ -125,9 +125,9 @@ class Works:
         """Returns ``running``, ``stopping``, ``stopped``, ``done`` or ``failed``, and what went
         wrong.
         """
-        ended = work.read("ended")
         if self.lives(work):
             return ("stopping" if work.stopping else "running"), ""
+        ended = work.read("ended")  # it writes this before it ends
         if ended is not None:
             return ("failed" if ended["problem"] else "done"), ended["problem"]
         if work.stopping:
