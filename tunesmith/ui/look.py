@@ -4,8 +4,9 @@ the rows and on the plan are made. It may be asked for in a process of its own.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import combinations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -36,12 +37,13 @@ DROPPED = 200
 TEXT = 6000
 """Characters of a row that a page shows."""
 FIXES = (
-    ("train.machine.checkpointing", "true"),
-    ("train.micro_tokens", "512"),
-    ("method", "lora"),
-    ("model.quantize", "nf4"),
+    ("train.machine.checkpointing=true",),
+    ("train.micro_tokens=512",),
+    ("method=lora",),
+    ("model.quantize=nf4",),
+    ("data.max_length=512", "data.too_long=truncate"),
 )
-"""What makes a run smaller, that which costs least first."""
+"""What makes a run smaller, that which costs least first: two cost time, the last reads less."""
 
 
 @dataclass(frozen=True)
@@ -176,22 +178,37 @@ def _parts(text: Text) -> Iterator[tuple[str, bool]]:
         yield " …", False
 
 
-def _fix(plan: Plan, typed: list[str]) -> str:
-    """Returns the cheapest setting with which a run fits into memory that does not as it is; empty
-    where it fits, or where none of them helps.
+def _fix(plan: Plan, typed: Sequence[str]) -> list[str]:
+    """Returns the cheapest settings, one or two, with which a run fits into memory that does not as
+    it is; none where it fits, or where no two of them are enough.
     """
-    memory = plan.facts.get("memory_gib")
-    if memory is None or memory["low"] <= memory["free"]:
-        return ""
-    for path, value in FIXES:
+    if _fits(plan):
+        return []
+    shorter: Prepared | None = None
+
+    def fits(change: Sequence[str]) -> bool:
+        nonlocal shorter
+        cuts = any(one.startswith("data.") for one in change)
         try:
-            tried = make(read_run(None, [*typed, f"{path}={value}"]), prepared=plan.prepared)
+            run = read_run(None, [*typed, *change])
+            tried = make(run, prepared=shorter if cuts else plan.prepared)
         except TunesmithError:
-            continue
-        needs = tried.facts.get("memory_gib")
-        if not tried.problems and needs is not None and needs["low"] <= needs["free"]:
-            return f"{path}={value}"
-    return ""
+            return False
+        if cuts:  # rows that are cut are read once
+            shorter = tried.prepared
+        return not tried.problems and _fits(tried)
+
+    ones = [(place,) for place in range(len(FIXES))]
+    # What costs most of a pair decides what it costs.
+    places = sorted([*ones, *combinations(range(len(FIXES)), 2)], key=lambda two: two[::-1])
+    changes = ([one for place in two for one in FIXES[place]] for two in places)
+    return next((change for change in changes if fits(change)), [])
+
+
+def _fits(plan: Plan) -> bool:
+    """Tells whether a run needs no more memory than is free, where the plan could count it."""
+    memory = plan.facts.get("memory_gib")
+    return memory is None or memory["low"] <= memory["free"]
 
 
 def _plain(problems: object) -> list[JsonObject]:

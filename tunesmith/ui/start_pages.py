@@ -222,7 +222,7 @@ class StartPages:
             "command": shlex.join(command),
             "typed": lambda path: self.places.typed(Path(path)),
             "yaml": draft.yaml(self.places, found["objective"]),
-            "fix": self._mended([found.get("fix", "")], draft)[0][1],
+            "fix": _with(draft, found.get("fix", ())),
             **drawn(found),
             "goals": [
                 (say(f"ui_new.goal_{goal}"), draft.query({"goal": goal, "objective": ""}))
@@ -284,6 +284,13 @@ def _of_rows(problem: Problem, draft: Draft) -> bool:
     root = problem.where.partition(".")[0]
     own = {path.partition(".")[0] for path in _every_path()} | {"out", "model"}
     return root == "data" or (root not in own and problem.where != draft.values.get("model.path"))
+
+
+def _with(draft: Draft, settings: Sequence[str]) -> list[tuple[str, str]]:
+    """Returns one button that sets all of these: as they are typed, and the address with them."""
+    pairs = [one.partition("=") for one in settings]
+    changed = {path: value for path, _, value in pairs}
+    return [(" ".join(settings), draft.query(changed))] if changed else []
 
 
 def _every_path() -> list[str]:
