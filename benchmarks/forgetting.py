@@ -117,9 +117,9 @@ def one(work: Path, way: str, seed: int) -> None:
             {**common(seed), "model": "starter", "data": data, "out": str(work / "questions")}
         )
         return
-    if way == BLENDED:
+    if way == BLENDED and not out.is_dir():
         api.blend(out_of(work, "plain", seed), out, items=WATCHED, suites=suites)
-    else:
+    elif way != BLENDED:
         api.train(settings_of(work, way, seed))
     found = api.prove(out, suites=suites).to_json()
     (work / f"{out.name}.json").write_text(json.dumps({"proof": found}), "utf-8")

@@ -4,9 +4,10 @@ transformers, and tunesmith's way, which computes what sequences share once.
     python benchmarks/options.py --data DIR --work DIR   # its table goes into README.md
 
 The first DIR holds ``mmlu_en`` (dev: the examples; test: the items). Both arms score the same token
-ids with the same weights in one process, and take turns, a round of ``--round`` items each. Seconds
-are of the CPU (all threads), which other work on the machine changes least. A round that is done
-stays in the work folder: the same command goes on after it.
+ids with the same weights in one process, and take turns, a round of ``--round`` items each; with
+``--each 5`` transformers scores every fifth item only, for it spends as much on each, however many
+there are. Seconds are of the CPU (all threads), which other work on the machine changes least. A
+round that is done stays in the work folder: the same command goes on after it.
 """
 
 from __future__ import annotations
@@ -85,7 +86,7 @@ def rounds(args: argparse.Namespace) -> list[dict[str, Any]]:
     from tunesmith.models.loading.load import load_model
     from tunesmith.settings.run import Model
 
-    kept = args.work / f"options-{args.items}-{args.round}.jsonl"
+    kept = args.work / f"options-{args.items}-{args.round}-{args.each}.jsonl"
     done = [json.loads(line) for line in kept.read_text().splitlines()] if kept.is_file() else []
     torch.set_num_threads(args.threads)
     loaded = load_model(
@@ -98,10 +99,14 @@ def rounds(args: argparse.Namespace) -> list[dict[str, Any]]:
         told: dict[str, Any] = {
             "tokens": [len(asked) + len(option) for item in some for asked, option in item]
         }
-        for arm, score in (("one", one_by_one), ("together", together)):
+        for arm, given, score in (
+            ("one", some[:: args.each], lambda given: one_by_one(loaded.model, given)),
+            ("together", some, lambda given: together(loaded, given)),
+        ):
             begun = time.process_time()
-            scores = score(loaded.model if arm == "one" else loaded, some)
-            told[arm] = {"seconds": time.process_time() - begun, "scores": scores.tolist()}
+            scores = score(given)
+            seconds = (time.process_time() - begun) / len(given)
+            told[arm] = {"seconds": seconds, "scores": scores.tolist()}
         done.append(told)
         with kept.open("a") as lines:
             lines.write(json.dumps(told) + "\n")
@@ -114,31 +119,30 @@ def measure(args: argparse.Namespace) -> list[str]:
     """Lines of the table, and what was measured how."""
     args.work.mkdir(parents=True, exist_ok=True)
     done = rounds(args)
-    scores = {arm: np.concatenate([one[arm]["scores"] for one in done]) for arm in ARMS}
     lengths = [count for one in done for count in one["tokens"]]
-    each = {arm: [one[arm]["seconds"] / len(one[arm]["scores"]) for one in done] for arm in ARMS}
-    total = {arm: sum(one[arm]["seconds"] for one in done) for arm in ARMS}
+    each = {arm: [one[arm]["seconds"] for one in done] for arm in ARMS}
     table = [
-        "|  | CPU seconds an item, median of the rounds (range) | CPU seconds in all | times |",
+        "|  | items | CPU seconds an item, median of the rounds (range) | times |",
         "|---|---|---|---|",
     ]
+    middle = {arm: statistics.median(seconds) for arm, seconds in each.items()}
     for arm, name in ARMS.items():
         span = f"{min(each[arm]):.3f}-{max(each[arm]):.3f}"
+        items = sum(len(one[arm]["scores"]) for one in done)
         table.append(
-            f"| {name} | {statistics.median(each[arm]):.3f} ({span}) | {total[arm]:.0f} "
-            f"| {total['one'] / total[arm]:.1f} |"
+            f"| {name} | {items} | {middle[arm]:.3f} ({span}) | {middle['one'] / middle[arm]:.1f} |"
         )
-    items = len(scores["one"])
-    same = int((scores["one"].argmax(1) == scores["together"].argmax(1)).sum())
-    apart = np.abs(scores["one"] - scores["together"]).max()
+    one = np.concatenate([told["one"]["scores"] for told in done])
+    other = np.concatenate([told["together"]["scores"][:: args.each] for told in done])
+    same, apart = int((one.argmax(1) == other.argmax(1)).sum()), np.abs(one - other).max()
     told = (
-        f"{items} items of four options, {np.median(lengths):.0f} tokens in the middle of "
+        f"items of four options, {np.median(lengths):.0f} tokens in the middle of "
         f"them, {SHOTS} examples before each; {len(done)} rounds in turn, fp32, {args.model};"
     )
     load = f"load average {os.getloadavg()[0]:.0f} at the end."
     machine = f"{args.threads} of {os.cpu_count()} cores, {load}"
     parity = (
-        f"The likeliest option is the same in {same} of {items} items; the largest "
+        f"The likeliest option is the same in {same} of {len(one)} items; the largest "
         f"difference of a log-likelihood is {apart:.1e} nats."
     )
     first = f"{measured_with('torch', 'transformers')};"
@@ -152,5 +156,6 @@ if __name__ == "__main__":
     parser.add_argument("--model", default="starter")
     parser.add_argument("--items", type=int, default=500)
     parser.add_argument("--round", type=int, default=50)
+    parser.add_argument("--each", type=int, default=1, help="one by one scores one of so many")
     parser.add_argument("--threads", type=int, default=os.cpu_count())
     write("options", measure(parser.parse_args()))

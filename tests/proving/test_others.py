@@ -118,6 +118,13 @@ def test_what_is_wrong_with_contenders_is_told_at_once_before_weights_load(
     assert f"{oracle}#NAME: one, two" in told and "no/such/model" in told
 
 
+def test_a_judge_that_is_a_contender_is_refused(label_run: RunFolder, oracle: str) -> None:
+    judge = {"name": "judge", "url": f"{oracle}/", "model": "oracle"}
+    with pytest.raises(SpecError, match=r"prove\.metrics\.0: .* oracle is a contender"):
+        api.prove(label_run, against=[oracle], metrics=[judge])
+    assert Oracle.asked == []
+
+
 @pytest.mark.parametrize(
     ("answer", "option"),
     [

@@ -75,6 +75,13 @@ class Metric:
         """
         return None
 
+    @property
+    def asks(self) -> str | None:
+        """The model that grades, as the address and the name of an endpoint; None where none
+        does.
+        """
+        return None
+
     def check(self) -> None:
         """Raises SpecError where it could not grade, before anything is loaded."""
 

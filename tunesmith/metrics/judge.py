@@ -60,6 +60,11 @@ class Judge(Metric):
         prices: tuple[Annotated[float, Ge(0)], Annotated[float, Ge(0)]] | None = None
         """What a million tokens cost, read and written, so that the proof tells the sum."""
 
+    @property
+    def asks(self) -> str:
+        """Address and name of the judge."""
+        return f"{self.config.url.rstrip('/')} {self.config.model}"
+
     def check(self) -> None:
         """Raises SpecError where the address is none."""
         self._asker().check()

@@ -18,7 +18,7 @@ from tunesmith.plain import JsonObject
 from tunesmith.proving.collect import targets, to_collect
 from tunesmith.proving.efficiency import training_cost, weights_size
 from tunesmith.proving.file_items import file_items
-from tunesmith.proving.grading import grade, graders, graders_work, with_metrics
+from tunesmith.proving.grading import grade, graders, graders_work, judges_are_others, with_metrics
 from tunesmith.proving.hard_prompt import read_prompt
 from tunesmith.proving.interrupted import Kept, weights_in
 from tunesmith.proving.judge import TUNED, metric
@@ -195,6 +195,7 @@ def _with_more(run: Run, wanted: Wanted) -> Run:
         metric(name)  # an unknown one is told before a row is read
     problems = OBJECTIVES.make(run.objective).output.refused(run, wanted)
     problems += graders_work(with_more)
+    problems += judges_are_others(with_more, [one.identity for one in wanted.others])
     if problems:
         raise SpecError(problems)
     return with_more

@@ -75,6 +75,15 @@ def graders_work(run: Run) -> Iterator[Problem]:
             yield from (_placed(problem, place) for problem in error.problems)
 
 
+def judges_are_others(run: Run, contenders: Sequence[str]) -> Iterator[Problem]:
+    """Refuses a judge that is a contender itself, each known by address and name: a model prefers
+    its own answers (Panickssery et al. 2024).
+    """
+    for place, one in graders(run).items():
+        if one.asks in contenders:
+            yield Problem(place, say("metrics.judge_contends", judge=one.asks))
+
+
 def _placed(problem: Problem, place: str) -> Problem:
     where = problem.where
     return problem if where.startswith(place) else replace(problem, where=f"{place}.{where}")

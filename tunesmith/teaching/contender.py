@@ -38,7 +38,7 @@ class EndpointContender:
         }
         self.endpoint = _Asked(run.model_copy(update=asked), events)
         self.name = address
-        self.identity = f"{url} {self.endpoint.name}"
+        self.identity = f"{url.rstrip('/')} {self.endpoint.name}"
 
     def write(
         self, chats: Sequence[Chat], most: int, done: Sequence[int]
