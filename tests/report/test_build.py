@@ -253,6 +253,19 @@ def test_curves_of_any_length(tmp_path: Path, count: int) -> None:
     assert len(folder.report.read_bytes()) < 200_000
 
 
+def test_answers_without_end_do_not_make_a_long_page(tmp_path: Path) -> None:
+    folder = full(tmp_path / "run")
+    said = [
+        line
+        | {"prompt": "x y " * 50_000}
+        | {"predictions": dict.fromkeys(line["predictions"], "and so on " * 20_000)}
+        for line in items(40)
+    ]
+    write_lines(folder.items, said)
+    assert "and so on …" in read(folder).text
+    assert len(folder.report.read_bytes()) < 200_000
+
+
 def test_plain_text_runs_have_no_answers_to_show(tmp_path: Path) -> None:
     folder = full(tmp_path / "run")
     write_lines(folder.items, [row | {"predictions": {}} for row in items()])

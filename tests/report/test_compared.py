@@ -116,6 +116,32 @@ def test_what_cannot_be_paired_is_said(tmp_path, pair):
     assert "was not proved by this metric" in "\n".join(api.compare(pair).lines())
 
 
+def suite(tuned: float, difference: float, verdict: str) -> dict[str, Any]:
+    ends = {"low": difference - 0.05, "high": difference + 0.05}
+    told = {"unit": "share", "items": 200, "base": tuned - difference, "tuned": tuned}
+    return told | ends | {"difference": difference, "verdict": verdict, "kinds": {}}
+
+
+def test_what_each_kept_stands_beside_and_a_run_that_is_worse_in_all_is_none_to_choose(tmp_path):
+    runs = []
+    for name, right, kept in (("new", 90, 0.5), ("old", 60, 0.8), ("bad", 59, 0.4)):
+        runs.append(proved(tmp_path / name, answered(right, 96)))
+        suites = {"probe": suite(kept, kept - 0.8, "kept" if kept == 0.8 else "lost")}
+        told = proof() | {"seed": 5, "retention": {"verdict": "lost", "suites": suites}}
+        write(runs[-1].proof, told)
+    found = api.compare(runs)
+    text = "\n".join(found.lines())
+    assert (
+        "50.0 %, -30.0 [-35.0, -25.0]: lost" in text and "80.0 %, 0.0 [-5.0, +5.0]: kept" in text
+    )
+    unbeaten = [str(one.path) for one in runs[:2]]
+    assert found.to_json()["unbeaten"] == unbeaten
+    assert f"measured values: {', '.join(unbeaten)}." in text
+    write(runs[1].proof, proof() | {"seed": 5, "retention": None})
+    found = api.compare(runs)
+    assert found.to_json()["unbeaten"] == [] and "  –  " in "\n".join(found.lines())
+
+
 def test_words_of_several_are_corrected_together(tmp_path):
     """Right on 14 rows where another is wrong, wrong on 4: alone it is proven, of four none."""
     runs = [proved(tmp_path / "new", answered(50, 100))]

@@ -8,7 +8,7 @@ from tunesmith import words
 from tunesmith.plain import JsonObject
 from tunesmith.report.build import templates_of
 from tunesmith.report.charts import Point, Series, line_chart, running_mean
-from tunesmith.report.compared import Comparison, course, differing, paired_lines, scores
+from tunesmith.report.compared import Comparison, differing, paired_lines, results
 from tunesmith.report.curves import Curve, held_out, points
 from tunesmith.report.language import Say
 from tunesmith.storage.atomic import write_whole
@@ -36,7 +36,7 @@ def contents(comparison: Comparison) -> JsonObject:
         "lang": "zh-CN" if say.language == "zh" else "en",
         "runs": [(one["run"], _style(place)) for place, one in enumerate(found["runs"])],
         "settings": differing(found),
-        "course": [*course(found), *scores(found)],
+        "course": results(found),
         "paired": paired_lines(found),
         "curves": _curves(comparison, say),
         "footer": say("compare.footer"),

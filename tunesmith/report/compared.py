@@ -14,6 +14,7 @@ from tunesmith.plain import JsonObject, Named
 from tunesmith.proving.efficiency import duration, training_cost
 from tunesmith.proving.judge import FIELDS, TUNED, given_by, judge, metric, rows_of
 from tunesmith.proving.metric_values import interval_shown, shown
+from tunesmith.proving.retention import amount
 from tunesmith.proving.statistics import FEWEST
 from tunesmith.report.curves import held_out, points
 from tunesmith.report.samples import read_items
@@ -41,7 +42,7 @@ class Comparison:
         paired differences.
         """
         runs = [one["run"] for one in self.found["runs"]]
-        rows = [["", *runs], *differing(self.found), *course(self.found), *scores(self.found)]
+        rows = [["", *runs], *differing(self.found), *results(self.found)]
         return [*table_lines(rows, numbers=len(runs)), "", *paired_lines(self.found)]
 
 
@@ -53,8 +54,7 @@ def compare_runs(
     called by ``names``, or by their folders.
     """
     names = names or [str(folder.path) for folder in folders]
-    places = [folder.path.resolve() for folder in folders]
-    if len(folders) < 2 or len({*places}) < len(places):
+    if len(folders) < 2 or len({folder.path.resolve() for folder in folders}) < len(folders):
         raise SpecError(Problem("runs", say("compare.two_runs", given=", ".join(names))))
     written = [written_settings(folder) for folder in folders]
     every = dict.fromkeys(path for some in written for path in some)
@@ -63,12 +63,14 @@ def compare_runs(
         for path in every
         if len({some.get(path) for some in written}) > 1
     }
-    found: JsonObject = {
-        "runs": [_course(name, folder) for name, folder in zip(names, folders, strict=True)],
-        "settings": differ,
-        "proof": _paired(names, [proof_place(folder, data) for folder in folders]) | {"data": data},
-    }
-    return Comparison(folders, found)
+    places = [proof_place(folder, data) for folder in folders]
+    runs = [
+        _course(name, folder) | {"suites": _suites(place)}
+        for name, folder, place in zip(names, folders, places, strict=True)
+    ]
+    proof = _paired(names, places) | {"data": data}
+    found: JsonObject = {"runs": runs, "settings": differ, "proof": proof}
+    return Comparison(folders, found | {"unbeaten": _unbeaten(runs, proof)})
 
 
 def written_settings(folder: RunFolder) -> dict[str, str]:
@@ -98,6 +100,38 @@ def _course(name: str, folder: RunFolder) -> JsonObject:
         "best": None if best is None else {"step": int(best[0]), "loss": best[1]},
         "proved": None if proof is None else {"items": proof["items"], "primary": proof["primary"]},
     }
+
+
+def _suites(place: RunFolder) -> JsonObject:
+    """Returns what the proof says of each suite, without its kinds."""
+    suites = ((place.read(place.proof) or {}).get("retention") or {}).get("suites", {})
+    told = ("unit", "items", "base", "tuned", "difference", "low", "high", "verdict")
+    return {title: {name: one[name] for name in told} for title, one in suites.items()}
+
+
+def _unbeaten(runs: Sequence[Named], proof: Named) -> list[str]:
+    """Returns the runs that no other equals or beats in the deciding metric and in every suite that
+    all were asked, and beats in one of them; none where there is no such suite.
+    """
+    known = proof.get("values", {})
+    asked = [one for one in runs if one["run"] in known]
+    titles = dict.fromkeys(title for one in asked for title in one["suites"])
+    suites = [title for title in titles if all(title in one["suites"] for one in asked)]
+    if not suites:
+        return []
+    sign = 1 if metric(proof["metric"]).higher else -1
+    at = {
+        one["run"]: (sign * known[one["run"]], *(one["suites"][title]["tuned"] for title in suites))
+        for one in asked
+    }
+    return [
+        name
+        for name, mine in at.items()
+        if not any(
+            theirs != mine and all(a >= b for a, b in zip(theirs, mine, strict=True))
+            for theirs in at.values()
+        )
+    ]
 
 
 def _paired(names: Sequence[str], folders: Sequence[RunFolder]) -> JsonObject:
@@ -193,6 +227,32 @@ def _number(value: float | None) -> str:
     return f"{value:,}" if isinstance(value, int) else f"{value:.4f}"
 
 
+def results(comparison: Named) -> list[list[str]]:
+    """Returns the rows of how each run went, what it is worth, and what it kept."""
+    return [*course(comparison), *scores(comparison), *kept(comparison)]
+
+
+def kept(comparison: Named) -> list[list[str]]:
+    """Returns a row for each suite that a run was asked: its score after the training, and the
+    difference to before.
+    """
+    asked = [one["suites"] for one in comparison["runs"]]
+    titles = dict.fromkeys(title for suites in asked for title in suites)
+    return [
+        [say("compare.suite", suite=title), *(_kept(suites.get(title)) for suites in asked)]
+        for title in titles
+    ]
+
+
+def _kept(suite: Named | None) -> str:
+    if suite is None:
+        return "–"
+    names = ("difference", "low", "high")
+    change, low, high = (amount(suite["unit"], suite[name], sign=True) for name in names)
+    word = say(f"suite.word_{suite['verdict'].replace(' ', '_')}")
+    return f"{amount(suite['unit'], suite['tuned'])}, {change} [{low}, {high}]: {word}"
+
+
 def scores(comparison: Named) -> list[list[str]]:
     """Returns the row of the deciding metric on the shared rows; nothing where none is shared."""
     proof = comparison["proof"]
@@ -215,6 +275,8 @@ def paired_lines(comparison: Named) -> list[str]:
         lines.append(say("prove.too_few", items=proof["items"], fewest=FEWEST))
     if len(proof.get("differences", {})) > 1:
         lines.append(say("compare.holm", count=len(proof["differences"])))
+    if comparison["unbeaten"]:
+        lines.append(say("compare.unbeaten", runs=", ".join(comparison["unbeaten"])))
     for name, why in proof["left_out"].items():
         data = f" --data {proof['data']}" if proof["data"] else ""
         lines.append(say(f"compare.{why.replace(' ', '_')}", run=name, data=data))
