@@ -131,9 +131,7 @@ def test_what_each_kept_stands_beside_and_a_run_that_is_worse_in_all_is_none_to_
         write(runs[-1].proof, told)
     found = api.compare(runs)
     text = "\n".join(found.lines())
-    assert (
-        "50.0 %, -30.0 [-35.0, -25.0]: lost" in text and "80.0 %, 0.0 [-5.0, +5.0]: kept" in text
-    )
+    assert "50.0 %, -30.0 [-35.0, -25.0]: lost" in text and "80.0 %, 0.0 [-5.0, +5.0]: kept" in text
     unbeaten = [str(one.path) for one in runs[:2]]
     assert found.to_json()["unbeaten"] == unbeaten
     assert f"measured values: {', '.join(unbeaten)}." in text

@@ -44,21 +44,23 @@ def test_what_is_weak_is_collected_made_trained_and_compared(
     monkeypatch.chdir(tmp_path)
     Path("rows.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows()), "utf-8")
     Path("run.yaml").write_text(RUN.format(model=tiny_llama), "utf-8")
-    Path("words.txt").write_text("one single\ntwo pair\nsix half-dozen\n", "utf-8")
     (block,) = BLOCK.findall(PAGE.read_text(encoding="utf-8"))
     told: list[str] = []
     for line in block.splitlines():
         words = shlex.split(line, comments=True)[1:]
-        # The thesaurus of the pages is fetched, and its language known; these words have none.
-        own = ["words=words.txt", "how=synonyms"] if "augment" in words else []
+        # The thesaurus is fetched, and would not know these words.
+        own = ["how=templates", "templates=['Say: {text}']"] if "augment" in words else []
         assert main([*words, *own]) == 0, capsys.readouterr().err
         told.append(capsys.readouterr().out)
     proofs = [Path(f"runs/{name}/proofs/held_out") for name in ("first", "second")]
     wanted = [json.loads(line) for line in (proofs[0] / "collect.jsonl").read_text().splitlines()]
-    assert "label = number" in [one["target"] for one in wanted]
+    # Which of the two labels it takes for the other is up to the model.
+    weak = {"label = number": "number", "label = animal": "animal"}
+    labels = {weak[one["target"]] for one in wanted if one["target"] in weak}
+    assert labels and {one["target"] for one in wanted} <= weak.keys()
     made = [json.loads(line) for line in Path("more.jsonl").read_text("utf-8").splitlines()]
     added = [row for row in made if "augmented" in json.dumps(row.get("tunesmith_from"))]
-    assert len(added) >= 20 and {row["output"] for row in added} == {"number"}
+    assert len(added) >= 20 and {row["output"] for row in added} == labels
     asked = [
         {json.loads(line)["prompt"] for line in (proof / "items.jsonl").read_text().splitlines()}
         for proof in proofs

@@ -57,6 +57,13 @@ def test_rows_of_the_kinds_are_made_and_no_others(tmp_path: Path, run: Path) -> 
     assert any("label = high: 2 rows" in line and "2 variants of the 20" in line for line in lines)
 
 
+def test_a_single_kind_is_no_list_of_its_rows_to_imitate(tmp_path: Path, run: Path) -> None:
+    rows = [{"said": f"the ship number {n} is here", "kind": "low"} for n in range(6)]
+    source, out = write(tmp_path / "in.jsonl", rows), tmp_path / "out.jsonl"
+    target = write(run, [SHIPS | {"like": [{"id": f"in.jsonl:{n}", "row": {}} for n in range(5)]}])
+    assert change_rows("augment", source, out, [*TEMPLATE, f"target={target}"]).added == 3
+
+
 def test_a_file_that_is_none_and_kinds_without_rows_are_told(tmp_path: Path, run: Path) -> None:
     source = write(tmp_path / "in.jsonl", [{"said": "a lamp is here", "kind": "low"}])
     for lines, told in (

@@ -4,12 +4,11 @@ weak.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from pathlib import Path
 
 from tunesmith.data.asked_reading import reading_for
-from tunesmith.data.files.file_facts import Faults
-from tunesmith.data.files.sources import rows as rows_of
 from tunesmith.data.find import find_data
 from tunesmith.data.reading import examples
 from tunesmith.errors import DataError, Problem, SpecError
@@ -22,6 +21,8 @@ from tunesmith.settings.run import Run
 from tunesmith.storage.run_folder import RunFolder
 from tunesmith.words import say
 
+SHOWN = 20
+"""Lines that are named, where a file has more that are wrong."""
 NEEDED = {"target", "rows"}
 SLICE = {"by", "value", "low", "high"}
 
@@ -65,17 +66,33 @@ def _run(target: str) -> Run:
 
 
 def _kinds(target: str) -> list[JsonObject]:
-    faults, kinds = Faults(), list[JsonObject]()
+    """Reads the lines; to who reads rows of any layout, a file of one line is the rows in its
+    ``like``.
+    """
+    kinds, problems = list[JsonObject](), list[Problem]()
     for file in find_data(target):
-        for located in rows_of(file, faults=faults):
-            row = located.row
-            whole = row.keys() >= NEEDED and ("words" in row or row.keys() >= SLICE)
-            if whole and isinstance(row["rows"], int) and row.get("words", ["-"]):
-                kinds.append(row)
+        lines = file.read_text(encoding="utf-8", errors="replace").splitlines()
+        for number, text in enumerate(lines, 1):
+            kind = _kind(text)
+            if kind is None:
+                problems.append(Problem(f"{file.name}:{number}", say("augment.no_target")))
             else:
-                faults.add(Problem(located.where, say("augment.no_target")))
-    faults.stop()
+                kinds.append(kind)
+    if problems:
+        raise DataError(problems[:SHOWN])
     return kinds
+
+
+def _kind(text: str) -> JsonObject | None:
+    """Returns the kind that a line tells of; None where it tells of none."""
+    try:
+        told = json.loads(text)
+    except ValueError:
+        return None
+    if not isinstance(told, dict) or not isinstance(told.get("rows"), int):
+        return None
+    whole = told.keys() >= NEEDED and ("words" in told or told.keys() >= SLICE)
+    return told if whole and told.get("words", ["-"]) else None
 
 
 def _names(kinds: Sequence[JsonObject]) -> str:
