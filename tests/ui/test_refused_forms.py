@@ -137,6 +137,24 @@ def test_what_a_work_found_wrong_stands_in_the_form_with_which_it_was_begun(
     assert page.text.count("has no rows") == 1 and len(begun) == 1
 
 
+def test_what_may_not_be_set_stands_in_its_field_still_and_is_not_called_missing(
+    client: TestClient,
+) -> None:
+    typed = {
+        "data": "/etc/passwd",
+        "model": "../x",
+        "name": "a/b",
+        "data.held_out": "/etc/rows.csv",
+    }
+    page = Read(client.get("/new/data", params=typed).text)
+    fields = {one.get("name"): one for _, one in page.elements if "name" in one}
+    for name, value in typed.items():
+        assert fields[name]["value"] == value, name
+        assert "required" not in wrong_at(page, name)
+    links = [value for name, value in page.attributes if name == "href"]
+    assert not any("etc" in link or "a%2Fb" in link for link in links)
+
+
 def test_an_unknown_page_and_a_form_that_is_too_long_are_told(client: TestClient) -> None:
     for path in ("/none", "/run/a/proof/start"):
         answer = client.get(path)

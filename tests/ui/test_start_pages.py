@@ -270,6 +270,9 @@ def test_columns_are_corrected_and_another_goal_is_offered(place: Path, client: 
     assert b"data.columns=" in right.url.query and b"column." not in right.url.query
     other = looked(client, "data", chosen(place, goal="prefer"))
     assert "Answer questions" in Read(other.text).text and other.status_code == 200
+    (place / "data" / "german.csv").write_text("question,answer\n", "utf-8")
+    empty = Read(looked(client, "data", chosen(place, data=data)).text)
+    assert "has no rows" in empty.text and "another goal" not in empty.text
     (place / "data" / "german.csv").unlink()
 
 
@@ -328,6 +331,9 @@ def test_what_a_text_says_to_set_is_a_button_unless_a_page_may_not(place: Path) 
     assert typed(told) == ["data.steps=clean"]
     told = "tunesmith data clean FILE OUT scripts=[zh]"
     assert typed(told) == ["data.steps={name: clean, scripts: [zh]}"]
+    assert typed("use objective=pretrain, or, for objective=sft, an answer") == [
+        "objective=pretrain"  # the other one holds
+    ]
     assert typed("model.trust_remote_code=true, track=wandb, out=x") == []
 
 

@@ -241,9 +241,8 @@ class Reading:
             self.counts[located.file, "filler"] += 1
         if not given:
             told = counted(Counter(row.reason for row in self.dropped))
-            raise DataError(
-                Problem(str(self.opened[0].facts.path), say("reader.nothing", reasons=told))
-            )
+            why = say("reader.nothing", reasons=told) if self.dropped else say("reader.no_rows")
+            raise DataError(Problem(str(self.opened[0].facts.path), why))
 
     def at(self, places: Collection[tuple[Path, int]]) -> Iterator[tuple[Located, Example]]:
         """Yields the rows at these places once more, without reading what the others mean."""

@@ -44,15 +44,15 @@ class Offered:
 
 def composed_fields(draft: Draft, problems: Sequence[Problem]) -> JsonObject:
     """Returns what the start page draws of such settings."""
-    questions = draft.values.get("questions", "")
+    questions = draft.shown("questions")
     texts, own = questions_of(questions), [one for one in problems if _of_source(one)]
-    given = files_of(draft.values.get("data.path", ""))
+    given = files_of(draft.shown("data.path"))
     shown = max(len(given), 1 + MORE_FILES)
     return {
         "several": [*given, *(File("") for _ in range(shown - len(given)))],
         "asked": "\n".join(texts or ()),
         "asked_file": "" if texts is not None else questions,
-        "rewards": _offered(draft.values, own),
+        "rewards": _offered({**draft.refused, **draft.values}, own),
         "sampling": [_sampled(key, draft, own) for key in SAMPLING],
         "source_problems": [one.text for one in own if not _has_field(one, draft)],
         "learn": draft.values.get("objective", "grpo"),
@@ -110,7 +110,7 @@ def _field(name: str, key: str, info: Any, value: object, problem: str) -> Field
 def _sampled(key: str, draft: Draft, problems: Sequence[Problem]) -> Field:
     """Returns a setting of how answers are sampled."""
     path = f"source.{key}"
-    value = draft.values.get(path, "")
+    value = draft.shown(path)
     return Field(
         path=path,
         help=explained(f"source.rollout.{key}", language()).help,

@@ -5,7 +5,7 @@ travel in the address of each page, so that a page may be kept, opened twice or 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 from urllib.parse import urlencode
 
@@ -36,6 +36,12 @@ class Draft:
     name: str = ""
     problems: tuple[Problem, ...] = ()
     """What may not be set from a page."""
+    refused: Mapping[str, str] = field(default_factory=dict)
+    """The values of ``problems``: they go back into their fields, and nowhere else."""
+
+    def shown(self, path: str) -> str:
+        """Returns what stands in the field of a setting."""
+        return self.values.get(path) or self.refused.get(path, "")
 
     @property
     def files(self) -> list[str]:
@@ -100,15 +106,16 @@ def draft_of(pairs: Iterable[tuple[str, str]], places: Places) -> Draft:
     if goal not in GOALS:
         problems.append(Problem("goal", say("ui_new.no_goal", known=", ".join(GOALS))))
         goal = "answer"
+    left = {path: value for path, value in typed.items() if wrong[path]}
     if name and not places.is_name(name):
         problems.append(Problem("out", say("ui_new.bad_name")))
-        name = ""
+        left["out"], name = name, ""
     # What was refused goes no further: no page reads it, and no run is given it.
     kept = {path: value for path, value in typed.items() if not wrong[path]}
     if goal_of(kept.get("objective", GOALS[goal][0])) != "rewards":
         # The page keeps the fields of rewards in the form, whatever the goal is by now.
         kept = {path: value for path, value in kept.items() if not path.startswith("source.")}
-    return Draft(kept, goal, name, tuple(problems))
+    return Draft(kept, goal, name, tuple(problems), left)
 
 
 def named(draft: Draft, places: Places) -> Draft:

@@ -71,7 +71,7 @@ def _field(path: str, draft: Draft, problems: Sequence[str]) -> Field:
     page = explained(_page_of(path, draft), language())
     info = _info(path, draft)
     derived = path in MAY_BE_OPEN
-    value = draft.values.get(path, "")
+    value = draft.shown(path)
     if path == "objective" and draft.goal == "rewards" and value in GOALS["rewards"]:
         value = ""  # it is chosen beside the rewards
     usual = say(f"ui_new.from_{MAY_BE_OPEN[path]}") if derived else usual_of(info)

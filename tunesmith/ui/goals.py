@@ -44,7 +44,7 @@ def other_goals(data: Data, goal: str) -> list[str]:
     return [
         other
         for other, names in GOALS.items()
-        if other != goal and any(not _problems(data, name) for name in names)
+        if other != goal and any(_has_rows(data, name) for name in names)
     ]
 
 
@@ -55,6 +55,16 @@ def why(objective: str, goal: str, given: bool) -> str:
     kind = f"row_{OBJECTIVES.get(objective).eats.__name__.lower()}"
     told = {"objective": objective, "rows": texts(language(), "kinds")[kind]}
     return say("ui_new.why", goal=say(f"ui_new.goal_{goal}"), **told)
+
+
+def _has_rows(data: Data, objective: str) -> bool:
+    """Tells whether the files can be read for an objective, and have a row for it."""
+    try:
+        return not _problems(data, objective) and any(
+            True for _ in examples(data, OBJECTIVES.get(objective).eats)
+        )
+    except TunesmithError:
+        return False
 
 
 def _problems(data: Data, objective: str) -> list[Problem]:

@@ -11,6 +11,7 @@ from tunesmith.settings.family import TRANSFORMS
 from tunesmith.settings.overrides import with_overrides
 from tunesmith.ui.allowed import may_be_set, refused
 from tunesmith.ui.draft import SHORT, Draft
+from tunesmith.ui.goals import GOALS
 from tunesmith.ui.places import Places
 
 SETTING = re.compile(r"(?<![\w.])([a-z_]+(?:\.[a-z_]+)*)=(\{[^{}\n]*\}|\[[^\[\]\n]*\]|[\w.\-]+)")
@@ -26,10 +27,12 @@ def mends(text: str, draft: Draft, places: Places) -> Mapping[str, Mapping[str, 
     not set so already.
     """
     found: dict[str, Mapping[str, str]] = {}
+    usual = GOALS[draft.goal][0]
     for path, value in [*_pasted(text), *_named(text), *_steps(text)]:
         long = next((path_ for path_, short in SHORT.items() if short == path), path)
         known = may_be_set(long) and not MEANT.search(value) and _parses(path, value)
-        if value and known and not refused(long, value, places) and draft.values.get(long) != value:
+        holds = draft.values.get(long, usual if long == "objective" else None)
+        if value and known and not refused(long, value, places) and holds != value:
             found.setdefault(f"{path}={value}", {long: value})
     return found
 

@@ -175,7 +175,9 @@ class StartPages:
         try:
             read_run(None, draft.words(self.places, GOALS[draft.goal][0]))
         except TunesmithError as error:
-            return [*draft.problems, *error.problems]
+            # What was refused is not missing.
+            lacks = {path.removesuffix(".path") for path in draft.refused}
+            return [*draft.problems, *(one for one in error.problems if one.where not in lacks)]
         return [*draft.problems]
 
     def _look(self, draft: Draft, row: str, *, probe: bool, patience: float) -> JsonObject | None:
