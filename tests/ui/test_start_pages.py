@@ -273,6 +273,9 @@ def test_columns_are_corrected_and_another_goal_is_offered(place: Path, client: 
     (place / "data" / "german.csv").write_text("question,answer\n", "utf-8")
     empty = Read(looked(client, "data", chosen(place, data=data)).text)
     assert "has no rows" in empty.text and "another goal" not in empty.text
+    asked = "question,answer\n" + "".join(f"what is {n}?,\n" for n in range(40))
+    (place / "data" / "german.csv").write_text(asked, "utf-8")
+    assert "Learn from rewards" in Read(looked(client, "data", chosen(place, data=data)).text).text
     (place / "data" / "german.csv").unlink()
 
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from tunesmith.data.reading import examples
+from tunesmith.data.asked_reading import reading_for
+from tunesmith.data.reading import Reading, examples
 from tunesmith.errors import Problem, TunesmithError
 from tunesmith.settings.family import OBJECTIVES
 from tunesmith.settings.run import Data
@@ -60,18 +61,22 @@ def why(objective: str, goal: str, given: bool) -> str:
 def _has_rows(data: Data, objective: str) -> bool:
     """Tells whether the files can be read for an objective, and have a row for it."""
     try:
-        return not _problems(data, objective) and any(
-            True for _ in examples(data, OBJECTIVES.get(objective).eats)
-        )
+        return not _problems(data, objective) and any(True for _ in _reading(data, objective))
     except TunesmithError:
         return False
+
+
+def _reading(data: Data, objective: str) -> Reading:
+    """Returns the files as an objective reads them."""
+    kind = OBJECTIVES.get(objective)
+    return examples(data, kind.eats, reading=reading_for(kind))
 
 
 def _problems(data: Data, objective: str) -> list[Problem]:
     """Returns what keeps the files from being read for an objective, by their first rows."""
     eats = OBJECTIVES.get(objective).eats
     try:
-        opened = examples(data, eats).opened
+        opened = _reading(data, objective).opened
     except TunesmithError as error:
         return [*error.problems]
     wrong = [one for one in opened if one.reader.gives is not eats]
