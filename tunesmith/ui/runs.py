@@ -41,7 +41,7 @@ class Runs:
 
     def __init__(self, root: Path) -> None:
         if not root.is_dir():
-            raise SpecError(Problem(str(root), say("runs.no_folder")))
+            raise SpecError(Problem(str(root), say("ui.no_folder", folder=root)))
         self.root = root.resolve()
         self._listed: dict[str, Listed] = {}
 
