@@ -92,6 +92,17 @@ def test_a_form_can_name_what_it_offers_and_nothing_else(
     ]
 
 
+def test_an_empty_form_leaves_everything_to_the_run(
+    place: Path, client: TestClient, begun: list[list[str]]
+) -> None:
+    client.post(f"{PROOF}start", data={"items": "", "data": ""})
+    (one,) = (place / ".ui").iterdir()
+    asked = Work(one).asked
+    assert shlex.split(asked["typed"]) == ["tunesmith", "prove", str(place / "first try")]
+    assert {asked[name] for name in ("items", "shots", "data")} == {None} and len(begun) == 1
+    assert asked["against"] == asked["suites"] == [] and "prompt" not in asked
+
+
 def test_a_proof_that_is_under_way_is_shown_and_not_begun_twice(
     place: Path, client: TestClient, begun: list[list[str]], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -81,7 +81,8 @@ class ProofPages(WorkPages):
         problems += self.places.outside("data", data)
         if problems:
             raise SpecError(problems)
-        asked: JsonObject = dict.fromkeys(NUMBERS) | found.values(*given)
+        settled = found.values(*NUMBERS)
+        asked: JsonObject = {name: settled[name] if name in given else None for name in NUMBERS}
         asked |= {"against": against, "data": data or None}
         asked |= {"suites": [name for name in SUITES if name in form.all("suites")]}
         return {**asked, "typed": _typed(self.views.runs.typed(folder), asked)}
