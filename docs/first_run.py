@@ -62,6 +62,7 @@ PRESSED = {
     "zh": ("新建运行", "查看数据", "继续：查看计划", "开始训练", "检验", "检验这次运行"),
 }
 FINISHED = {"en": "finished", "zh": "已完成"}
+VERDICT = {"en": "verdict", "zh": "结论"}
 LONG = 3600
 """Seconds that a training or a proof may take on a machine that is busy."""
 COLOURS = 128
@@ -93,7 +94,7 @@ def keep(page: Any, name: str, end: str, most: int = 1800) -> None:
 
 def walk(browser: Any, root: Path, lang: str) -> None:
     """Goes from a file to the report of a proved run."""
-    new, look, plan, start, proof, prove = PRESSED[lang]
+    new, look, plan, start, *_ = PRESSED[lang]
     with served(root, lang) as (link, _):
         tab = Tab(browser, link, 960, "light")
         page = tab.page
@@ -116,17 +117,25 @@ def walk(browser: Any, root: Path, lang: str) -> None:
         page.get_by_role("button", name=start).click()
         page.wait_for_url("**/run/**")
         page.locator("p.phase", has_text=FINISHED[lang]).wait_for()
-        page.emulate_media(color_scheme="dark" if lang == "en" else "light")
-        keep(page, f"run-{lang}", "#curves")
-        page.emulate_media(color_scheme="light")
-        page.get_by_role("link", name=proof, exact=True).click()
-        page.get_by_role("button", name=prove).click()
-        page.frame_locator("iframe.report").locator(".verdict .says").wait_for()
-        page.locator(".work .ask", has_text="tunesmith prove").wait_for()
-        page.get_by_role("button", name=prove).wait_for()
-        keep(page, f"proof-{lang}", "iframe.report", 1310)
-        print(page.frame_locator("iframe.report").locator("body").inner_text(), flush=True)
+        prove(page, lang)
         print("== troubles", tab.troubles)
+
+
+def prove(page: Any, lang: str) -> None:
+    """Goes from a finished run to its proof, and back to the run."""
+    *_, proof, button = PRESSED[lang]
+    page.get_by_role("link", name=proof, exact=True).click()
+    page.get_by_role("button", name=button).click()
+    report = page.frame_locator("iframe.report")
+    report.locator(".verdict .says").wait_for()
+    page.locator(".work .ask", has_text="tunesmith prove").wait_for()
+    page.get_by_role("button", name=button).wait_for()
+    keep(page, f"proof-{lang}", "iframe.report", 1310)
+    print(report.locator("body").inner_text(), flush=True)
+    page.get_by_role("link", name=NAMES[lang], exact=True).click()
+    page.locator(".facts", has_text=VERDICT[lang]).wait_for()
+    page.emulate_media(color_scheme="dark" if lang == "en" else "light")
+    keep(page, f"run-{lang}", "#curves")
 
 
 if __name__ == "__main__":
