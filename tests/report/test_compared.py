@@ -135,6 +135,9 @@ def test_what_each_kept_stands_beside_and_a_run_that_is_worse_in_all_is_none_to_
     unbeaten = [str(one.path) for one in runs[:2]]
     assert found.to_json()["unbeaten"] == unbeaten
     assert f"measured values: {', '.join(unbeaten)}." in text
+    others = {"verdict": "kept", "suites": {"probe": suite(0.8, 0.0, "kept") | {"items": 100}}}
+    write(runs[1].proof, proof() | {"seed": 5, "retention": others})
+    assert api.compare(runs).to_json()["unbeaten"] == [], "other questions"
     write(runs[1].proof, proof() | {"seed": 5, "retention": None})
     found = api.compare(runs)
     assert found.to_json()["unbeaten"] == [] and "  –  " in "\n".join(found.lines())

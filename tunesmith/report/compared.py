@@ -110,13 +110,17 @@ def _suites(place: RunFolder) -> JsonObject:
 
 
 def _unbeaten(runs: Sequence[Named], proof: Named) -> list[str]:
-    """Returns the runs that no other equals or beats in the deciding metric and in every suite that
-    all were asked, and beats in one of them; none where there is no such suite.
+    """Returns the runs that no other equals or beats in the deciding metric and in every suite of
+    which all were asked as many questions, and beats in one of them; none where there is no such
+    suite.
     """
     known = proof.get("values", {})
     asked = [one for one in runs if one["run"] in known]
     titles = dict.fromkeys(title for one in asked for title in one["suites"])
-    suites = [title for title in titles if all(title in one["suites"] for one in asked)]
+    counts = {
+        title: {(one["suites"].get(title) or {}).get("items") for one in asked} for title in titles
+    }
+    suites = [title for title, count in counts.items() if len(count) == 1 and None not in count]
     if not suites:
         return []
     sign = 1 if metric(proof["metric"]).higher else -1
