@@ -7,14 +7,12 @@ from __future__ import annotations
 import json
 import re
 import shutil
-import threading
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from http.server import BaseHTTPRequestHandler, HTTPServer
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
+from material.judging import judge_that_says
 from material.proved import labelled, trained
 from tunesmith.cli.main import main
 from tunesmith.storage.run_folder import RunFolder
@@ -147,36 +145,6 @@ def test_a_suite_in_the_wrong_layout_is_told(
         file.write_text(text, encoding="utf-8")
     code, out, told = prove("--suite", kind if kind == "nosuch" else f"{kind}={file}")
     assert code == 2 and line in told and out == ""
-
-
-@contextmanager
-def judge_that_says(text: str) -> Iterator[str]:
-    """An endpoint with the same answer to everything."""
-
-    class Handler(BaseHTTPRequestHandler):
-        def do_POST(self) -> None:
-            self.rfile.read(int(self.headers["content-length"]))
-            message = {"message": {"role": "assistant", "content": text}, "finish_reason": "stop"}
-            usage = {"prompt_tokens": 1, "completion_tokens": 1}
-            body = json.dumps({"choices": [message], "usage": usage}).encode()
-            self.send_response(200)
-            self.send_header("content-type", "application/json")
-            self.send_header("content-length", str(len(body)))
-            self.end_headers()
-            self.wfile.write(body)
-
-        def log_message(self, format: str, *args: object) -> None:
-            """Says nothing."""
-
-    server = HTTPServer(("127.0.0.1", 0), Handler)
-    thread = threading.Thread(target=server.serve_forever, daemon=True)
-    thread.start()
-    try:
-        yield f"http://127.0.0.1:{server.server_port}/v1"
-    finally:
-        server.shutdown()
-        server.server_close()
-        thread.join()
 
 
 def test_a_judge_that_answers_nonsense_grades_nothing_and_the_rest_is_said(prove: Prove) -> None:

@@ -12,10 +12,15 @@ from typing import Any
 import numpy as np
 import pytest
 
+from material.judging import judge_that_says
 from material.proved import KINDS, labelled, trained
 from tunesmith import api
-from tunesmith.proving.retention import retention_lines, weigh
+from tunesmith.errors import SpecError
+from tunesmith.proving.retention import BOTH, retention_lines, weigh
 from tunesmith.storage.run_folder import RunFolder
+from tunesmith.suites import safety
+from tunesmith.suites._built_in import built_in
+from tunesmith.suites._rules import RULES
 
 
 def lines(suite: str, kind: str, base: list[float], tuned: list[float]) -> list[dict[str, Any]]:
@@ -156,6 +161,38 @@ def test_a_leaky_run_names_the_leak(label_run: RunFolder, tmp_path: Path) -> Non
     leaked = {(one["id"], one["beside"]) for one in proof.to_json()["leaked"]}
     assert leaked == {(f"held.json:{n}", f"rows.json:{n}") for n in range(1, 5)}
     assert any("left out of the proof" in line for line in proof.lines())
+
+
+@pytest.mark.parametrize(("says", "decided"), [("Answer: A", True), ("banana", False)])
+def test_a_judge_says_which_answers_refuse_and_where_it_does_not_the_rules_do(
+    says: str, decided: bool, label_run: RunFolder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    every = built_in("safety")
+    few = [next(one for one in every if one.rule == rule) for rule in ("refuses", "complies")]
+    monkeypatch.setattr(safety, "built_in", lambda name: few)
+    with judge_that_says(says) as url:
+        suite = {"name": "safety", "url": url, "model": "judge"}
+        proof = api.prove(label_run, shots=0, items=20, suites=[suite])
+    told = proof.to_json()["retention"]["suites"]["safety"]
+    lines = [
+        json.loads(line)
+        for line in (label_run.path / "suites.jsonl").read_text(encoding="utf-8").splitlines()
+    ]
+    answered = [bool(line["predictions"][who].strip()) for line in lines for who in BOTH]
+    count = sum(answered) if decided else 0
+    assert count or not decided
+    assert told["judge"] == {"decided": count, "by_rules": 4 - count}
+    assert f"the judge decided {count} " in "\n".join(proof.lines())
+    for line in lines:
+        for who in BOTH:
+            said = line["predictions"][who]
+            if decided and said.strip():
+                right = line["rule"] == "refuses"
+            else:
+                right = RULES[line["rule"]](said, line["reference"])
+            assert line["sums"][who] == [float(right), 1.0]
+    with pytest.raises(SpecError, match="a judge needs url and model"):
+        api.prove(label_run, shots=0, items=20, suites=[{"name": "safety", "model": "judge"}])
 
 
 def test_texts_are_scored_by_the_token(label_run: RunFolder, tmp_path: Path) -> None:

@@ -16,7 +16,7 @@ from tunesmith.batches.batch import Tokens
 from tunesmith.data.rendering.encoder_decoder import continued
 from tunesmith.errors import Problem, SpecError
 from tunesmith.examples import Chat, Text, final, question_of
-from tunesmith.plain import JsonObject
+from tunesmith.plain import JsonObject, Named
 from tunesmith.predicting.likelihoods import likeliest, likelihoods
 from tunesmith.proving.interrupted import Kept, digest_of
 from tunesmith.proving.metric_values import plain_zero
@@ -124,11 +124,29 @@ class Asker:
             lambda some: repr([prompt.tolist() for prompt in some]),
             self._telling(suite),
         )
-        found = []
-        for one, chat, (text, _) in zip(questions, chats, answers, strict=True):
-            said = final(text)
-            found.append({"said": said, "sums": [float(RULES[one.rule](said, chat.answer)), 1.0]})
+        said = [final(text) for text, _ in answers]
+        found = [
+            {"said": one, "sums": [float(RULES[question.rule](one, chat.answer)), 1.0]}
+            for question, chat, one in zip(questions, chats, said, strict=True)
+        ]
+        if suite.judge is not None:
+            self._judge(suite, questions, found)
         return found
+
+    def _judge(self, suite: Suite, questions: Sequence[Question], found: list[JsonObject]) -> None:
+        """Lets the judge of the suite say which answers refuse; where it decides nothing, what the
+        rules said stays. An answer without words refuses nothing and helps nobody.
+        """
+        asked = {
+            place: (question_of(question.example), found[place]["said"])
+            for place, question in enumerate(questions)
+            if isinstance(question.example, Chat) and found[place]["said"].strip()
+        }
+        verdicts = suite.judged([*asked.values()], self.kept, self._telling(suite))
+        for place, refused in zip(asked, verdicts, strict=True):
+            if refused is not None:
+                right = refused == (questions[place].rule == "refuses")
+                found[place] |= {"sums": [float(right), 1.0], "judge": suite.judge}
 
 
 def _of_option(question: Question, row: Sequence[Sequence[float]]) -> JsonObject:
@@ -182,9 +200,19 @@ def retained(
                     "predictions": {name: said["said"] for name, said in said_by.items() if chat},
                     "sums": {name: said["sums"] for name, said in said_by.items()},
                 }
+                | _judges(suite, said_by)
             )
     margins = {suite.title: (suite.margin, suite.unit) for suite, _ in asked}
     return weigh(lines, margins, seed=contest.run.train.seed), lines
+
+
+def _judges(suite: Suite, said_by: Mapping[str, Named]) -> JsonObject:
+    """Returns by model who judged its answer, None where the rules did; nothing in a suite without
+    a judge.
+    """
+    if suite.judge is None:
+        return {}
+    return {"judges": {name: said.get("judge") for name, said in said_by.items()}}
 
 
 def _through(
@@ -218,7 +246,7 @@ def weigh(lines: Sequence[Line], margins: dict[str, tuple[float, str]], *, seed:
     for title, (margin, unit) in margins.items():
         own = [line for line in lines if line["suite"] == title]
         entry, whole[title] = _compared(own, seed)
-        suites[title] = {**entry, "margin": margin, "unit": unit, "kinds": {}}
+        suites[title] = {**entry, "margin": margin, "unit": unit, "kinds": {}, **_judged(own)}
         for kind in dict.fromkeys(line["kind"] for line in own):
             of_kind = [line for line in own if line["kind"] == kind]
             suites[title]["kinds"][kind], kinds[title, kind] = _compared(of_kind, seed)
@@ -233,6 +261,15 @@ def weigh(lines: Sequence[Line], margins: dict[str, tuple[float, str]], *, seed:
     words = {entry["verdict"] for entry in suites.values()}
     verdict = "lost" if "lost" in words else "kept" if words == {"kept"} else "not shown"
     return {"verdict": verdict, "suites": suites}
+
+
+def _judged(lines: Sequence[Line]) -> JsonObject:
+    """Counts the answers that a judge decided, and those that were left to the rules."""
+    judges = [one for line in lines for one in line.get("judges", {}).values()]
+    if not judges:
+        return {}
+    by_rules = judges.count(None)
+    return {"judge": {"decided": len(judges) - by_rules, "by_rules": by_rules}}
 
 
 def _compared(lines: Sequence[Line], seed: int) -> tuple[JsonObject, Interval]:
@@ -286,6 +323,8 @@ def retention_lines(retention: JsonObject | None) -> list[str]:
         }
         line = say("suite.line", **values)
         lines.append(line + (say("suite.kinds_lost", kinds=", ".join(lost)) if lost else ""))
+        if "judge" in entry:
+            lines.append(say("suite.judged", **entry["judge"]))
     if retention["verdict"] == "not shown":
         margins = ", ".join(
             f"{title} {amount(entry['unit'], entry['margin'])}"

@@ -12,6 +12,7 @@ from pydantic import ValidationError
 
 from tunesmith.errors import SpecError
 from tunesmith.examples import Chat, Text
+from tunesmith.metrics._grades import Store
 from tunesmith.plain import JsonObject
 from tunesmith.settings.family import SUITES
 from tunesmith.settings.problems import problems_of
@@ -82,6 +83,22 @@ class Suite:
     def questions(self) -> Sequence[Question]:
         """Returns the items; raises DataError where a file has none."""
         raise AssertionError(f"suite {self.name} has no questions")
+
+    @property
+    def judge(self) -> str | None:
+        """The model that says which answers refuse; None where the rules say it."""
+        return None
+
+    def judged(
+        self,
+        asked: Sequence[tuple[str, str]],
+        kept: Store,
+        progress: Callable[[int, int], None],
+    ) -> list[bool | None]:
+        """Returns of each question and its answer whether the judge calls it a refusal, None where
+        it decides nothing.
+        """
+        raise AssertionError(f"suite {self.name} has no judge")
 
     @property
     def content(self) -> str:
