@@ -27,7 +27,7 @@ from tables import measured_with, write
 from transformers import TrainerCallback
 
 from tunesmith.cli.demo import recipe
-from tunesmith.data.packaged import packaged_data
+from tunesmith.data.files.packaged import packaged_data
 
 HERE = Path(__file__).parent
 ROWS_PER_STEP = 16

@@ -92,6 +92,7 @@ FLOORS = [
     "data",
     "data/detectors",
     "data/transforms",
+    "data/rewording",
     "data/files",
     "data/readers",
     "data/texts",

@@ -15,9 +15,9 @@ from pathlib import Path
 
 import pytest
 
-from tunesmith.data import packaged
+from tunesmith.data.files import packaged
+from tunesmith.data.files.packaged import PackagedData
 from tunesmith.data.find import find_data
-from tunesmith.data.packaged import PackagedData
 from tunesmith.errors import DataError
 from tunesmith.storage.packages import Package
 

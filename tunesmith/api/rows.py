@@ -34,11 +34,11 @@ def change_rows(
     became of every row; SpecError with all that is wrong with the step's settings.
     """
     from tunesmith.data.augmenting.augment import augment
-    from tunesmith.data.augmenting.settings import Augment
     from tunesmith.data.convert import Convert, convert
     from tunesmith.data.dividing import Split, split
     from tunesmith.data.documents.extract import Documents, extract
     from tunesmith.data.mixing import Mixing, mix
+    from tunesmith.data.rewording.settings import Augment
     from tunesmith.data.steps import change, made, settled
     from tunesmith.data.transforms.clean import Clean
     from tunesmith.teaching.passages import Passages, write_questions

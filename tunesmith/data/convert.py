@@ -10,8 +10,8 @@ from tunesmith.data.files.file_facts import Faults
 from tunesmith.data.files.writing import write_rows, writer_of
 from tunesmith.data.layouts import Layout, row_of
 from tunesmith.data.reading import Reading
-from tunesmith.data.steps import came_from, refuse_source
-from tunesmith.data.transforms import Account
+from tunesmith.data.steps import refuse_source
+from tunesmith.data.transforms import Account, came_from
 from tunesmith.errors import DataError, Problem
 from tunesmith.plain import JsonObject
 from tunesmith.settings.family import OBJECTIVES

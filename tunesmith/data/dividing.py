@@ -19,10 +19,9 @@ from tunesmith.data.files.file_facts import Faults, Located
 from tunesmith.data.files.sources import rows as rows_of
 from tunesmith.data.files.writing import write_rows
 from tunesmith.data.find import find_data
-from tunesmith.data.steps import came_from
 from tunesmith.data.texts.duplicates import Clusters, join_near, normalise, sketch_of
 from tunesmith.data.texts.strings import strings
-from tunesmith.data.transforms import Account, content_columns
+from tunesmith.data.transforms import Account, came_from, content_columns
 from tunesmith.errors import DataError, Problem, SpecError
 from tunesmith.settings.spec import Spec
 from tunesmith.words import say

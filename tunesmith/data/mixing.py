@@ -10,14 +10,15 @@ from typing import Annotated
 
 from annotated_types import Ge, Gt
 
+from tunesmith.data.columns.names import CAME_FROM
+from tunesmith.data.files.drawing import drawn
 from tunesmith.data.files.file_facts import Faults, Located
 from tunesmith.data.files.sources import rows as rows_of
 from tunesmith.data.files.writing import write_rows, writer_of
 from tunesmith.data.find import find_data
 from tunesmith.data.mix import shares
-from tunesmith.data.steps import CAME_FROM, came_from, refuse_source, write_account
-from tunesmith.data.transforms import Account
-from tunesmith.data.transforms._draw import drawn
+from tunesmith.data.steps import refuse_source, write_account
+from tunesmith.data.transforms import Account, came_from
 from tunesmith.errors import Problem, SpecError
 from tunesmith.plain import JsonObject
 from tunesmith.settings.spec import Spec

@@ -101,6 +101,11 @@ class Reading:
             for place, step in enumerate(self._steps)
             if not step.repeats
         ]
+        problems += [
+            Problem(f"data.steps.{place}", say("transforms.must_be_last", step=step.name))
+            for place, step in enumerate(self._steps[:-1])
+            if step.makes_rows
+        ]
         for source in self.data.sources:
             path, take = sized(source.path)
             group = _Group([], take)

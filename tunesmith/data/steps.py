@@ -10,12 +10,11 @@ from typing import TypeVar
 from pydantic import ValidationError
 
 from tunesmith.data.columns.names import CAME_FROM
-from tunesmith.data.columns.names import came_from as known_origin
 from tunesmith.data.files.file_facts import Faults, Located
 from tunesmith.data.files.sources import rows as rows_of
 from tunesmith.data.files.writing import write_rows, writer_of
 from tunesmith.data.find import find_data
-from tunesmith.data.transforms import TRANSFORMS, Account, Transform, stepped
+from tunesmith.data.transforms import TRANSFORMS, Account, Transform, came_from, stepped
 from tunesmith.errors import DataError, Problem, SpecError
 from tunesmith.plain import JsonObject, Named
 from tunesmith.settings.problems import problems_of
@@ -23,7 +22,7 @@ from tunesmith.settings.spec import Spec
 from tunesmith.storage.atomic import file_to_write, write_whole
 from tunesmith.words import say
 
-OTHERS = ("augment", "convert", "documents", "mix", "questions", "split")
+OTHERS = ("convert", "documents", "mix", "questions", "split")
 """Steps of the verb that are no transforms of rows one by one."""
 AnySpec = TypeVar("AnySpec", bound=Spec)
 
@@ -103,14 +102,3 @@ def refuse_source(out: Path, files: Sequence[Path]) -> None:
     """Raises SpecError where the file to write is one of those that are read."""
     if out.resolve() in {file.resolve() for file in files}:
         raise SpecError(Problem(str(out), say("transforms.same_file")))
-
-
-def came_from(located: Located, names: list[str]) -> JsonObject:
-    """Returns where a row came from first: what an earlier step wrote stays, with this step
-    added.
-    """
-    before = known_origin(located.row)
-    steps = before.get("steps")
-    if isinstance(steps, list):
-        return {**before, "steps": [*steps, *names]}
-    return {"file": located.file.name, "row": located.number, "steps": names}

@@ -93,7 +93,7 @@ class Data(Spec):
     """The reader by name, where detection should not decide."""
     steps: choices(TRANSFORMS) = ()  # type: ignore[valid-type]
     """What is done to the rows before they are read, in order: clean, dedup, anonymise, balance,
-    sample; a name, or a mapping with settings.
+    sample, augment; a name, or a mapping with settings.
     """
     template: str | None = None
     """Your own format over columns instead of the tokenizer's chat template; from the answer's

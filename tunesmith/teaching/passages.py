@@ -17,10 +17,10 @@ from tunesmith.data.files.file_facts import Faults, Located
 from tunesmith.data.files.sources import rows as rows_of
 from tunesmith.data.files.writing import write_rows, writer_of
 from tunesmith.data.find import find_data
-from tunesmith.data.steps import came_from, refuse_source, write_account
+from tunesmith.data.steps import refuse_source, write_account
 from tunesmith.data.texts.duplicates import normalise
 from tunesmith.data.texts.script import script_of
-from tunesmith.data.transforms import Account
+from tunesmith.data.transforms import Account, came_from
 from tunesmith.errors import DataError, Problem, SpecError
 from tunesmith.events.stream import Events
 from tunesmith.events.verbs import AnswersKept

@@ -11,9 +11,9 @@ import pytest
 
 from tunesmith import api
 from tunesmith.api import change_rows
-from tunesmith.data.augmenting.kept import broken, protected
-from tunesmith.data.augmenting.swapping import by_noise
-from tunesmith.data.packaged import cache_folder
+from tunesmith.data.files.packaged import cache_folder
+from tunesmith.data.rewording.kept import broken, protected
+from tunesmith.data.rewording.swapping import by_noise
 from tunesmith.errors import DataError, SpecError
 
 Row = dict[str, Any]

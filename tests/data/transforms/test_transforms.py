@@ -18,7 +18,7 @@ from tunesmith.data.files.sources import rows as rows_of
 from tunesmith.data.reading import examples
 from tunesmith.data.texts.personal import bank_card, found_in, identity_card
 from tunesmith.errors import DataError, SpecError
-from tunesmith.settings.run import Data
+from tunesmith.settings.run import Data, validate
 
 Row = dict[str, Any]
 
@@ -231,7 +231,7 @@ def test_every_problem_of_the_settings_at_once(tmp_path: Path) -> None:
     told = str(caught.value)
     assert "did you mean 'shortest'" in told and "rules: " in told and "gopher" in told
     with pytest.raises(
-        SpecError, match="anonymise, balance, clean, dedup, sample, augment, convert"
+        SpecError, match="anonymise, augment, balance, clean, dedup, sample, convert"
     ):
         change_rows("wash", "in.jsonl", tmp_path / "out.jsonl")
 
@@ -276,6 +276,33 @@ def test_steps_in_a_run_are_in_its_ledger(tmp_path: Path) -> None:
     (dropped,) = ledger.dropped
     assert dropped["row"] == 21 and dropped["seen"] == "dedup: a copy of an earlier row"
     assert any(note == "clean changed 1 row: unseen characters taken out" for note in ledger.notes)
+
+
+def test_variants_are_trained_and_never_held_out(tmp_path: Path) -> None:
+    rows = questions(*(f"Why is the big river number {n} so cold?" for n in range(60)))
+    source, words = write(tmp_path / "in.jsonl", rows), tmp_path / "words.txt"
+    words.write_text("big large huge\ncold chilly icy\n")
+    step = {"name": "augment", "words": str(words), "times": 2, "share": 0.3}
+    asked = {"data": {"path": source, "steps": ["clean", step], "held_out": 20}}
+    checked = api.check(asked)
+    ledger = checked.ledger
+    added = ledger.rows - 60
+    assert 60 < added <= 120, "two variants of a row at most, and few that could not be made"
+    assert any(note.startswith(f"{added} rows were made from 60") for note in ledger.notes)
+    of_held = ledger.reasons()["made from a held-out row"]
+    assert ledger.trained + ledger.watch + ledger.proof + of_held == ledger.rows
+    assert ledger.watch + ledger.proof == 20
+    assert api.check(asked).ledger == ledger, "the same seed gives the same rows"
+    # A run's own file names every setting, also those that nobody gave.
+    whole = validate({"model": "starter", "out": "run", "objective": "sft"} | asked).model_dump()
+    assert api.check({"data": whole["data"]}).ledger == ledger
+
+
+def test_a_step_behind_one_that_makes_rows_is_refused(tmp_path: Path) -> None:
+    source = write(tmp_path / "in.jsonl", questions("one", "two"))
+    steps = [{"name": "augment", "how": "noise"}, "dedup"]
+    with pytest.raises(DataError, match=r"^data\.steps\.0: augment makes rows of its own"):
+        api.check({"data": {"path": source, "steps": steps}})
 
 
 def test_a_run_needs_steps_that_give_the_same_again(

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from tunesmith.data import packaged
+from tunesmith.data.files import packaged
 from tunesmith.errors import DiskError, ModelError
 from tunesmith.models.finding import starter
 from tunesmith.models.finding.hub import find_model

@@ -12,8 +12,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from tunesmith.data.augmenting.settings import SLOT, Augment
 from tunesmith.data.augmenting.translating import Translator, translates
+from tunesmith.data.rewording.settings import SLOT, Augment
 from tunesmith.data.texts.script import script_of
 from tunesmith.errors import Problem, SpecError
 from tunesmith.events.stream import Events

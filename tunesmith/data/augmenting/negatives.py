@@ -12,15 +12,15 @@ from pathlib import Path
 
 import numpy as np
 
-from tunesmith.data.augmenting.settings import Augment
 from tunesmith.data.columns.names import CAME_FROM
 from tunesmith.data.files.file_facts import Located
 from tunesmith.data.files.writing import write_rows, writer_of
 from tunesmith.data.readers.text_pair import NEGATIVES
 from tunesmith.data.reading import Reading
-from tunesmith.data.steps import came_from, refuse_source, write_account
+from tunesmith.data.rewording.settings import Augment
+from tunesmith.data.steps import refuse_source, write_account
 from tunesmith.data.texts.duplicates import Clusters, join_near, normalise, sketch_of
-from tunesmith.data.transforms import Account
+from tunesmith.data.transforms import Account, came_from
 from tunesmith.errors import DataError, Problem, SpecError
 from tunesmith.examples import TextPair
 from tunesmith.plain import JsonObject

@@ -15,8 +15,8 @@ from tunesmith.data.columns.names import CAME_FROM
 from tunesmith.data.documents import FORMATS, PACKAGES, Section, reader_of
 from tunesmith.data.files.file_facts import Located
 from tunesmith.data.files.writing import write_rows, writer_of
-from tunesmith.data.steps import came_from, refuse_source, write_account
-from tunesmith.data.transforms import Account
+from tunesmith.data.steps import refuse_source, write_account
+from tunesmith.data.transforms import Account, came_from
 from tunesmith.errors import DataError, Problem, SpecError
 from tunesmith.plain import JsonObject
 from tunesmith.settings.spec import Spec

@@ -11,6 +11,7 @@ from functools import partial
 from typing import Any, ClassVar
 
 from tunesmith.data.columns.names import ABOUT_THE_ROW, is_called
+from tunesmith.data.columns.names import came_from as known_origin
 from tunesmith.data.files.file_facts import Located
 from tunesmith.errors import Problem, SpecError
 from tunesmith.plain import JsonObject
@@ -18,7 +19,15 @@ from tunesmith.settings.family import TRANSFORMS
 from tunesmith.settings.spec import Spec
 from tunesmith.words import say
 
-__all__ = ["TRANSFORMS", "Account", "Content", "Transform", "content_columns", "stepped"]
+__all__ = [
+    "TRANSFORMS",
+    "Account",
+    "Content",
+    "Transform",
+    "came_from",
+    "content_columns",
+    "stepped",
+]
 
 Rows = Callable[[], Iterator[Located]]
 """Reads the rows from their first; each call reads them anew."""
@@ -129,6 +138,10 @@ class Transform:
     """Base of the transforms: ``steps`` gives the rows that remain, as they shall be."""
 
     name: ClassVar[str]
+    makes_rows: ClassVar[bool] = False
+    """Whether it puts rows of its own behind others; they stand at the place of these in the file,
+    so a step behind it could not say of which row it speaks.
+    """
 
     class Config(Spec):
         """No settings."""
@@ -149,6 +162,17 @@ class Transform:
         changed or dropped to ``account``.
         """
         raise AssertionError(f"transform {self.name} has no steps")
+
+
+def came_from(located: Located, names: list[str]) -> JsonObject:
+    """Returns where a row came from first: what an earlier step wrote stays, with this step
+    added.
+    """
+    before = known_origin(located.row)
+    steps = before.get("steps")
+    if isinstance(steps, list):
+        return {**before, "steps": [*steps, *names]}
+    return {"file": located.file.name, "row": located.number, "steps": names}
 
 
 class Content:

@@ -10,9 +10,9 @@ from typing import Annotated
 
 from annotated_types import Ge, Gt
 
+from tunesmith.data.files.drawing import place_of
 from tunesmith.data.files.file_facts import Located
 from tunesmith.data.transforms import TRANSFORMS, Account, Rows, Transform
-from tunesmith.data.transforms._draw import place_of
 from tunesmith.errors import Problem, SpecError
 from tunesmith.plain import JsonObject
 from tunesmith.settings.spec import Spec

@@ -7,9 +7,9 @@ from typing import Annotated
 
 from annotated_types import Ge, Gt
 
+from tunesmith.data.files.drawing import drawn
 from tunesmith.data.files.file_facts import Located
 from tunesmith.data.transforms import TRANSFORMS, Account, Rows, Transform
-from tunesmith.data.transforms._draw import drawn
 from tunesmith.settings.spec import Spec
 
 

@@ -9,7 +9,7 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from tunesmith.data.augmenting.thesaurus import homophones, own, synonyms
+from tunesmith.data.rewording.thesaurus import homophones, own, synonyms
 from tunesmith.data.texts.script import script_of
 from tunesmith.errors import Problem, SpecError
 from tunesmith.words import say

@@ -12,7 +12,7 @@ from functools import cache
 from pathlib import Path
 from typing import IO
 
-from tunesmith.data.packaged import PackagedData, made_file
+from tunesmith.data.files.packaged import PackagedData, made_file
 from tunesmith.errors import Problem, SpecError
 from tunesmith.storage.packages import Package
 from tunesmith.words import say

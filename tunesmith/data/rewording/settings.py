@@ -30,7 +30,8 @@ GOES_WITH = {
 """Settings that some ways alone have."""
 
 
-def _with_slot(templates: list[str]) -> list[str]:
+def with_slot(templates: list[str]) -> list[str]:
+    """Checks that each template has a place for the text."""
     if any(SLOT not in one for one in templates):
         raise ValueError(say("augment.no_slot"))
     return templates
@@ -62,7 +63,7 @@ class Augment(Spec):
     """Your own synonyms, a group of words a line; of Cilin (Chinese) or Moby (English), fetched
     once, when not given.
     """
-    templates: Annotated[list[str], AfterValidator(_with_slot)] | None = None
+    templates: Annotated[list[str], AfterValidator(with_slot)] | None = None
     """For ``how=templates``: sentences with ``{text}`` where the text goes."""
     model: str | None = None
     """For ``how=paraphrase``: who rewords it: a model's folder or name, a finished run, or
