@@ -100,7 +100,7 @@ def test_what_cannot_grade_is_told_before_anything_is_loaded(tmp_path: Path):
     assert "say run_code: true" in told["prove.metrics.0"]
     assert "has no function 'gone'; it has: starts_alike, never" in told["prove.metrics.1"]
     assert "holds no config.json" in told["prove.metrics.2.path"]
-    assert "no address" in told["prove.metrics.3.url"]
+    assert "is not an address" in told["prove.metrics.3.url"]
     with pytest.raises(SpecError, match=r"prove\.metrics\.0\.url"):
         validate({**run, "prove": {"metrics": [{"name": "judge", "model": "x"}]}})
     with pytest.raises(SpecError, match=r"metrics\.0\.pattern.*'\(' is not a regular expression"):
