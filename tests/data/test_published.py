@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 
 from material.prepared_rows import prepared, written
+from tunesmith import api
 from tunesmith.data.columns.choices import LETTERS
 from tunesmith.data.reading import Reading
 from tunesmith.errors import DataError
@@ -89,6 +90,25 @@ BY_LINE = {
     "summarisation_zh/csl_ts_dev.tsv": {"instruction": "0", "input": "1", "output": "2"},
     "translation_en_zh/cmn.txt": {"question": "0", "answer": "1"},
 }
+
+
+@pytest.mark.slow
+def test_every_published_file_passes_check_with_a_ledger_that_adds_up(shared_data: Path) -> None:
+    walked = [
+        path
+        for path in sorted(shared_data.rglob("*"))
+        if path.is_file() and path.relative_to(shared_data).parts[0] not in ELSEWHERE
+    ]
+    assert len(walked) == ITSELF + len(BY_LINE)
+    for path in [*walked, shared_data / "chinese_reviews"]:
+        place = path.relative_to(shared_data)
+        objective = "classify" if path.is_dir() else OBJECTIVE.get(place.parts[0], "sft")
+        data = {"path": str(path), "columns": BY_LINE.get(str(place)), "too_long": "drop"}
+        ledger = api.check({"model": "starter", "objective": objective, "data": data}).ledger
+        used = ledger.trained + ledger.watch + ledger.proof
+        assert used > 0, place
+        assert used + len(ledger.dropped) == ledger.rows, place
+        assert sum(ledger.reasons().values()) == len(ledger.dropped), place
 
 
 def tom(n: int) -> dict[str, Any]:
