@@ -91,7 +91,7 @@ def test_a_file_of_another_kind_is_refused_in_words_and_the_page_stays(place: Pa
         tab.page.goto(link)
         tab.page.goto(link.partition("?")[0] + "new/")
         tab.drop("run.sh", "rm -r /")
-        tab.page.get_by_text("run.sh is no file of rows").wait_for()
+        tab.page.get_by_text("run.sh does not look like a file of rows").wait_for()
         tab.drop("empty.csv", "")
         tab.page.get_by_text("empty.csv is empty").wait_for()
         tab.drop("faq.csv", ROWS)
