@@ -40,5 +40,5 @@ def test_a_judge_that_cannot_be_reached_abstains_and_is_named():
     rewarding.close()
     assert np.isnan(found.sums_n).all() and len(found.faults) == 2
     assert "judged none of these answers" in found.faults[0]
-    with pytest.raises(SpecError, match=r"source\.rewards\.0: .*no address"):
+    with pytest.raises(SpecError, match=r"source\.rewards\.0: .*is not an address"):
         Rewarding([config("localhost:8000")], [], 30.0).check()
