@@ -105,3 +105,12 @@ def test_too_few_groups_give_no_verdict_however_many_items_they_hold():
     found = judge(rows, METRICS, seed=0)["differences"]["base"]["pair_accuracy"]
     assert (found["verdict"], found["why"]) == ("not shown", "few")
     assert units_of(rows).max() + 1 == 19 < statistics.FEWEST
+
+
+def test_an_interval_of_shares_ends_where_shares_do():
+    gained = np.ones(24, bool)
+    gained[0] = False
+    right = {"tuned": np.ones(24, bool), "base": ~gained}
+    told = judge(items(right), METRICS, seed=0, decides=("base", "pair_accuracy"))
+    one = told["differences"]["base"]["pair_accuracy"]
+    assert one["difference"] == pytest.approx(23 / 24) and one["high"] == 1 and one["low"] > 0.5

@@ -7,6 +7,7 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Hashable, Iterable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -110,10 +111,19 @@ def judge(
         units, test = graded.get((who, name), every), None
         if metrics[name].right_or_wrong and units == len(items):  # of independent items alone
             test = statistics.mcnemar(tables[judged, name][:, 0], tables[who, name][:, 0])
-        told = _compared(interval, test, units)
+        told = _compared(_possible(metrics[name], interval), test, units)
         told |= verdict(metrics[name], interval, test, units, corrected.get((who, name)))
         found["differences"].setdefault(who, {})[name] = told
     return found
+
+
+def _possible(one: Metric, interval: statistics.Interval) -> statistics.Interval:
+    """Cuts the interval of a difference of shares where no share can be: Student's t goes beyond 1
+    at few items.
+    """
+    if not (one.right_or_wrong and math.isfinite(interval.error)):
+        return interval
+    return replace(interval, low=max(interval.low, -1.0), high=min(interval.high, 1.0))
 
 
 def _by_contender(items: Items, values: Mapping[Key, float]) -> dict[str, JsonObject]:
