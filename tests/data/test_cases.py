@@ -202,6 +202,16 @@ def test_a_list_as_a_table_writes_it_is_several_labels(tmp_path: Path) -> None:
 def test_labels_that_differ_in_case_alone_are_said(tmp_path: Path) -> None:
     found = prepared(labelled(tmp_path / "a.jsonl", ["Good", "good", "bad"] * 4), "classify")
     assert "'Good', 'good' differ only in letter case" in notes(found)
+    found = prepared(labelled(tmp_path / "b.jsonl", ["A级", "Ａ级", "B级"] * 4), "classify")
+    assert "'A级', 'Ａ级' differ only in letter case, width or spaces" in notes(found)
+
+
+@pytest.mark.parametrize(
+    ("labels", "said"), [(["a", "b", "a b"], True), (["good", "not good", "bad"], False)]
+)
+def test_labels_that_spaces_join_are_said(tmp_path: Path, labels: list[str], said: bool) -> None:
+    found = prepared(labelled(tmp_path / "a.jsonl", labels * 4), "classify")
+    assert ("objective.split_labels=' '" in notes(found)) is said
 
 
 @pytest.mark.parametrize(

@@ -4,6 +4,7 @@ problem they pose.
 
 from __future__ import annotations
 
+import unicodedata
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -198,11 +199,11 @@ def _split(labels: tuple[str, ...] | float, separator: str | None) -> tuple[str,
 
 def _alike(names: Sequence[str], counts: Mapping[str, int]) -> list[str]:
     """Returns notes on names that are made of others, on one that may mean that a row has none
-    (SNLI writes -1), and on names that differ only in case.
+    (SNLI writes -1), and on names that differ only in case or width.
     """
     notes = []
-    for mark in ",;|/、，；+":
-        made = [name for name in names if mark in name and _made_of(name.split(mark), names)]
+    for mark in ",;|/、，；+ ":
+        made = [name for name in names if mark in name and _made_of(name, mark, names)]
         if made:
             some = ", ".join(map(repr, made[:3]))
             rows = sum(counts[name] for name in made)
@@ -211,16 +212,21 @@ def _alike(names: Sequence[str], counts: Mapping[str, int]) -> list[str]:
         notes.append(say("labelled.note_without", rows=counts["-1"]))
     spelled: dict[str, list[str]] = {}
     for name in names:
-        spelled.setdefault(" ".join(name.casefold().split()), []).append(name)
+        plain = unicodedata.normalize("NFKC", name).casefold()
+        spelled.setdefault(" ".join(plain.split()), []).append(name)
     for same in spelled.values():
         if len(same) > 1:
             notes.append(say("labelled.note_case", names=", ".join(map(repr, same))))
     return notes
 
 
-def _made_of(parts: Sequence[str], names: Sequence[str]) -> bool:
-    """Tells whether a label consists of several parts, at least one of which is a label itself."""
-    return len(parts) > 1 and any(part.strip() in names for part in parts)
+def _made_of(name: str, mark: str, names: Sequence[str]) -> bool:
+    """Tells whether a label consists of several parts, at least one of which is a label itself;
+    where only spaces part them, as in a name of two words, all are.
+    """
+    parts = name.split(mark)
+    labels = [part.strip() in names for part in parts]
+    return len(parts) > 1 and (all(labels) if mark == " " else any(labels))
 
 
 def _name(number: float) -> str:

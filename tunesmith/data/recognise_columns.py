@@ -167,7 +167,8 @@ def _feedback(columns: list[str], rows: Sequence[Row]) -> Meaning | None:
     rest = [name for name in columns if name != judged[0]]
     turns = [name for name in rest if json_list(rows[0].get(name)) and name in TURNS]
     told = turns_of(rest, rows) or asked_and_answered(rest, rows)
-    columns_told = {} if turns else told.columns if told else None
+    named = {"prompt", "completion"} <= {*columns}
+    columns_told = {} if turns or named else told.columns if told else None
     if columns_told is None:
         return None
     if "output" in columns_told:

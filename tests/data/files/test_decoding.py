@@ -100,3 +100,11 @@ def test_plain_letters_with_stray_zeros_are_not_taken_for_wide_ones(tmp_path: Pa
     for name in ("utf-16-le", "utf-16-be"):
         file.write_bytes('{"a": "x yz"}\n{"a": "药"}\n'.encode(name))
         assert encoding_of(file) == name
+
+
+def test_a_line_that_is_damaged_in_gbk_is_named(tmp_path: Path) -> None:
+    lines = [CHINESE.encode("gbk")] * 9
+    lines[6] = lines[6][:8] + b"\xff" + lines[6][8:]
+    said = told(held(tmp_path / "damaged.txt", b"".join(lines)))
+    assert "damaged.txt:7: the file is GB18030 (or GBK), but byte" in said
+    assert "(0xFF) is not valid in it (1 line in all); correct or remove that line" in said

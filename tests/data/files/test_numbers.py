@@ -68,9 +68,11 @@ def test_an_excel_file_is_read_as_it_is_shown() -> None:
 
 def test_days_and_times_of_tables(tmp_path: Path) -> None:
     told = [datetime.datetime(2020, 1, 2), datetime.datetime(2020, 1, 2, 3, 4, 5)]
-    rows = [["question", "answer"], *[[f"q{n}", one] for n, one in enumerate(told)]]
+    lasts = [datetime.timedelta(hours=30, minutes=5), datetime.timedelta(seconds=61)]
+    rows = [["question", "answer"], *[[f"q{n}", one] for n, one in enumerate(told + lasts)]]
     shown = ["2020-01-02", "2020-01-02 03:04:05"]
-    assert answers(workbook(tmp_path / "a.xlsx", rows=rows)) == shown
+    times = [*shown, "30:05:00", "0:01:01"]
+    assert answers(workbook(tmp_path / "a.xlsx", rows=rows)) == times
     table = pyarrow.table({"question": ["a", "b"], "answer": told})
     pyarrow.parquet.write_table(table, tmp_path / "a.parquet")
     assert answers(tmp_path / "a.parquet") == shown

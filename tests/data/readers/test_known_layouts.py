@@ -368,6 +368,13 @@ PROPOSED: dict[str, tuple[str, str, Callable[[int], Any], str, Callable[[int], A
         "{text: fact, label: meta.accusation}",
         lambda n: (f"指控{n}被告人", None, ("盗窃" if n % 2 else "抢劫",)),
     ),
+    "the name of a label": (
+        "classify",
+        ".jsonl",
+        lambda n: {"text": f"text {n} here", "label": {"id": n % 2, "name": "ab"[n % 2]}},
+        "{text: text, label: label.name}",
+        lambda n: (f"text {n} here", None, ("ab"[n % 2],)),
+    ),
     "answers in an object": (
         "dpo",
         ".jsonl",

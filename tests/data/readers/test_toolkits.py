@@ -117,6 +117,20 @@ LAYOUTS: dict[str, tuple[str, Make, Make]] = {
         lambda n: {"chosen": f"天空{n}是蓝色的。", "rejected": f"天空{n}是绿色的。"},
         lambda n: ([f"天空{n}是"], ["蓝色的。"], ["绿色的。"]),
     ),
+    "TRL, answers to one prompt that 1 and 0 judge": (
+        "kto",
+        lambda n: {"prompt": "q?", "completion": f"a{n}", "label": n % 2},
+        lambda n: (["q?", f"a{n}"], n % 2 == 1),
+    ),
+    "an answer beside what is known of it": (
+        "dpo",
+        lambda n: {
+            "prompt": f"q{n}",
+            "chosen": {"text": "good", "model": "a"},
+            "rejected": {"text": "bad", "model": "b"},
+        },
+        lambda n: ([f"q{n}"], ["good"], ["bad"]),
+    ),
     "axolotl, roles with values": (
         "sft",
         lambda n: {

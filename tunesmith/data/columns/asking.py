@@ -7,7 +7,7 @@ from __future__ import annotations
 import re
 from typing import Any
 
-from tunesmith.data.columns.cells import is_turn, question_in
+from tunesmith.data.columns.cells import SAID, SPEAKERS, is_turn, question_in
 from tunesmith.data.columns.chats import conversation
 from tunesmith.data.columns.names import ABOUT, QUESTION, ranked
 from tunesmith.data.columns.turns import (
@@ -95,6 +95,10 @@ def answers(row: Row, field: str) -> list[Turn]:
     # A text may be a list as JSON writes one, [71] or [{"name": …}], and still be an answer.
     if turns and (isinstance(value, list) or all(map(is_turn, turns))):
         return [turn_of(item, f"{field}[{n}]") for n, item in enumerate(turns)]
+    if isinstance(value, dict) and not any(key in value for key in SPEAKERS):
+        said = next((value[key] for key in SAID if isinstance(value.get(key), str)), None)
+        if said is not None:  # an answer beside what is known of it
+            return told(said, "assistant")
     if isinstance(value, dict):
         return [turn_of(value, field)]
     return told(text_of(row, field), "assistant")

@@ -184,7 +184,8 @@ def cores(name: str) -> tuple[str, ...]:
     """
     way = [part for part in name.casefold().split(".") if part]
     if len(way) > 1:
-        around = way[-2::-1] if way[-1] in _SUFFIXES else way[-1:]
+        named = way[-1] in _SUFFIXES or (way[-1] == "name" and way[-2] in LABEL)
+        around = way[-2::-1] if named else way[-1:]
         return tuple(dict.fromkeys(core for part in around for core in cores(part)))
     spelled = re.sub(r"[\s.\-]", "_", name.casefold())
     found = [plain(name)]

@@ -105,7 +105,7 @@ def encoding_of(path: Path) -> str:
         raise DataError(
             Problem(f"{path}:{failure.line}", say("source.zero", offset=failure.offset))
         )
-    good, bad = _lines_in_utf8(path)
+    good, bad = _lines_in(path, "utf-8")
     if good >= 2 and good > bad:
         values = {
             "good": good,
@@ -120,21 +120,27 @@ def encoding_of(path: Path) -> str:
     if failure.wide < 8 and _chinese(head) and _failure(path, "gb18030") is None:
         return "gb18030"
     looks = _looks_like(path, failure.offset)
+    if looks is None and failure.wide < 8 and _chinese(head):
+        good, bad = _lines_in(path, "gb18030")
+        damaged = _failure(path, "gb18030")
+        if damaged is not None and good >= 2 and good > 4 * bad:
+            told = {"offset": damaged.offset, "byte": f"0x{damaged.byte:02X}", "bad": bad}
+            raise DataError(Problem(f"{path}:{damaged.line}", say("source.damaged", **told)))
     hint = say("source.convert", encoding=looks) if looks else say("source.repair")
     text = say("source.encoding", offset=failure.offset, byte=f"0x{failure.byte:02X}", hint=hint)
     raise DataError(Problem(f"{path}:{failure.line}", text))
 
 
-def _lines_in_utf8(path: Path) -> tuple[int, int]:
-    """Counts the lines with non-ASCII letters that are valid UTF-8, and those that are not; hardly
-    any are valid by chance.
+def _lines_in(path: Path, encoding: str) -> tuple[int, int]:
+    """Counts the lines with non-ASCII letters that are valid in this encoding, and those that are
+    not; hardly any are valid UTF-8 by chance.
     """
     good = bad = 0
     with open_bytes(path) as stream:
         for line in stream:
             if not line.isascii():
                 try:
-                    line.decode("utf-8")
+                    line.decode(encoding)
                     good += 1
                 except UnicodeDecodeError:
                     bad += 1

@@ -46,6 +46,9 @@ def cell(value: object) -> Any:
         return value.date().isoformat() if day else value.isoformat(" ")
     if isinstance(value, datetime.date | datetime.time):
         return value.isoformat()
+    if isinstance(value, datetime.timedelta):  # 30 hours are 30:00:00, not a day and six hours
+        minutes, seconds = divmod(round(value.total_seconds()), 60)
+        return f"{minutes // 60}:{minutes % 60:02}:{seconds:02}"
     if isinstance(value, decimal.Decimal):
         return Written(format(value, "f"))
     if isinstance(value, float) and not isinstance(value, Written) and abs(value) >= 1e15:

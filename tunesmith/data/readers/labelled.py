@@ -108,8 +108,10 @@ class LabelledText(Reader):
 
 
 def _places(value: object) -> bool:
-    """Tells whether a label says where something is: objects, or lists within a list."""
-    listed = json_list(value)
+    """Tells whether a label says where something is, or is an object: objects, or lists within a
+    list.
+    """
+    listed = [value] if isinstance(value, dict) else json_list(value)
     return bool(listed) and all(isinstance(one, dict | list) for one in listed)
 
 
