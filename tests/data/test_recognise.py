@@ -13,7 +13,7 @@ import pytest
 
 from tunesmith.data.reading import Reading, examples
 from tunesmith.errors import DataError
-from tunesmith.examples import Chat
+from tunesmith.examples import Chat, Feedback
 from tunesmith.settings.family import OBJECTIVES
 from tunesmith.settings.overrides import with_overrides
 from tunesmith.settings.run import validate
@@ -679,7 +679,7 @@ TAKEN: dict[str, tuple[str, list[dict[str, Any]], str, dict[str, str]]] = {
         "kto",
         rows_of(20, prompt=text("q"), completion=text("a"), label=of(1, 0)),
         "feedback",
-        {"question": "prompt", "answer": "completion", "label": "label"},
+        {"label": "label"},  # the reader knows prompt and completion, texts or turns
     ),
     "kto_q": (
         "kto",
@@ -836,6 +836,9 @@ def test_a_published_layout_is_taken_as_what_it_is(name: str, tmp_path: Path) ->
     found = [example for _, example in reading]
     assert (reading.opened[0].reader.name, reading.opened[0].columns) == (reader, columns)
     assert len(found) == len(rows)
+    if reader == "feedback":
+        assert all(isinstance(one, Feedback) and len(one.chat.turns) > 1 for one in found)
+        assert {one.desirable for one in found if isinstance(one, Feedback)} == {True, False}
     if reader == "choices":
         assert all(isinstance(one, Chat) and "\nB. " in one.turns[-2].content for one in found)
         assert all(isinstance(one, Chat) and set(one.answer) <= {*"ABCD"} for one in found)
