@@ -252,7 +252,7 @@ def test_influence_is_one_minus_the_cosine() -> None:
         ("llama", {"name": "heads"}, 0.1, "2 groups of heads .*: 0.5"),
         ("qwen3_moe", {"name": "channels"}, 0.5, "experts"),
         ("llama", {"name": "channels", "multiple": 96}, 0.2, "96 would stay"),
-        ("llama", {"name": "layers"}, 0.1, "no whole layer"),
+        ("llama", {"name": "layers"}, 0.1, "less than one layer"),
         ("llama", {"name": "wanda", "pattern": "2:4"}, 0.6, "two of four is a half"),
     ],
 )
