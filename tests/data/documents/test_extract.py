@@ -197,5 +197,5 @@ def test_a_locked_pdf_and_a_folder_without_documents(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="password"):
         change_rows("documents", str(tmp_path), tmp_path / "out.jsonl")
     (tmp_path / "b.pdf").unlink()
-    with pytest.raises(SpecError, match="no document is here"):
+    with pytest.raises(SpecError, match="there is no document here"):
         change_rows("documents", str(tmp_path), tmp_path / "out.jsonl")
