@@ -102,7 +102,7 @@ def test_what_cannot_be_pruned_is_told_before_anything_is_trained(
 ) -> None:
     answers = file_of(tmp_path, tiny_llama)["stages"][0]
     light = {"prune": {"how": "layers", "share": 0.1}, "data": answers["data"]}
-    with pytest.raises(SpecError, match=r"prune: prune\.share: .*no whole layer"):
+    with pytest.raises(SpecError, match=r"prune: prune\.share: .*less than one layer"):
         api.rlhf(file_of(tmp_path, tiny_llama, stages=[answers, light]))
     assert not (tmp_path / "runs").exists()
 
