@@ -46,7 +46,7 @@ def test_prove_predict_report_runs(trained: tuple[Terminal, Done]):
     assert bad.code == 2 and bad.error.startswith("bad.json:2: has no question"), bad
     assert "The row has the columns foo;" in bad.error
     none = terminal("prove", "run", "--items", "0", "--lang", "en")
-    assert none.code == 2 and "items: must be 1 or more" in none.error
+    assert none.code == 2 and "items: must be above 0" in none.error
     broken = terminal("predict", "run", "-", "--lang", "en", stdin='{"instruction": "a"}\n[1]\n')
     assert broken.code == 2 and "line 2 of standard input is not a JSON object" in broken.error
 
