@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from material.prepared_rows import written
 from tunesmith.data.reading import Reading
 from tunesmith.examples import Chat, Feedback, Labelled, Preference, Tagged, TextPair
 from tunesmith.settings.family import OBJECTIVES
@@ -13,6 +14,12 @@ from tunesmith.settings.run import Data
 
 def read(path: Path, objective: str, **data: Any) -> Reading:
     return Reading(Data(path=str(path), **data), OBJECTIVES.get(objective).eats)
+
+
+def read_as(folder: Path, objective: str, rows: list[Any]) -> list[Any]:
+    """What the rows say, by value, when a file holds them and nothing is told of it."""
+    path = written(folder / "rows.jsonl", rows)
+    return [values(example) for _, example in read(path, objective)]
 
 
 def values(example: Any) -> Any:

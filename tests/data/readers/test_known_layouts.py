@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from material.prepared_rows import written
-from material.read_rows import read, values
+from material.read_rows import read, read_as, values
 from tunesmith.errors import DataError
 from tunesmith.examples import Chat, Text
 from tunesmith.settings.yaml_file import read_yaml
@@ -170,8 +170,7 @@ READ: dict[str, tuple[str, Callable[[int], Any], Callable[[int], Any]]] = {
 @pytest.mark.parametrize("name", READ)
 def test_a_known_layout_is_read_as_what_it_means(tmp_path: Path, name: str) -> None:
     objective, row, said = READ[name]
-    path = written(tmp_path / "rows.jsonl", [row(n) for n in range(ROWS)])
-    found = [values(example) for _, example in read(path, objective)]
+    found = read_as(tmp_path, objective, [row(n) for n in range(ROWS)])
     assert found == [said(n) for n in range(ROWS)]
 
 

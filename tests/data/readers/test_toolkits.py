@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from material.prepared_rows import prepared, written
-from material.read_rows import read, values
+from material.read_rows import read, read_as, values
 from tunesmith.errors import DataError, SpecError
 from tunesmith.examples import Text
 
@@ -187,8 +187,7 @@ LAYOUTS: dict[str, tuple[str, Make, Make]] = {
 @pytest.mark.parametrize("name", LAYOUTS)
 def test_a_layout_is_read_by_itself(tmp_path: Path, name: str) -> None:
     objective, row, right = LAYOUTS[name]
-    path = written(tmp_path / "rows.jsonl", [row(n) for n in range(ROWS)])
-    found = [values(example) for _, example in read(path, objective)]
+    found = read_as(tmp_path, objective, [row(n) for n in range(ROWS)])
     assert found == [right(n) for n in range(ROWS)]
 
 
