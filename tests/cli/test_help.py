@@ -69,6 +69,21 @@ def test_help_is_whole_and_fits_the_window(
             "--items N: must be a whole number",
             "--items N: 必须是不小于 0 的整数",
         ),
+        (
+            "prove a --seeds 1",
+            "--seeds K: must be a whole number, 2 or more",
+            "--seeds K: 必须是不小于 2 的整数",
+        ),
+        ("blend a --alpha x", "--alpha N: must be a number", "--alpha N: 必须是数字"),
+        *(
+            (
+                f"{verb} --port {value}",
+                "--port N: must be a whole number from 0 to 65535",
+                "--port N: 必须是 0 到 65535 之间的整数（含两端）",
+            )
+            for verb in ("ui", "serve a", "arena a b")
+            for value in ("99999", "-1", "x")
+        ),
         ("prove --itms x", "--itms: no such option", "--itms: 没有这个选项"),
         ("prove a b c", "b c: is too much", "b c: 是多余的"),
         ("prove a --items", "--items: needs a value", "--items: 后面缺少值"),

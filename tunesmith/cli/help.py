@@ -7,7 +7,7 @@ from __future__ import annotations
 import re
 import shutil
 from collections.abc import Iterable, Iterator
-from typing import Any
+from typing import Any, get_args, get_type_hints
 
 import typer
 from rich.cells import cell_len
@@ -67,7 +67,7 @@ def refused(error: Any) -> SpecError:
         return SpecError(Problem(error.option_name, say("cli.no_option", near=near)))
     if kind == "BadParameter" and error.param is not None:
         known = re.findall(r"'([^']*)'", message.partition("is not one of")[2])
-        told = say("cli.not_a_choice", known=", ".join(known)) if known else say("cli.not_a_count")
+        told = say("cli.not_a_choice", known=", ".join(known)) if known else _number(error)
         return SpecError(Problem(_name(error.param), told))
     if kind == "BadOptionUsage":
         key = "cli.takes_no_value" if "not take" in message else "cli.needs_value"
@@ -76,6 +76,19 @@ def refused(error: Any) -> SpecError:
     if extra:
         return SpecError(Problem(extra[1], say("cli.extra_words")))
     return SpecError(message)
+
+
+def _number(error: Any) -> str:
+    """Says which numbers an option takes, as the function of its verb declares it: what the parser
+    raises holds only the bound that was crossed.
+    """
+    declared = get_type_hints(error.ctx.command.callback, include_extras=True)[error.param.name]
+    kind, option = get_args(declared)[:2]
+    if kind is float or float in get_args(kind):
+        return say("spec.float_parsing")
+    if option.max is None:
+        return say("cli.whole_from", least=option.min)
+    return say("cli.whole_between", least=option.min, most=option.max)
 
 
 def _page(command: Any, ctx: Any) -> Iterator[str]:
