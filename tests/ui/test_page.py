@@ -5,6 +5,7 @@ one point and ten thousand.
 from __future__ import annotations
 
 import json
+import shlex
 import socket
 from pathlib import Path
 
@@ -101,6 +102,11 @@ def test_a_runs_page_is_a_view_of_its_folder(place: Path, client: TestClient) ->
     assert "default-src 'self'" in answer.headers["content-security-policy"]
     places = [value for name, value in page.attributes if name in ("href", "src", "action")]
     assert not any("//" in one for one in places), places
+    again = next(one for one in page.texts if one.startswith("tunesmith train"))
+    verb, file, out = shlex.split(again)[1:]
+    assert Path(file) == folder.run_yaml and file in page.text and verb == "train"
+    assert Path(out.removeprefix("out=")) == place / "first-try"
+    assert folder.run_yaml.read_text("utf-8") in page.texts
     report = client.get(f"{RUN}report")
     assert report.text == folder.report.read_text("utf-8")
     policy = report.headers.get_list("content-security-policy")

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from tunesmith.errors import TunesmithError
 from tunesmith.storage.run_folder import RunFolder
+from tunesmith.ui.places import Places
 from tunesmith.ui.standing import seen, standing
 from tunesmith.ui.views import REPORT_POLICY, Views
 
@@ -21,6 +23,7 @@ class RunPages:
 
     def __init__(self, views: Views) -> None:
         self.views, self.control = views, views.control
+        self.places = Places(views.runs.root)
 
     def routes(self) -> list[Route]:
         """Returns the routes."""
@@ -74,10 +77,17 @@ class RunPages:
         try:
             told = standing(folder, starting)
             plan = folder.plan.read_text(encoding="utf-8") if folder.plan.is_file() else ""
+            yaml = folder.run_yaml.read_text(encoding="utf-8")
         except (TunesmithError, OSError, ValueError) as error:
             return self.views.problem(str(error), 500)
         shown = {"name": name, "path": folder.path, "now": told, "mark": mark, "plan": plan}
-        return self.views.page(template, **shown)
+        return self.views.page(template, **shown, yaml=yaml, command=self._again(folder))
+
+    def _again(self, folder: RunFolder) -> str:
+        """Returns what trains the same once more."""
+        free = self.places.run(self.places.free(folder.path.name))
+        given = self.views.runs.typed(folder) + f"/{folder.run_yaml.name}"
+        return shlex.join(["tunesmith", "train", given, f"out={self.places.typed(free)}"])
 
     def _act(self, request: Request, act: Callable[[RunFolder], bool]) -> Response:
         from starlette.responses import RedirectResponse
