@@ -4,6 +4,7 @@ the command line.
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -16,8 +17,10 @@ from starlette.testclient import TestClient
 from material.folders import bare, write
 from material.page import Page as Read
 from tunesmith.errors import DataError, Problem, SpecError
+from tunesmith.serving.served import asked_runs
 from tunesmith.settings.export import Export, export_settings
 from tunesmith.settings.prove import prove_settings
+from tunesmith.storage.run_folder import RunFolder
 from tunesmith.ui import work
 from tunesmith.ui.works import Work
 
@@ -135,6 +138,62 @@ def test_what_a_work_found_wrong_stands_in_the_form_with_which_it_was_begun(
     values = {element.get("name"): element.get("value") for _, element in page.elements}
     assert values["data"] == data and values["items"] == "7"
     assert page.text.count("has no rows") == 1 and len(begun) == 1
+
+
+def test_what_a_server_found_wrong_stands_at_the_runs_that_were_chosen(
+    place: Path, client: TestClient, begun: list[list[str]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    client.post("/serve/start", data={"run": ["a", "b"]})
+    (one,) = map(Work, (place / ".ui").iterdir())
+    shutil.rmtree(place / "b" / "model")
+    monkeypatch.setattr(work.words, "use", lambda language, asked: None)
+    assert work.main(one.path) == 2
+    (typed,) = (f"{name}={run}" for name, run in one.asked["runs"].items() if name == "b")
+    with pytest.raises(SpecError) as said:
+        asked_runs([typed], RunFolder)
+    page = Read(client.get("/serve/").text)
+    assert wrong_at(page, "run") == str(said.value) and typed in str(said.value)
+    assert page.text.count(str(said.value)) == 1 and "It did not start" in page.text
+    ticked = [one["value"] for _, one in page.elements if "checked" in one]
+    assert ticked == ["a"]  # a run without a model is no choice any more
+    chosen = Read(client.get("/serve/?run=b").text)
+    assert "w-run" not in chosen.told
+
+
+@pytest.mark.parametrize(
+    ("problem", "where", "told"),
+    [
+        (Problem("a, b, base", "needs 9 GiB"), "run", "a, b, base: needs 9 GiB"),
+        (Problem("{a}/run.yaml:3", "is no setting"), "run", "{a}/run.yaml:3: is no setting"),
+        (Problem("", "needs packages"), "", "needs packages"),
+        (Problem("model", "is gone"), "", "model: is gone"),
+    ],
+)
+def test_each_problem_of_a_server_has_its_place(
+    place: Path, client: TestClient, begun: list[list[str]], problem: Problem, where: str, told: str
+) -> None:
+    client.post("/serve/start", data={"run": ["a", "b"]})
+    (one,) = map(Work, (place / ".ui").iterdir())
+    here = str(place / "a")
+    found = [(problem.where.format(a=here), problem.text)]
+    one.write("ended", {"problem": "it did not work", "problems": found})
+    page = Read(client.get("/serve/").text)
+    said = wrong_at(page, "run") if where else page.told["wrong"]
+    assert said.strip() == told.format(a=here) and "it did not work" not in page.text
+
+
+def test_a_contender_that_an_arena_cannot_ask_is_named_at_the_models_that_were_chosen(
+    place: Path, client: TestClient, begun: list[list[str]]
+) -> None:
+    filled = {"run": ["a", "b"], "prompts": "\n".join(f"what is {n}?" for n in range(20))}
+    assert client.post("/arena/start", data=filled).history[0].status_code == 303
+    (one,) = map(Work, (place / ".ui").iterdir())
+    found = [(f"{place / 'b'}: model", "is gone"), ("data", "has no rows")]
+    one.write("ended", {"problem": "it did not work", "problems": found})
+    page = Read(client.get("/arena/").text)
+    assert wrong_at(page, "run") == f"{place / 'b'}: model: is gone"
+    assert wrong_at(page, "prompts") == "has no rows"
+    assert "it did not work" not in page.text and len(begun) == 1
 
 
 def test_what_may_not_be_set_stands_in_its_field_still_and_is_not_called_missing(

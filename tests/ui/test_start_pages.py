@@ -247,6 +247,13 @@ def test_an_error_stands_at_its_field_in_the_words_of_the_command_line(
     assert nowhere.status_code == 400 and "data" in Read(nowhere.text).text
 
 
+def test_of_several_files_the_one_that_is_wrong_is_named(place: Path, client: TestClient) -> None:
+    missing = str(place / "data" / "none.csv")
+    alone = Read(looked(client, "data", chosen(place, data=missing)).text).told["w-data"]
+    beside = Read(looked(client, "data", chosen(place, **{"file.1": missing})).text).told["w-data"]
+    assert beside == f"{missing}: {alone}" and missing not in alone
+
+
 def test_the_rows_are_shown_as_the_model_gets_them(place: Path, client: TestClient) -> None:
     answer = looked(client, "data", chosen(place))
     page = Read(answer.text)
@@ -286,6 +293,8 @@ def test_the_plan_says_what_is_started_and_starts_it(
     plan = looked(client, "plan", params)
     text = Read(plan.text).text
     typed = next(line for line in Read(plan.text).texts if line.startswith("tunesmith train"))
+    written = Read(looked(client, "written", params).text)
+    assert typed in written.texts and ("open", "") in written.attributes
     words = shlex.split(typed)[2:-2]
     run = read_run(None, words)
     assert run.train.epochs == 1 and dict(run.method)["rank"] == 2

@@ -106,7 +106,8 @@ class ArenaPages:
     ) -> Response:
         told = [*contenders, *(f"{key}={value}" for key, value in settings.items())]
         asked = {"name": name, "contenders": contenders, "settings": settings}
-        asked |= {"typed": shlex.join(["tunesmith", "arena", *told]), "form": dict(form.fields)}
+        asked |= {"typed": shlex.join(["tunesmith", "arena", *told])}
+        asked |= {"form": dict(form.fields), "became": {"run": contenders}}
         self.works.begin(KIND, **asked)
         return self._back()
 

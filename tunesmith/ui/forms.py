@@ -40,26 +40,38 @@ class Form:
         """Returns what is wrong with a field."""
         return self.at.get(name, ())
 
-    def refused(self, problems: Iterable[Problem], called: Mapping[str, Sequence[str]]) -> Form:
-        """Returns the form with each problem at its field; ``called`` says for each field what
-        else a problem may call it.
+    def refused(
+        self,
+        problems: Iterable[Problem],
+        called: Mapping[str, Sequence[str]],
+        became: Mapping[str, Sequence[str]] | None = None,
+    ) -> Form:
+        """Returns the form with each problem at its field; ``called`` says for each field which
+        settings it fills, ``became`` for some what was made of what they held, such as the folder
+        of a run that was ticked.
         """
-        given = {name: [*self.fields.get(name, ()), *more] for name, more in called.items()}
-        placed = [at_field(problem, given) for problem in problems]
+        made = became or {}
+        given = {name: [*self.fields.get(name, ()), *made.get(name, ())] for name in called}
+        placed = [at_field(problem, given, called) for problem in problems]
         return Form(self.fields, by_field(placed, [*called]))
 
 
-def at_field(problem: Problem, given: Mapping[str, Sequence[str]]) -> Problem:
+def at_field(
+    problem: Problem,
+    given: Mapping[str, Sequence[str]],
+    called: Mapping[str, Sequence[str]] | None = None,
+) -> Problem:
     """Returns a problem that names what was given, or a place in it, at the field where that was
-    given.
+    given; where several were, it still says which. ``called`` are further names of the fields.
     """
     where = problem.where
-    for name, values in given.items():
-        for value in filter(None, values):
-            if where == value:
-                return replace(problem, where=name)
-            if where.startswith((f"{value}:", f"{value}/")):
-                return Problem(name, str(problem))
+    names = [(name, value, len(values) > 1) for name, values in given.items() for value in values]
+    names += [(name, alias, False) for name, more in (called or {}).items() for alias in more]
+    for name, value, several in names:
+        if value and where == value and not several:
+            return replace(problem, where=name)
+        if value and (where == value or where.startswith((f"{value}:", f"{value}/", f"{value}, "))):
+            return Problem(name, str(problem))
     return problem
 
 

@@ -85,6 +85,7 @@ class ProofPages(WorkPages):
         asked: JsonObject = {name: settled[name] if name in given else None for name in NUMBERS}
         asked |= {"against": against, "data": data or None}
         asked |= {"suites": [name for name in SUITES if name in form.all("suites")]}
+        asked["became"] = {"against": against}
         return {**asked, "typed": _typed(self.views.runs.typed(folder), asked)}
 
     def facts(

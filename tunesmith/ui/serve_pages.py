@@ -5,12 +5,13 @@ from __future__ import annotations
 import re
 import shlex
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from tunesmith.errors import Problem
 from tunesmith.ui.forms import Form, form_in, form_of
 from tunesmith.ui.views import Views
+from tunesmith.ui.work_pages import form_again
 from tunesmith.ui.works import Work
 from tunesmith.words import say
 
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from starlette.routing import Route
 
 KIND = "serve"
+CALLED: Mapping[str, Sequence[str]] = {"run": ()}
 ENDED = 2
 """Servers that failed, of which the page still says why."""
 
@@ -54,7 +56,10 @@ class Servers:
         called = called_by(names)
         runs = {model: str(found[name].path) for model, name in called.items()}
         typed = [f"{model}={self.views.runs.typed(found[n])}" for model, n in called.items()]
-        return self.works.begin(KIND, runs=runs, names=called, typed=typed)
+        # Problems name a run as it is typed, by its name among the served, or by its folder.
+        became = [*(f"{model}={run}" for model, run in runs.items()), *runs, *runs.values()]
+        asked = {"form": {"run": [*names]}, "became": {"run": became}}
+        return self.works.begin(KIND, runs=runs, names=called, typed=typed, **asked)
 
     def of(self, names: Mapping[str, str]) -> Server | None:
         """Returns the server of exactly these runs that lives; where none does, the last one if it
@@ -127,7 +132,7 @@ class ServePages:
 
         form = await form_of(request)
         if self.servers.begin(form.all("run")) is None:
-            refused = form.refused([Problem("run", say("ui_serve.choose"))], {"run": ()})
+            refused = form.refused([Problem("run", say("ui_serve.choose"))], CALLED)
             return self._shown(request, "serve", refused)
         return RedirectResponse("./", status_code=303)
 
@@ -145,7 +150,14 @@ class ServePages:
         listed = [one for one in self.views.runs.table() if one.routes]
         servers = self.servers.all()
         marks = [[one.mark for one in listed], [(s.state, s.work.marks()) for s in servers]]
-        told = {"servers": servers, "runs": [one.row for one in listed]}
-        told["form"] = refused or form_in(request)
+        form = refused or form_in(request)
+        newest = self.servers.works.all(KIND)[:1] if refused is None else []
+        for work in newest:
+            stands = self.servers.works.state(work)
+            again = form_again(form, work, stands, lambda _: CALLED)
+            form = again or form
+            if again and again.at:  # what stands in the form is not said twice
+                servers = [replace(s, problem="") if s.work == work else s for s in servers]
+        told = {"servers": servers, "runs": [one.row for one in listed], "form": form}
         status = 400 if refused else 200
         return self.views.live(request, marks, template, lambda: told, status)

@@ -61,6 +61,7 @@ class StartPages:
             Route("/new/", self.start),
             Route("/new/data", self.data),
             Route("/new/plan", self.plan),
+            Route("/new/written", self.written),
             Route("/new/run.yaml", self.yaml),
             Route("/new/upload", self.upload, methods=["POST"]),
             Route("/new/load", self.load, methods=["POST"]),
@@ -87,6 +88,10 @@ class StartPages:
     def plan(self, request: Request) -> Response:
         """Shows what would run, and what it needs."""
         return self._looked(request, "new_plan")
+
+    def written(self, request: Request) -> Response:
+        """Shows what was chosen as a command line and as YAML."""
+        return self._looked(request, "new_written")
 
     def yaml(self, request: Request) -> Response:
         """Sends what was chosen as a file for the command line."""
@@ -206,7 +211,9 @@ class StartPages:
         if found is None:
             return self.views.page("new_wait", **self._told(full))
         problems = [Problem(one["where"], one["text"]) for one in found["problems"]]
-        at_start = [one for one in problems if not _of_rows(one, full)]
+        opened = [one["path"] for one in found.get("files", ())]
+        missing = set(full.files) - set(opened)
+        at_start = [one for one in problems if not _of_rows(one, full) or one.where in missing]
         if at_start or (problems and not found.get("files")):
             return self._start(full, problems)
         told = self._told(full) | {"found": found, "row": row, "probe": probe}

@@ -11,8 +11,8 @@ function patch(old, fresh) {
     old.replaceWith(fresh);
     return;
   }
-  // What was refused stays as it was filled until it is sent again.
-  if (old.matches('#now form[method="post"]:has([role="alert"])')) return;
+  // What this page was sent and refused, no other knows of: it stays as it was filled.
+  if (old.matches('[data-refused] #now form[method="post"]:has([role="alert"])')) return;
   for (const { name } of [...old.attributes])
     if (!fresh.hasAttribute(name) && name !== "open" && name !== "style") old.removeAttribute(name);
   for (const { name, value } of [...fresh.attributes])

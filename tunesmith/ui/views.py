@@ -40,7 +40,7 @@ class Views:
         from starlette.responses import HTMLResponse
 
         made = self.templates.get_template(f"{template}.html.j2")
-        html = made.render(say=say, lang=words.language(), **told)
+        html = made.render(say=say, lang=words.language(), refused=status == 400, **told)
         # Half a surrogate pair in an answer is no text that can be sent.
         return HTMLResponse(html.encode("utf-8", "replace"), status_code=status)
 

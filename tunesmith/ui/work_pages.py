@@ -140,7 +140,7 @@ def form_again(
     failed = stands is not None and stands[0] == "failed"
     if not failed or not form.fields.items() <= begun.fields.items():
         return None
-    return begun.refused(work.problems(), called(begun))
+    return begun.refused(work.problems(), called(begun), work.asked.get("became"))
 
 
 def shown_of(work: Work, stands: tuple[str, str], again: Form | None = None) -> dict[str, Any]:
