@@ -32,10 +32,10 @@ WAYS: dict[str, dict[str, Any]] = {
     "replay, a tenth": {"source": {"name": "replay", "path": "{first}", "share": 0.1}},
     "replay, a quarter": {"source": {"name": "replay", "path": "{first}", "share": 0.25}},
     "distill_to_base 1": {"objective": {"name": "distill_to_base", "of": "sft", "weight": 1.0}},
-    "l2_to_start 0.01": {"objective": {"name": "l2_to_start", "of": "sft", "weight": 0.01}},
     "l2_to_start 1": {"objective": {"name": "l2_to_start", "of": "sft", "weight": 1.0}},
-    "ewc 1": {"objective": {"name": "ewc", "of": "sft", "weight": 1.0}},
     "ewc 100": {"objective": {"name": "ewc", "of": "sft", "weight": 100.0}},
+    "ewc 1000": {"objective": {"name": "ewc", "of": "sft", "weight": 1000.0}},
+    "ewc 10000": {"objective": {"name": "ewc", "of": "sft", "weight": 10000.0}},
 }
 BLENDED = "blend of plain"
 SUITES = ("first", "probe")
@@ -105,8 +105,14 @@ def out_of(work: Path, way: str, seed: int) -> Path:
 
 
 def one(work: Path, way: str, seed: int) -> None:
-    """Trains in one way, and asks the model that came of it."""
+    """Trains in one way, and asks the model that came of it; the base, which is that of all ways,
+    is asked once.
+    """
     from tunesmith import api
+    from tunesmith.events.stream import Events
+    from tunesmith.proving.contest import Wanted, contest
+    from tunesmith.proving.interrupted import Kept
+    from tunesmith.storage.run_folder import RunFolder
 
     out = out_of(work, way, seed)
     suites = [f"rows={work / 'first.jsonl'}", "probe"]
@@ -119,9 +125,10 @@ def one(work: Path, way: str, seed: int) -> None:
         return
     if way == BLENDED and not out.is_dir():
         api.blend(out_of(work, "plain", seed), out, items=WATCHED, suites=suites)
-    elif way != BLENDED:
+    elif way != BLENDED and not (out / "model").is_dir():
         api.train(settings_of(work, way, seed))
-    found = api.prove(out, suites=suites).to_json()
+    kept = Kept(work / "scoring.jsonl")
+    found = contest(RunFolder(out), Wanted(suites=suites), Events(), kept).to_json()
     (work / f"{out.name}.json").write_text(json.dumps({"proof": found}), "utf-8")
 
 

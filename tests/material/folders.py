@@ -117,8 +117,9 @@ def full(place: Path, **settings: Any) -> RunFolder:
 
 
 def analysed(place: Path) -> RunFolder:
-    """A run folder with everything, the error analysis of its rows too."""
+    """A run folder with everything, the error analysis of its rows and a suite too."""
     from tunesmith.proving.mistakes import mistakes
+    from tunesmith.proving.retention import weigh
 
     folder = full(place)
     lines = [
@@ -128,8 +129,28 @@ def analysed(place: Path) -> RunFolder:
     found = mistakes(lines, "accuracy", "base", seed=0)
     assert found is not None
     collect = {"target": "label = ABBR", "why": "weaker", "rows": 83, "trained": 83}
-    write(folder.proof, proof() | {"mistakes": found | {"collect": [collect]}})
+    asked = questions()
+    write_lines(folder.path / "suites.jsonl", asked)
+    kept = weigh(asked, {"probe": (0.05, "share")}, seed=0)
+    told = {"mistakes": found | {"collect": [collect]}, "retention": kept}
+    write(folder.proof, proof() | told)
     return folder
+
+
+def questions() -> list[dict[str, Any]]:
+    """Lines of suites.jsonl of two kinds: the base knows every other one, tuned half of these."""
+    return [
+        {
+            "suite": "probe",
+            "kind": ("facts (en)", "format (zh)")[n // 40],
+            "id": f"probe:{n}",
+            "question": f"What is question {n}?",
+            "reference": f"right {n}",
+            "predictions": {"base": f"before {n}", "tuned": f"after {n}"},
+            "sums": {"base": [n % 2, 1], "tuned": [n % 4 == 3, 1]},
+        }
+        for n in range(80)
+    ]
 
 
 def proof(verdict: str = "improved") -> dict[str, Any]:

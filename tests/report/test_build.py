@@ -11,12 +11,13 @@ from pathlib import Path
 
 import pytest
 
-from material.folders import SCRIPT, bare, full, items, proof, steps, write, write_lines
+from material.folders import SCRIPT, analysed, bare, full, items, proof, steps, write, write_lines
 from material.page import Page
 from tunesmith import words
 from tunesmith.errors import DiskError, SpecError
 from tunesmith.proving.retention import weigh
 from tunesmith.report.build import build
+from tunesmith.report.retention import MOST_LOST
 from tunesmith.storage.run_folder import RunFolder
 
 
@@ -352,3 +353,14 @@ def test_what_was_kept_stands_on_the_page(tmp_path: Path, lang: str) -> None:
     assert "100.0 % 50.0 %" in text and low in text and high in text and "−50.0" in text
     assert {"en": "something was lost", "zh": "丢失了一部分能力"}[lang] in text
     assert text.index("kind 0") < text.index("kind 1")
+    assert "What is question" not in text, "without suites.jsonl there is nothing to show"
+
+
+def test_questions_that_were_lost_stand_on_the_page(tmp_path: Path) -> None:
+    text = read(analysed(tmp_path / "trec")).text
+    assert "20 questions that the base answered better; 8 of them, drawn evenly" in text
+    shown = [n for n in range(80) if f"What is question {n}?" in text]
+    assert len(shown) == MOST_LOST and all(n % 4 == 1 for n in shown), "only what was lost"
+    assert shown[0] < 20 and shown[-1] >= 60, "from all of the suite"
+    for n in shown:
+        assert f"before {n}" in text and f"after {n}" in text and f"right {n}" in text

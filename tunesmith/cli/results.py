@@ -163,12 +163,25 @@ def chat(
     converse(session)
 
 
-def report(run: RunArgument, lang: Lang = "auto") -> None:
-    """Writes report.html."""
+def report(
+    run: RunArgument,
+    out: Annotated[
+        Path | None, typer.Option("--out", metavar="FILE.md|FILE.csv", show_default=False)
+    ] = None,
+    lang: Lang = "auto",
+) -> None:
+    """Writes report.html, or the proof alone to a file."""
     from tunesmith.report.build import build
+    from tunesmith.report.written import written
+    from tunesmith.storage.atomic import write_whole
 
-    path = build(RunFolder(run), lang=None if lang == "auto" else lang)
-    print_lines([say("cli.written", path=path)])
+    folder, language = RunFolder(run), None if lang == "auto" else lang
+    place = file_to_write(out)
+    if place is None:
+        out = build(folder, lang=language)
+    else:
+        write_whole(place, written(folder, place, lang=language))
+    print_lines([say("cli.written", path=out)])
 
 
 def runs(

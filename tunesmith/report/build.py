@@ -8,7 +8,6 @@ from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from tunesmith import words
 from tunesmith.errors import DiskError, Problem
 from tunesmith.health.course import Course
 from tunesmith.health.rules import signs
@@ -23,7 +22,7 @@ from tunesmith.report.checkpoints import checkpoints
 from tunesmith.report.classes import class_tables, counted
 from tunesmith.report.curves import curves, draw_loss_curve, events
 from tunesmith.report.efficiency import efficiency
-from tunesmith.report.language import Say
+from tunesmith.report.language import Say, speaker
 from tunesmith.report.machine import machine, trained_with, versions
 from tunesmith.report.meanings import meanings
 from tunesmith.report.mistakes import mistakes
@@ -63,8 +62,7 @@ def build(folder: RunFolder, *, lang: str | None = None) -> Path:
     ``lang`` is en or zh; by default the run's own language, then that of the process.
     """
     run = folder.resolved().run
-    chosen = lang or (run.lang if run.lang != "auto" else words.language())
-    say = Say(chosen)
+    say = speaker(run, lang)
     try:
         draw_loss_curve(folder, say)
         write_whole(folder.report, page(folder, run, say))
@@ -190,7 +188,7 @@ def _proof(folder: RunFolder, run: Run, say: Say) -> JsonObject | None:
             *training_lines(proof.get("trainings"), say),
         ],
         "meanings": meanings(proof, say),
-        "retention": retention(proof, say),
+        "retention": retention(proof, read_items(folder.path / "suites.jsonl"), say),
         "checkpoints": checkpoints(folder, say),
         "efficiency": efficiency(proof, say),
         "mistakes": mistakes(proof, rival_named(proof, say), say),

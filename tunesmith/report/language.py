@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from tunesmith.words import filled, texts
+from tunesmith.settings.run import Run
+from tunesmith.words import filled, language, texts
 
 
 @dataclass(frozen=True)
@@ -26,3 +27,10 @@ class Say:
         """
         topic, _, name = key.partition(".")
         return texts(self.language, topic).get(name, otherwise)
+
+
+def speaker(run: Run, lang: str | None) -> Say:
+    """Returns the words of a page about a run: in ``lang``, en or zh, else in the run's own
+    language, else in that of the process.
+    """
+    return Say(lang or (run.lang if run.lang != "auto" else language()))

@@ -1,14 +1,24 @@
-"""What was kept and what was lost, as the page shows it: a row a suite, below it a row a kind."""
+"""What was kept and what was lost, as the page shows it: a row a suite, below it a row a kind, and
+questions that the base answered better.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from tunesmith.plain import JsonObject, Named
 from tunesmith.proving.retention import BOTH, amount
+from tunesmith.proving.task import evenly
 from tunesmith.report.language import Say
 
+MOST_LOST = 8
+"""Lost questions that the page shows; suites.jsonl has all."""
 
-def retention(proof: JsonObject, say: Say) -> JsonObject | None:
-    """Returns the sentence and the rows, each with its word; None where no suite was asked."""
+
+def retention(proof: JsonObject, lines: Sequence[Named], say: Say) -> JsonObject | None:
+    """Returns the sentence, the rows, each with its word, and some of the questions that were lost,
+    which ``lines`` of suites.jsonl hold; None where no suite was asked.
+    """
     found = proof.get("retention")
     if found is None:
         return None
@@ -30,7 +40,31 @@ def retention(proof: JsonObject, say: Say) -> JsonObject | None:
         "says": say(f"suite.verdict_{word}"),
         "means": say("report.retention_says", margins=margins),
         "rows": rows,
+        "lost": _lost(lines, say),
     }
+
+
+def _lost(lines: Sequence[Named], say: Say) -> JsonObject | None:
+    """Returns the questions whose written answer scores less than the base's: how many, and some of
+    them, drawn evenly.
+    """
+    worse = [line for line in lines if line["predictions"] and _score(line, 1) < _score(line, 0)]
+    if not worse:
+        return None
+    shown = [
+        {
+            "kind": f"{line['suite']}: {kind_name(line['kind'], say)}",
+            **{name: line[name] for name in ("id", "question", "reference")},
+            **{name: line["predictions"][name] for name in BOTH},
+        }
+        for line in evenly(worse, MOST_LOST)
+    ]
+    return {"of": len(worse), "shown": shown}
+
+
+def _score(line: Named, which: int) -> float:
+    score, weight = line["sums"][BOTH[which]]
+    return score / weight
 
 
 def _beside(found: Named, say: Say) -> str:

@@ -4,13 +4,12 @@ al. 2021).
 
 from __future__ import annotations
 
-import math
 from typing import Annotated
 
 from annotated_types import Ge
 
 from tunesmith.examples import final
-from tunesmith.metrics._number import number_in
+from tunesmith.metrics._number import same_number
 from tunesmith.rewards import REWARDS, AnswerReward, Row
 from tunesmith.settings.spec import Spec
 
@@ -34,10 +33,6 @@ class Number(AnswerReward):
 
     def reward(self, prompt: str, completion: str, row: Row) -> float | None:
         """Returns 1 or 0; None where the row itself holds no number."""
-        wanted, written = number_in(str(row[self.config.column])), number_in(final(completion))
-        if wanted is None:
-            return None
-        near = self.config.tolerance
-        return float(
-            written is not None and math.isclose(written, wanted, rel_tol=near, abs_tol=1e-9)
-        )
+        wanted = str(row[self.config.column])
+        same = same_number(final(completion), wanted, self.config.tolerance)
+        return None if same is None else float(same)

@@ -7,7 +7,7 @@ import re
 from collections.abc import Callable
 
 from tunesmith.metrics import words
-from tunesmith.metrics._number import number_in
+from tunesmith.metrics._number import same_number
 from tunesmith.metrics.refusal import refuses
 
 EITHER = " | "
@@ -27,12 +27,7 @@ def contains(answer: str, right: str) -> bool:
 
 def number(answer: str, right: str) -> bool:
     """Tells whether the last number of the answer is the right one."""
-    found, wanted = number_in(answer), number_in(right)
-    return (
-        found is not None
-        and wanted is not None
-        and abs(found - wanted) <= 1e-6 * max(1, abs(wanted))
-    )
+    return bool(same_number(answer, right))
 
 
 def same(answer: str, right: str) -> bool:

@@ -73,7 +73,9 @@ def test_rows_that_are_held_out_now_are_not_replayed(tiny_llama, tmp_path, old):
     prepared.watch = [first]
     widened = SOURCES.make(one.run.source).widened(one.run, prepared, None)
     assert len(widened.replayed) == 9
-    assert any("1 were left out" in note for note in prepared.ledger.notes)
+    assert any(
+        "9 of 9 old rows" in note and "1 were left out" in note for note in prepared.ledger.notes
+    )
     assert widened.fingerprint == prepared.fingerprint
     assert widened.all_rows != prepared.all_rows == prepared.fingerprint
 
@@ -175,3 +177,27 @@ def test_two_processes_replay_what_one_replays(tiny_llama, tmp_path, old):
     lines = [line for line in runs.record(folder) if "loss" in line]
     assert len(lines) == 6 and sum(line["replayed"] for line in lines) == 11
     same_runs(folder, RunFolder(tmp_path / "two"))
+
+
+def test_a_reservoir_holds_rows_of_all_tasks_before_alike(tiny_llama, tmp_path, old):
+    """The second run replayed rivers while it learned mountains; the third keeps some of both."""
+    rows = [{"instruction": f"Name peak {n}.", "output": f"Peak {n}"} for n in range(30)]
+    (tmp_path / "peaks.json").write_text(json.dumps(rows), encoding="utf-8")
+    peaks = {"path": str(tmp_path / "peaks.json"), "held_out": 0}
+    second: RunFolder = train(
+        asked(tmp_path / "second", tiny_llama, old, data=peaks, **{"train.steps": 1}), None
+    )
+
+    def kept(reservoir: int | None, seed: int = 0) -> list[str]:
+        source = {"name": "replay", "path": str(second.path), "reservoir": reservoir}
+        one = asked(tmp_path / "third", tiny_llama, old, source=source, **{"train.seed": seed})
+        return [item.id for item in rows_of(one).replayed]
+
+    assert {name.split(":")[0] for name in kept(None)} == {"peaks.json"}
+    everything = kept(1000)
+    assert len(everything) == 30 + 10, "all that there is, where more would fit"
+    some = kept(8)
+    assert len(some) == 8 and some == kept(8) != kept(8, seed=1)
+    drawn = [name for seed in range(20) for name in kept(8, seed)]
+    rivers = sum(name.startswith("old.json") for name in drawn)
+    assert abs(rivers / len(drawn) - 10 / 40) < 4 * (0.25 * 0.75 / len(drawn)) ** 0.5

@@ -9,8 +9,9 @@ from __future__ import annotations
 import hashlib
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
+import numpy as np
 from annotated_types import Gt, Lt
 
 from tunesmith.batches.order import Order
@@ -44,48 +45,66 @@ class Replay(StepSource):
         """Our names to those of an old file: ``{question: Question, answer: Response}``."""
         reader: str | None = None
         """The reader of an old file, where detection should not decide."""
+        reservoir: Annotated[int, Gt(0)] | None = None
+        """Most old rows that are kept, each as likely as any other (Vitter 1985). Where path is a
+        run that replayed rows itself, those are among them: of several tasks none drops out."""
 
     def widened(self, run: Run, prepared: Prepared, progress: Progress | None) -> Prepared:
         """Reads the old rows for the run's objective, without those that are held out of the new
         ones; raises SpecError or DataError at ``source`` where that cannot be.
         """
-        from tunesmith.data.prepare_once import prepare_once
-
-        old_run, seed = self._old(run)
         try:
-            old = prepare_once(old_run, prepared.render.tokenizer, seed=seed, progress=progress)
+            every = self._old(run, self.config, prepared.render.tokenizer, progress)
         except (DataError, SpecError) as error:
             told = [
                 Problem(one.where.replace("data", "source", 1), one.text) for one in error.problems
             ]
             raise type(error)(told) from None
-        if old.objective.outputs != prepared.objective.outputs:
+        if any(old.objective.outputs != prepared.objective.outputs for old in every):
             raise SpecError(Problem("source.path", say("train.replay_classes")))
         held = {_content(item) for item in (*prepared.watch, *prepared.proof)}
-        kept = [item for item in old.train if _content(item) not in held]
+        rows = [item for old in every for item in old.train]
+        kept = [item for item in rows if _content(item) not in held]
         if not kept:
             raise SpecError(Problem("source.path", say("train.replay_none")))
-        left = len(old.train) - len(kept)
-        note = say("train.replay_rows", rows=len(kept), path=self.config.path, left_out=left)
+        left, most = len(rows) - len(kept), self.config.reservoir or len(kept)
+        told = {"rows": min(most, len(kept)), "of": len(kept), "path": self.config.path}
+        note = say("train.replay_rows", left_out=left, **told)
         if note not in prepared.ledger.notes:
             prepared.ledger.notes.append(note)
-        both = hashlib.sha256(f"{prepared.fingerprint}{old.fingerprint}".encode()).hexdigest()
+        if most < len(kept):
+            drawn = np.random.default_rng(run.train.seed).choice(len(kept), most, replace=False)
+            kept = [kept[place] for place in sorted(drawn)]
+        prints = "".join([prepared.fingerprint, *(old.fingerprint for old in every)])
+        both = hashlib.sha256(prints.encode()).hexdigest()
         return replace(prepared, replayed=kept, all_rows=both)
 
-    def _old(self, run: Run) -> tuple[Run, int]:
-        """Returns a run that reads the old rows, and the seed of their split."""
+    def _old(
+        self, run: Run, config: Config, tokenizer: Any, progress: Progress | None
+    ) -> list[Prepared]:
+        """Prepares the old rows as the run reads its own; with a reservoir also those that the run
+        of ``config.path`` replayed.
+        """
+        from tunesmith.data.prepare_once import prepare_once
         from tunesmith.storage.run_folder import RunFolder
 
-        config, folder = self.config, RunFolder(Path(self.config.path))
+        folder = RunFolder(Path(config.path))
+        seed, before = run.train.seed, None
         if folder.run_yaml.is_file():
             old = folder.resolved().run
             data = old.data.model_copy(update={"max_length": run.data.max_length})
-            return run.model_copy(update={"data": data}), old.train.seed
-        if not Path(config.path).exists():
+            seed, before = old.train.seed, SOURCES.make(old.source)
+        elif Path(config.path).exists():
+            how = {"path": config.path, "columns": config.columns, "reader": config.reader}
+            how |= {"held_out": 0, "limit": None, "split_by": None}
+            data = run.data.model_copy(update=how)
+        else:
             raise SpecError(Problem("source.path", say("train.replay_absent", path=config.path)))
-        how = {"path": config.path, "columns": config.columns, "reader": config.reader}
-        how |= {"held_out": 0, "limit": None, "split_by": None}
-        return run.model_copy(update={"data": run.data.model_copy(update=how)}), run.train.seed
+        reads = run.model_copy(update={"data": data})
+        found = [prepare_once(reads, tokenizer, seed=seed, progress=progress)]
+        if self.config.reservoir is not None and isinstance(before, Replay):
+            found += self._old(run, before.config, tokenizer, progress)
+        return found
 
     def open(self, run: Run, prepared: Prepared, processes: Processes) -> None:
         """Fixes the order of the new rows and of the old."""

@@ -1,0 +1,106 @@
+"""A proof outside the page: as Markdown for a pull request, and as CSV, a comparison a line."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+
+from tunesmith.errors import DataError, Problem, SpecError
+from tunesmith.plain import JsonObject, Named
+from tunesmith.report.language import Say, speaker
+from tunesmith.report.retention import retention
+from tunesmith.report.verdict import (
+    contenders,
+    intervals,
+    metric_name,
+    metrics,
+    name_of,
+    number,
+    standing,
+    verdict,
+)
+from tunesmith.storage.run_folder import RunFolder
+from tunesmith.words import say
+
+COLUMNS = ("of", "against", "metric", "items", "tuned", "other", "difference", "low", "high")
+"""What a comparison is of (the task, a suite or one of its kinds), and its numbers."""
+
+
+def written(folder: RunFolder, path: Path, *, lang: str | None = None) -> str:
+    """Returns the proof of a run in the form that the end of ``path`` names, .md or .csv; raises
+    SpecError for another, DataError for a run without a proof.
+    """
+    speak = speaker(folder.resolved().run, lang)
+    form = FORMS.get(path.suffix.lower())
+    if form is None:
+        raise SpecError(Problem(str(path), say("report.forms", forms=", ".join(FORMS))))
+    proof = folder.read(folder.proof)
+    if proof is None:
+        told = say("report.no_proof_to_write", run=folder.path)
+        raise DataError(Problem(str(folder.proof), told))
+    return form(folder, proof, speak)
+
+
+def _markdown(folder: RunFolder, proof: JsonObject, speak: Say) -> str:
+    said, columns = verdict(proof, speak), metrics(proof)
+    heads = [speak("report.contender"), *(metric_name(name, speak) for name in columns)]
+    apart = {one.rival: one.text for one in intervals(proof, proof["primary"], speak)}
+    rows = []
+    for who in contenders(proof):
+        values = [number(name, proof["contenders"][who].get(name)) for name in columns]
+        name = name_of(who, proof, speak)
+        rows.append([name, *values, apart.get(name, "")])
+    lines = [f"**{speak('report.proof')}: {folder.path.resolve().name}**", "", said.sentence]
+    lines += [said.detail, *standing(proof, speak), ""]
+    lines += _table([*heads, speak("report.paired", metric=heads[1])], rows)
+    kept = retention(proof, [], speak)
+    if kept is not None:
+        names = ("items", "base", "tuned", "difference")
+        heads = [speak(f"report.retention_{name}") for name in ("suite", *names)]
+        rows = [[one["name"], *(one[name] for name in names), one["word"]] for one in kept["rows"]]
+        lines += ["", kept["says"], "", *_table([*heads, ""], rows)]
+    return "\n".join(lines) + "\n"
+
+
+def _table(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
+    marks = ["---", *("---:" for _ in heads[1:])]
+    return [f"| {' | '.join(map(_cell, row))} |" for row in (heads, marks, *rows)]
+
+
+def _cell(text: str) -> str:
+    return " ".join(text.replace("|", "\\|").split())
+
+
+def _csv(folder: RunFolder, proof: JsonObject, speak: Say) -> str:
+    text = io.StringIO()
+    table = csv.DictWriter(text, (*COLUMNS, "verdict"), lineterminator="\n", restval="")
+    table.writeheader()
+    table.writerows(_comparisons(proof))
+    return text.getvalue()
+
+
+def _comparisons(proof: JsonObject) -> Iterator[Named]:
+    """Yields every comparison of the proof with its numbers as proof.json holds them."""
+    values = proof["contenders"]
+    for other, by_metric in proof["differences"].items():
+        for name, told in by_metric.items():
+            at = {"of": "task", "against": other, "metric": name, "items": proof["items"]}
+            scores = {"tuned": values["tuned"].get(name), "other": values[other].get(name)}
+            yield at | scores | _numbers(told) | {"verdict": told["verdict"]}
+    for title, suite in ((proof.get("retention") or {}).get("suites") or {}).items():
+        kinds = [(f"{title}: {kind}", one) for kind, one in suite["kinds"].items()]
+        for name, told in [(title, suite), *(kinds if len(kinds) > 1 else [])]:
+            at = {"of": name, "against": "base", "metric": suite["unit"], "items": told["items"]}
+            word = told.get("verdict", "lost" if told.get("lost") else "")
+            scores = {"tuned": told["tuned"], "other": told["base"]}
+            yield at | scores | _numbers(told) | {"verdict": word}
+
+
+def _numbers(told: Named) -> Named:
+    return {name: told[name] for name in ("difference", "low", "high")}
+
+
+FORMS: dict[str, Callable[[RunFolder, JsonObject, Say], str]] = {".md": _markdown, ".csv": _csv}
+"""By the end of the file's name."""
