@@ -31,3 +31,16 @@ def test_where_less_is_better_a_rise_is_a_loss():
     turned = [[-one for one in row] for row in R]
     for of in (matrix.backward, matrix.forward, matrix.forgotten):
         assert of(turned, down) == pytest.approx(of(R, [1, 1, 1]))
+
+
+def test_a_task_among_many_is_called_forgotten_where_holm_leaves_it_so():
+    changes = [{"p_zero": p, "verdict": "worse"} for p in (0.001, 0.03, 0.04)]
+    assert [one["verdict"] for one in matrix.corrected(changes)] == [
+        "worse",
+        "not shown",
+        "not shown",
+    ]
+    assert [one["p_holm"] for one in matrix.corrected(changes)] == pytest.approx(
+        [0.003, 0.06, 0.06]
+    )
+    assert matrix.corrected(changes[2:])[0]["verdict"] == "worse", "one alone stands by itself"

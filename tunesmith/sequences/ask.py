@@ -146,10 +146,12 @@ def _numbers(
     scores = [
         [_score(one, name, seed) for one in row] for name, row in zip(names, asked, strict=True)
     ]
-    changes = [
-        _change(asked[task + 1][task], asked[-1][task], (names[task + 1], names[-1]), seed)
-        for task in range(len(stages) - 1)
-    ]
+    changes = matrix.corrected(
+        [
+            _change(asked[task + 1][task], asked[-1][task], (names[task + 1], names[-1]), seed)
+            for task in range(len(stages) - 1)
+        ]
+    )
     found: JsonObject = {
         "tasks": [stage.name for stage in stages],
         "models": list(names),
@@ -179,4 +181,4 @@ def _change(then: JsonObject, now: JsonObject, names: tuple[str, str], seed: int
     primary, (before, after) = then["primary"], names
     lines = together([then["lines"], now["lines"]])
     compared = judge(lines, [primary], seed=seed, judged=after)["differences"][before][primary]
-    return {name: compared[name] for name in ("difference", "low", "high", "verdict")}
+    return {name: compared[name] for name in ("difference", "low", "high", "p_zero", "verdict")}

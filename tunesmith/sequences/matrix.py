@@ -10,6 +10,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from statistics import fmean
 
+from tunesmith.plain import JsonObject, Named
+from tunesmith.proving.statistics import LEVEL, holm
+
 Scores = Sequence[Sequence[float]]
 
 
@@ -46,3 +49,14 @@ def forgotten(scores: Scores, signs: Sequence[int]) -> list[float]:
         best = max(signs[task] * row[task] for row in scores[1:-1])
         found.append(best - signs[task] * scores[-1][task])
     return found
+
+
+def corrected(changes: Sequence[Named]) -> list[JsonObject]:
+    """Returns the changes of the tasks without the word of one that could be chance among so many
+    (Holm).
+    """
+    raised = holm({task: one["p_zero"] for task, one in enumerate(changes)})
+    return [
+        {**one, "p_holm": p, "verdict": one["verdict"] if p < 1 - LEVEL else "not shown"}
+        for one, p in zip(changes, (raised[task] for task in range(len(changes))), strict=True)
+    ]
