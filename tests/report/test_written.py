@@ -53,7 +53,7 @@ def test_markdown_has_the_verdict_and_both_tables(
     asked: RunFolder, tmp_path: Path, lang: str
 ) -> None:
     text = written(asked, tmp_path / "proof.md", lang=lang)
-    verdict = {"en": "Improved. On 240 held-out rows", "zh": "240"}[lang]
+    verdict = {"en": "**Improved.** On 240 held-out rows", "zh": "**更好。**"}[lang]
     assert verdict in text and "+67.7" in text
     rows = [line for line in text.splitlines() if line.startswith("|")]
     heads = {line.count("|") - line.count("\\|") for line in rows}

@@ -52,10 +52,11 @@ def _markdown(folder: RunFolder, proof: JsonObject, speak: Say) -> str:
         values = [number(name, proof["contenders"][who].get(name)) for name in columns]
         name = name_of(who, proof, speak)
         rows.append([name, *values, apart.get(name, "")])
-    lines = [f"**{speak('report.proof')}: {folder.path.resolve().name}**", "", said.sentence]
-    lines += [said.detail, *standing(proof, speak), ""]
-    lines += _table([*heads, speak("report.paired", metric=heads[1])], rows)
     kept = retention(proof, [], speak)
+    lines = [f"**{speak('report.proof')}: {folder.path.resolve().name}**", ""]
+    lines += [f"**{speak(f'report.word_{said.word}')}** {said.sentence} {said.detail}"]
+    lines += [*standing(proof, speak), *([kept["beside"]] if kept else []), ""]
+    lines += _table([*heads, speak("report.paired", metric=heads[1])], rows)
     if kept is not None:
         names = ("items", "base", "tuned", "difference")
         heads = [speak(f"report.retention_{name}") for name in ("suite", *names)]
