@@ -24,8 +24,11 @@ from tunesmith.report.verdict import (
 from tunesmith.storage.run_folder import RunFolder
 from tunesmith.words import say
 
-COLUMNS = ("of", "against", "metric", "items", "tuned", "other", "difference", "low", "high")
-"""What a comparison is of (the task, a suite or one of its kinds), and its numbers."""
+COLUMNS: list[str] = [
+    *("of", "against", "metric", "items", "tuned", "other"),
+    *("difference", "low", "high", "verdict"),
+]
+"""What a comparison is of (the task, a suite or one of its kinds), its numbers and its word."""
 
 
 def written(folder: RunFolder, path: Path, *, lang: str | None = None) -> str:
@@ -76,31 +79,31 @@ def _cell(text: str) -> str:
 
 def _csv(folder: RunFolder, proof: JsonObject, speak: Say) -> str:
     text = io.StringIO()
-    table = csv.DictWriter(text, (*COLUMNS, "verdict"), lineterminator="\n", restval="")
+    table = csv.DictWriter(text, COLUMNS, lineterminator="\n")
     table.writeheader()
     table.writerows(_comparisons(proof))
     return text.getvalue()
 
 
-def _comparisons(proof: JsonObject) -> Iterator[Named]:
+def _comparisons(proof: JsonObject) -> Iterator[JsonObject]:
     """Yields every comparison of the proof with its numbers as proof.json holds them."""
     values = proof["contenders"]
     for other, by_metric in proof["differences"].items():
         for name, told in by_metric.items():
-            at = {"of": "task", "against": other, "metric": name, "items": proof["items"]}
-            scores = {"tuned": values["tuned"].get(name), "other": values[other].get(name)}
-            yield at | scores | _numbers(told) | {"verdict": told["verdict"]}
+            scores = (values["tuned"].get(name), values[other].get(name))
+            at = ("task", other, name, proof["items"])
+            yield _line(at, scores, told, told["verdict"])
     for title, suite in ((proof.get("retention") or {}).get("suites") or {}).items():
         kinds = [(f"{title}: {kind}", one) for kind, one in suite["kinds"].items()]
         for name, told in [(title, suite), *(kinds if len(kinds) > 1 else [])]:
-            at = {"of": name, "against": "base", "metric": suite["unit"], "items": told["items"]}
             word = told.get("verdict", "lost" if told.get("lost") else "")
-            scores = {"tuned": told["tuned"], "other": told["base"]}
-            yield at | scores | _numbers(told) | {"verdict": word}
+            at = (name, "base", suite["unit"], told["items"])
+            yield _line(at, (told["tuned"], told["base"]), told, word)
 
 
-def _numbers(told: Named) -> Named:
-    return {name: told[name] for name in ("difference", "low", "high")}
+def _line(at: Sequence[object], scores: Sequence[object], told: Named, word: str) -> JsonObject:
+    apart = (told[name] for name in ("difference", "low", "high"))
+    return dict(zip(COLUMNS, (*at, *scores, *apart, word), strict=True))
 
 
 FORMS: dict[str, Callable[[RunFolder, JsonObject, Say], str]] = {".md": _markdown, ".csv": _csv}

@@ -89,11 +89,12 @@ class Replay(StepSource):
         from tunesmith.storage.run_folder import RunFolder
 
         folder = RunFolder(Path(config.path))
-        seed, before = run.train.seed, None
+        seed: int = run.train.seed
+        earlier: Any = None  # the source of the run that is replayed
         if folder.run_yaml.is_file():
             old = folder.resolved().run
             data = old.data.model_copy(update={"max_length": run.data.max_length})
-            seed, before = old.train.seed, SOURCES.make(old.source)
+            seed, earlier = old.train.seed, old.source
         elif Path(config.path).exists():
             how = {"path": config.path, "columns": config.columns, "reader": config.reader}
             how |= {"held_out": 0, "limit": None, "split_by": None}
@@ -102,8 +103,8 @@ class Replay(StepSource):
             raise SpecError(Problem("source.path", say("train.replay_absent", path=config.path)))
         reads = run.model_copy(update={"data": data})
         found = [prepare_once(reads, tokenizer, seed=seed, progress=progress)]
-        if self.config.reservoir is not None and isinstance(before, Replay):
-            found += self._old(run, before.config, tokenizer, progress)
+        if self.config.reservoir is not None and isinstance(earlier, Replay.Config):
+            found += self._old(run, earlier, tokenizer, progress)
         return found
 
     def open(self, run: Run, prepared: Prepared, processes: Processes) -> None:
