@@ -6,10 +6,11 @@ They print without a traceback. Exit codes: 2 for input and settings, 1 for a ru
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
-from tunesmith.words import say
+from tunesmith.words import Said, say
 
 FAULTS = (
     ImportError,
@@ -34,6 +35,58 @@ class Problem:
 
     def __str__(self) -> str:
         return f"{self.where}: {self.text}" if self.where else self.text
+
+
+_KINDS, _NAMED = 10, 5
+"""Kinds of problems that are told, and further places that one names."""
+
+
+@dataclass
+class _Kind:
+    """The first problem of a kind, its first rows, the last, and how many there are."""
+
+    problem: Problem
+    rows: list[str] = field(default_factory=list)
+    last: str = ""
+    count: int = 0
+
+    def told(self) -> Problem:
+        """Returns the problem at its first row, with the number of the others."""
+        (first, *more), text = self.rows, self.problem.text
+        if more:
+            here = first.rpartition(":")[0] + ":"
+            named = ", ".join(row.removeprefix(here) for row in more)
+            named += ", …" if self.count > len(self.rows) else ""
+            text += say("spec.alike", count=self.count - 1, places=named)
+        return Problem(":".join(filter(None, (first, self.problem.where))), text)
+
+
+@dataclass
+class Alike:
+    """Problems of many rows: those that say the same of the same field are one, told once at its
+    first row with the number of the others.
+    """
+
+    kinds: dict[tuple[str, str], _Kind] = field(default_factory=dict)
+
+    def add(self, row: str, problem: Problem) -> None:
+        """Notes a problem of a row, whose ``where`` is a field in it."""
+        text = problem.text
+        key = re.sub(r"\d+", "#", problem.where), text.key if isinstance(text, Said) else text
+        kind = self.kinds.setdefault(key, _Kind(problem))
+        if row == kind.last:
+            return
+        kind.last = row
+        kind.count += 1
+        if len(kind.rows) <= _NAMED:
+            kind.rows.append(row)
+
+    def told(self) -> list[Problem]:
+        """Returns one problem for each kind, ten at most and the number of all."""
+        found = [kind.told() for kind in list(self.kinds.values())[:_KINDS]]
+        if len(self.kinds) > _KINDS:
+            found.append(Problem("", say("spec.more_kinds", shown=_KINDS, kinds=len(self.kinds))))
+        return found
 
 
 class TunesmithError(Exception):

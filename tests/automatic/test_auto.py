@@ -76,7 +76,7 @@ def test_a_budget_too_small_for_ten_steps_is_told_with_what_it_takes(
 ) -> None:
     asked = settings(tmp_path, tiny_llama)
     asked["train"] = {"epochs": 4000, "machine": {"threads": 1}}
-    with pytest.raises(SpecError, match="budget: is too small: a whole training takes about"):
+    with pytest.raises(SpecError, match="budget: is too small: a full training takes about"):
         ts.auto(asked, budget="0.001s", quiet=True)
     with pytest.raises(SpecError, match="data: is missing"):
         ts.auto({"out": str(tmp_path / "other")}, budget="1m", quiet=True)

@@ -158,6 +158,7 @@ def test_what_is_odd_about_pairs_is_said(tmp_path: Path) -> None:
     found = prepared(written(tmp_path / "rows.jsonl", rows), "dpo")
     assert "2 pairs have a higher score for the rejected" in notes(found)
     assert "1 pair has the same score" in notes(found)
+    assert "not used" not in notes(found), "the scores are compared"
     quiet = prepared(written(tmp_path / "quiet.jsonl", rows[:1]), "dpo")
     assert "pair" not in notes(quiet)
 

@@ -152,7 +152,7 @@ def test_real_notes_say_what_was_changed(shared_data: Path) -> None:
     assert "2 lines hold no row" in notes("finance_zh/fin_data.json")
     assert "columns not used: laws" in notes("law_consult_zh/zixun_gpt4.json")
     history = "law_multiturn_zh/legal_counsel_multi_turn_with_article_v2.json"
-    assert "in 8 rows one speaker has several turns in a row" in notes(
+    assert "in 8 rows one speaker has several consecutive turns" in notes(
         history, columns={"messages": "history"}
     )
 
@@ -305,7 +305,23 @@ def test_bad_rows_stop_the_run_with_file_row_and_field(tmp_path: Path) -> None:
         "rows of different kinds" in text
     )
     many = written(tmp_path / "many.jsonl", [good] * 20 + [{"text": "x"}] * 30)
-    assert "the first 10 of 30 rows" in refusal(many)
+    assert "(the same in 29 more rows: 22, 23, 24, 25, 26, …)" in refusal(many)
+
+
+def test_rows_with_pictures_are_told_once_with_their_number(tmp_path: Path) -> None:
+    def row(n: int) -> dict[str, Any]:
+        part = {"type": "image_url", "image_url": {"url": f"https://x/{n}.png"}}
+        asked = [{"type": "text", "text": f"what is {n}"}, part]
+        turns = [{"role": "user", "content": "hi"}, {"role": "assistant", "content": "hello"}]
+        asks = [{"role": "user", "content": asked}, {"role": "assistant", "content": "a cat"}]
+        return {"messages": [*(turns * (n % 3)), *asks]}
+
+    path = written(tmp_path / "seen.jsonl", [row(n) for n in range(12)])
+    with pytest.raises(DataError) as caught:
+        read(examples(data(path)))
+    [problem] = caught.value.problems
+    assert problem.where.startswith(f"{path}:1:messages[0]") and "https://x/0.png" in problem.text
+    assert problem.text.endswith("(the same in 11 more rows: 2, 3, 4, 5, 6, …)")
 
 
 def test_rows_without_answer_or_question_are_dropped_and_counted(tmp_path: Path) -> None:

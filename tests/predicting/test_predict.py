@@ -168,7 +168,7 @@ def test_rows_that_fail_alike_are_told_once(label_run):
         api.predict(label_run, [{"instruction": "red"}, *bad])
     told = str(caught.value)
     assert "\n" not in told and told.startswith("2: has no question")
-    assert told.endswith(": instruction, input (the same in 59 more rows: 3, 4, 5, …)")
+    assert told.endswith(": instruction, input (the same in 59 more rows: 3, 4, 5, 6, 7, …)")
     with pytest.raises(DataError) as caught:
         api.predict(label_run, [*bad, {"instruction": " "}])
     assert len(str(caught.value).splitlines()) == 3

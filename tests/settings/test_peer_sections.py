@@ -99,8 +99,23 @@ H2O = """
 llm_backbone: h2oai/h2o-danube2-1.8b-base
 output_directory: runs/h2o
 problem_type: text_causal_language_modeling
-architecture: {backbone_dtype: int4, gradient_checkpointing: true}
+architecture:
+  backbone_dtype: int4
+  force_embedding_gradients: false
+  gradient_checkpointing: true
+  intermediate_dropout: 0.0
+  pretrained: true
+  pretrained_weights: ''
+augmentation: {random_parent_probability: 0.0, token_mask_probability: 0.0}
 dataset:
+  add_eos_token_to_answer: true
+  chatbot_name: h2oGPT
+  data_sample_choice: [Train, Validation]
+  limit_chained_samples: false
+  parent_id_column: None
+  personalize: false
+  text_prompt_start: <|prompt|>
+  validation_strategy: automatic
   train_dataframe: train.csv
   validation_dataframe: None
   validation_size: 0.01
@@ -109,12 +124,27 @@ dataset:
   system_column: None
   mask_prompt_labels: true
   data_sample: 1.0
-environment: {seed: 7, number_of_workers: 8}
-tokenizer: {max_length: 512}
+environment:
+  seed: 7
+  number_of_workers: 8
+  compile_model: false
+  find_unused_parameters: false
+  gpus: ['0', '1']
+  huggingface_branch: main
+  mixed_precision: true
+  trust_remote_code: true
+  use_deepspeed: false
+experiment_name: first
+logging: {logger: None, neptune_project: test}
+tokenizer:
+  max_length: 512
+  max_length_answer: 256
+  padding_quantile: 1.0
+  tokenizer_kwargs: '{"use_fast": true}'
 training:
   batch_size: 2
   grad_accumulation: 4
-  epochs: 1
+  epochs: 2
   evaluate_before_training: false
   gradient_clip: 0.5
   learning_rate: 0.0001
@@ -124,7 +154,23 @@ training:
   optimizer: AdamW
   schedule: Cosine
   weight_decay: 0.0
-prediction: {max_length_inference: 256, temperature: 0.3}
+  differential_learning_rate: 1.0e-05
+  differential_learning_rate_layers: []
+  drop_last_batch: true
+  evaluation_epochs: 0.5
+  lora_dropout: 0.05
+  lora_target_modules: ''
+  loss_function: TokenAveragedCrossEntropy
+  save_checkpoint: best
+  train_validation_data: false
+  warmup_epochs: 0.25
+prediction:
+  max_length_inference: 256
+  temperature: 0.3
+  metric: Perplexity
+  min_length_inference: 1
+  num_history: 4
+  stop_tokens: ''
 """
 
 
@@ -152,7 +198,6 @@ def test_litgpt() -> None:
     assert found.left["lora_head"].startswith("the output head gets no adapter")
     assert found.left["initial_validation"].startswith("not needed: the base is measured")
     assert "chosen while loading" in found.left["micro_batch_size"]
-    assert not [key for key, told in found.left.items() if told == "not known here"]
 
 
 @pytest.mark.parametrize(
@@ -202,7 +247,6 @@ def test_unsloth() -> None:
     assert run.method.targets == ("q_proj", "v_proj")
     assert [one.name for one in run.track] == ["wandb"]
     assert found.left["finetune_vision_layers"].startswith("pictures are not trained")
-    assert not [key for key, told in found.left.items() if told == "not known here"]
     raw = UNSLOTH.replace("format_type: alpaca", "format_type: raw").replace(
         "training_type: lora", "training_type: full"
     )
@@ -219,14 +263,45 @@ def test_h2o() -> None:
     assert (run.data.path, run.out, run.data.held_out) == ("train.csv", "runs/h2o", 0.01)
     assert run.data.columns == {"question": "instruction", "answer": "output"}
     train = run.train
-    assert (train.batch, train.epochs, train.clip, train.seed) == (8, 1, 0.5, 7)
+    assert (train.batch, train.epochs, train.clip, train.seed) == (8, 2, 0.5, 7)
     assert (train.optimizer.name, train.schedule.name) == ("adamw", "cosine")
+    assert (train.warmup, train.keep.evaluate, train.keep.final) == (0.125, 0.25, "best")
     assert (run.generate.max_new_tokens, run.generate.temperature) == (256, 0.3)
+    assert run.method.targets == ("all-linear",) and run.processes == 2
     assert (run.method.name, run.method.rank) == ("lora", 4)
     assert found.left["evaluate_before_training"].startswith("not needed: the base is measured")
-    assert not [key for key, told in found.left.items() if told == "not known here"]
     other = yaml.safe_load(H2O) | {"problem_type": "text_sequence_to_sequence_modeling"}
     assert translate(other, "H2O LLM Studio").other == ["problem_type"]
+
+
+def test_h2os_columns_and_loss_follow_the_problem() -> None:
+    pairs = yaml.safe_load(H2O) | {"problem_type": "text_dpo_modeling"}
+    pairs["dataset"] |= {"answer_column": "good", "rejected_answer_column": "bad"}
+    pairs["training"] |= {"loss_function": "SimPOLoss", "beta": 2.0, "simpo_gamma": 0.5}
+    run = validate(translate(pairs, "H2O LLM Studio").settings())
+    assert run.data.columns == {"question": "instruction", "chosen": "good", "rejected": "bad"}
+    assert run.objective.model_dump(include={"name", "beta", "gamma"}) == {
+        "name": "simpo",
+        "beta": 2.0,
+        "gamma": 0.5,
+    }
+    classes = yaml.safe_load(H2O) | {"problem_type": "text_causal_classification_modeling"}
+    classes["training"]["loss_function"] = "CrossEntropyLoss"
+    run = validate(translate(classes, "H2O LLM Studio").settings())
+    assert run.objective.name == "classify"
+    assert run.data.columns == {"text": "instruction", "label": "output"}
+
+
+def test_litgpts_own_data_and_folders_are_known() -> None:
+    more = yaml.safe_load(LITGPT)
+    more["data"] = {"class_path": "litgpt.data.LIMA", "init_args": {"download_dir": "data/lima"}}
+    more |= {"num_nodes": 1, "log": {"project": "p", "run": "r"}, "access_token": None}
+    more["eval"] |= {"max_iters": 100, "final_validation": True, "evaluate_example": "first"}
+    more["train"] |= {"lr_warmup_fraction": None, "max_time": None, "tie_embeddings": None}
+    found = translate(more, "LitGPT")
+    assert found.other == [] and "# to fill in: data" in found.text()
+    more["optimizer"]["class_path"] = "galore_torch.GaLoreAdamW8bit"
+    assert translate(more, "LitGPT").other == ["galore_torch.GaLoreAdamW8bit"]
 
 
 @pytest.mark.parametrize(

@@ -370,6 +370,7 @@ def test_what_is_not_built_is_said():
 
 
 LLAMA = {"model_name_or_path": "m", "finetuning_type": "lora", "dataset": "d", "output_dir": "o"}
+TRL = {"model_name_or_path": "m", "dataset_name": "d", "output_dir": "o"}
 OTHER: dict[str, tuple[str, dict[str, object], str]] = {
     "ppo without a reward": ("LLaMA-Factory", LLAMA | {"stage": "ppo"}, "objective"),
     "a reward behind an address": (
@@ -395,6 +396,39 @@ OTHER: dict[str, tuple[str, dict[str, object], str]] = {
         "mix_strategy",
     ),
     "galore": ("LLaMA-Factory", LLAMA | {"use_galore": True}, "use_galore"),
+    "an optimizer": ("TRL", TRL | {"optim": "lion_32bit"}, "lion_32bit"),
+    "a schedule": ("axolotl", {"base_model": "m", "lr_scheduler": "rex"}, "rex"),
+    "a curve of a schedule": (
+        "TRL",
+        TRL | {"lr_scheduler_type": "polynomial", "lr_scheduler_kwargs": {"power": 2}},
+        "lr_scheduler_kwargs.power",
+    ),
+    "a start of the adapter": (
+        "ms-swift",
+        {"model": "m", "train_type": "lora", "init_weights": "lora-ga"},
+        "init=lora-ga",
+    ),
+    "a scale of the loss": (
+        "ms-swift",
+        {"model": "m", "train_type": "lora", "loss_scale": "hermes"},
+        "loss_scale",
+    ),
+    "3 bits": ("LLaMA-Factory", LLAMA | {"stage": "sft", "quantization_bit": 3}, "3 bit"),
+    "a key that nobody knows": (
+        "Unsloth",
+        {"model": "m", "training": {"training_type": "lora", "soup": 3}},
+        "soup",
+    ),
+    "a model from nothing": (
+        "LitGPT",
+        {"checkpoint_dir": "c", "model_name": "pythia-14m"},
+        "model_name",
+    ),
+    "columns that are joined": (
+        "H2O LLM Studio",
+        {"llm_backbone": "m", "dataset": {"prompt_column": ["instruction", "input"]}},
+        "question columns",
+    ),
     "the user's turns": (
         "axolotl",
         {"base_model": "m", "roles_to_train": ["user"]},
@@ -424,6 +458,15 @@ def test_switched_off_it_is_no_obstacle() -> None:
     off = {"reward_model": None, "use_galore": False, "mix_strategy": "concat", "adapters": []}
     found = translate(LLAMA | {"stage": "sft", **off}, "LLaMA-Factory")
     assert found.other == [] and found.settings()["objective"] == "sft"
+
+
+def test_other_names_of_the_same_are_no_obstacle() -> None:
+    same = {"optim": "adamw_torch_fused", "lr_scheduler_type": "polynomial"}
+    train = translate(TRL | same, "TRL").settings()["train"]
+    assert train == {"optimizer": "adamw", "schedule": "linear"}
+    swift = {"model": "m", "train_type": "lora", "init_weights": "pissa_niter_16"}
+    found = translate(swift, "ms-swift")
+    assert found.other == [] and found.settings()["method"]["init"] == "pissa"
 
 
 def test_each_key_is_told_what_it_means_there() -> None:

@@ -170,7 +170,7 @@ def test_steps_that_are_never_finite_end_the_run_by_name(
     with pytest.raises(TrainingError) as caught:
         trained(tmp_path / "run", tiny_llama, prepared)
     assert caught.value.exit_code == 1
-    assert "stopped at step 6: loss or gradient was not finite in 4 steps in a row" in str(
+    assert "stopped at step 6: loss or gradient was not finite in 4 consecutive steps" in str(
         caught.value
     )
     assert "rows.json:" in str(caught.value)
@@ -200,7 +200,7 @@ def test_a_full_disk_during_training_is_recorded_and_retried_then_stops_with_74(
     assert [event["step"] for event in events(folder, "checkpoint_failed")] == [2, 4]
     assert runs.weights(folder.model) == runs.weights(straight.model)
     full(99)
-    with pytest.raises(DiskError, match="3 checkpoints in a row") as caught:
+    with pytest.raises(DiskError, match="3 consecutive checkpoints") as caught:
         trained(tmp_path / "always", tiny_llama, prepared)
     assert caught.value.exit_code == 74
 

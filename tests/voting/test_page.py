@@ -47,7 +47,7 @@ def test_a_page_is_voted_on_without_a_script_and_ends_well(served: tuple[Compari
     found, link, process = served
     with httpx.Client(follow_redirects=True, timeout=PATIENCE, trust_env=False) as client:
         first = client.get(link)
-        assert "Votes for A or B" in first.text and "start=1" in first.text
+        assert "Decisive votes" in first.text and "start=1" in first.text
         base = link.partition("?")[0]
         origin = {"origin": base.rstrip("/")}
         page = client.get(f"{base}?start=1")

@@ -27,7 +27,7 @@ def test_keys_vote_go_back_and_stop(tmp_path: Path):
     votes = {vote.ballot.id: vote.choice for vote in found.votes.read()}
     assert [votes.get(one.id) for one in found.ballots] == ["left", "tie", "both_bad", "skip", None]
     text = "\n".join(told)
-    assert "Votes for A or B" in told[0] and "0 of 5 done" in text and "reply" in text
+    assert "Decisive votes" in told[0] and "0 of 5 done" in text and "reply" in text
     assert not any(name in text for name in NAMES)
     told.clear()
     vote_here(found, "me", typed("2"), told.append)

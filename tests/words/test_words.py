@@ -5,14 +5,19 @@ from __future__ import annotations
 import ast
 import re
 import string
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 import tunesmith
 from tunesmith import words
+from tunesmith.errors import SpecError
 from tunesmith.settings.explain import every_setting, plug_in_settings
 from tunesmith.settings.family import METHODS, METRICS, READERS
+from tunesmith.settings.overrides import with_overrides
+from tunesmith.settings.run import validate
+from tunesmith.settings.yaml_file import read_yaml
 
 PACKAGE = Path(tunesmith.__file__).parent
 TOPICS = sorted(path.stem for path in (PACKAGE / "words" / "en").glob("*.toml"))
@@ -175,3 +180,41 @@ def _made_of_parts(name: str, begun: set[str]) -> bool:
     parts = name.split("_")
     starts = tuple("_".join(parts[:count]) + "_" for count in range(1, len(parts)))
     return bool(starts) and any(start.endswith(starts) for start in begun)
+
+
+_GROUPS = {path.partition(".")[0] for path in every_setting() if "." in path} - {"launch"}
+_SETTING = re.compile(rf"(?<![\w./{{-])((?:{'|'.join(sorted(_GROUPS))})(?:\.[a-z][a-z_0-9]*)+)")
+_VALUE = re.compile(r"=([a-z0-9][a-z0-9_.]*)(?![\w{/:*])")
+_FILES = re.compile(r"\.(json|jsonl|yaml|yml|csv|safetensors|py|md|save_pretrained|module\b.*)$")
+
+
+def _paths_told() -> Iterator[tuple[str, str, str | None]]:
+    """Where a text names a setting, the setting, and its value where one is told."""
+    for language in words.LANGUAGES:
+        for key, text in _told(language).items():
+            for found in _SETTING.finditer(text):
+                if not _FILES.search(found[1]):
+                    value = _VALUE.match(text, found.end())
+                    path = found[1].removeprefix("search.over.")
+                    yield f"{language} {key}", path, value[1].rstrip(".") if value else None
+
+
+def test_each_setting_that_a_text_names_is_there_and_takes_the_value() -> None:
+    known = set(every_setting())
+    for path in plug_in_settings():
+        *place, _, last = path.split(".")
+        known.add(".".join((*place, last)))
+    told = list(_paths_told())
+    assert len(told) > 400
+    assert [(key, path) for key, path, _ in told if path not in known] == []
+    refused = []
+    for key, path, value in told:
+        if value is None or path not in set(every_setting()):
+            continue
+        given = with_overrides({"model": "m", "data": "d", "out": "o"}, {path: read_yaml(value)})
+        try:
+            validate(given)
+        except SpecError as error:
+            if any(problem.where.startswith(path) for problem in error.problems):
+                refused.append((key, f"{path}={value}"))
+    assert refused == []

@@ -125,7 +125,8 @@ class AskedRows:
         """
         columns = say("spec.or_mean").join(", ".join(names) for names in self.needed)
         told = say(self.objective.output.lacks, columns=", ".join(row), needed=columns)
-        return DataError(Problem("", told))
+        # Without its key: rows with other columns are told apart.
+        return DataError(Problem("", str(told)))
 
     def _fitting(self, named: Row) -> list[Reader]:
         """Returns the training's own readers that know the columns."""

@@ -12,7 +12,7 @@ from tunesmith.data.layouts import Layout, row_of
 from tunesmith.data.reading import Reading
 from tunesmith.data.steps import refuse_source
 from tunesmith.data.transforms import Account, came_from
-from tunesmith.errors import DataError, Problem
+from tunesmith.errors import DataError
 from tunesmith.plain import JsonObject
 from tunesmith.settings.family import OBJECTIVES
 from tunesmith.settings.run import Data
@@ -35,7 +35,7 @@ class Convert(Spec):
 
 
 def convert(source: str, out: Path, settings: Convert) -> Account:
-    """Writes what the rows of ``source`` mean to ``out``; DataError with the first ten rows that
+    """Writes what the rows of ``source`` mean to ``out``; DataError with the rows that
     the layout has no place for, and nothing is written.
     """
     place = file_to_write(out)
@@ -56,7 +56,7 @@ def convert(source: str, out: Path, settings: Convert) -> Account:
                 made = row_of(example, settings.to)
             except DataError as error:
                 for problem in error.problems:
-                    faults.add(Problem(f"{located.where}:{problem.where}", problem.text))
+                    faults.add(located.file, located.number, problem.text, problem.where)
             yield {**reading.beside(located), **made, CAME_FROM: came_from(located, ["convert"])}
         faults.stop()
         account.read = account.written + len(reading.dropped)

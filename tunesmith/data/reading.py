@@ -71,7 +71,7 @@ class Reading:
     them.
 
     It can be iterated again and again. Rows that cannot be read are collected, and the iteration
-    ends with a DataError that lists the first ten of them. What a row is *not* used for is known
+    ends with a DataError that names each kind of fault once. What a row is *not* used for is known
     after an iteration.
     """
 
@@ -233,7 +233,7 @@ class Reading:
                 example = self._read(opened, located)
             except DataError as error:
                 for problem in error.problems:
-                    faults.add(Problem(f"{located.where}:{problem.where}", problem.text))
+                    faults.add(located.file, located.number, problem.text, problem.where)
                 continue
             if isinstance(example, str):
                 self._drop(located, example)

@@ -150,7 +150,7 @@ class Encoder:
         """Where rows hold the text of a control token, which is read letter by letter."""
 
     def rows(self, reading: Reading, progress: Progress | None = None) -> list[Row]:
-        """Encodes all rows of a reading; raises DataError with the first ten that cannot be
+        """Encodes all rows of a reading; raises DataError with those that cannot be
         rendered.
         """
         faults = Faults()
@@ -170,11 +170,7 @@ class Encoder:
                         raise DataError(Problem(where, problem.text)) from None
                     if problem.where in _SETTINGS:
                         raise
-                    faults.add(
-                        Problem(
-                            ": ".join(filter(None, (located.where, problem.where))), problem.text
-                        )
-                    )
+                    faults.add(located.file, located.number, problem.text, problem.where)
             if progress and len(done) % 256 == 0:
                 progress(say("ledger.phase_read"), len(done), 0)
         faults.stop()

@@ -11,15 +11,12 @@ from pathlib import Path
 from typing import Protocol
 
 from tunesmith.data.asked_rows import AskedRows
-from tunesmith.errors import DataError, Problem
+from tunesmith.errors import Alike, DataError
 from tunesmith.plain import JsonObject, Row
-from tunesmith.predicting.row_problems import alike
 from tunesmith.storage.run_folder import RunFolder
 
 BLOCK = 512
 """Rows that are answered together, and lost together when the process is killed."""
-MOST_PROBLEMS = 1000
-"""Rows that cannot be read, after which no more are looked for."""
 
 Asked = tuple[str, Row | str]
 """A row or a text, with the place that messages name."""
@@ -51,7 +48,7 @@ def look_through(answerer: Answerer, asked: Iterable[Asked]) -> tuple[int, set[s
     those that cannot be read.
     """
     count, names = 0, set[str]()
-    problems: list[tuple[str, Problem]] = []
+    problems = Alike()
     for place, one in asked:
         row = _row(answerer, one)
         count += 1
@@ -59,11 +56,10 @@ def look_through(answerer: Answerer, asked: Iterable[Asked]) -> tuple[int, set[s
             names |= {*row}
             answerer.refuse_unread(row)
         except DataError as error:
-            problems += [(place, problem) for problem in error.problems]
-        if len(problems) >= MOST_PROBLEMS:
-            break
-    if problems:
-        raise DataError(alike(problems))
+            for problem in error.problems:
+                problems.add(place, problem)
+    if problems.kinds:
+        raise DataError(problems.told())
     return count, names
 
 

@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING, Any
 
 from tunesmith.data.asked_rows import AskedRows
 from tunesmith.data.columns.finishing import conversation
-from tunesmith.errors import DataError, Problem
+from tunesmith.errors import Alike, DataError
 from tunesmith.events.stream import notice
 from tunesmith.objectives import OBJECTIVES
 from tunesmith.plain import JsonObject, Row
 from tunesmith.predicting.fitting import Fitting
-from tunesmith.predicting.row_problems import alike, mappings
+from tunesmith.predicting.row_problems import mappings
 from tunesmith.settings.run import Run
 from tunesmith.storage.run_folder import RunFolder
 
@@ -65,16 +65,17 @@ class Predictor:
         self.fitting.cut = 0
         output = self.objective.output
         asked: list[Any] = []
-        problems: list[tuple[str, Problem]] = []
+        problems = Alike()
         for place, row in zip(places, rows, strict=True):
             before = self.fitting.cut
             try:
                 asked.append(output.ask(self, row))
             except DataError as error:
-                problems += [(place, one) for one in error.problems]
+                for problem in error.problems:
+                    problems.add(place, problem)
             self.fitting.cut = before + (self.fitting.cut > before)  # once a row, both its texts
-        if problems:
-            raise DataError(alike(problems))
+        if problems.kinds:
+            raise DataError(problems.told())
         if self.fitting.cut:
             tell(self.fitting.told(len(rows)))
         known = {*taken, *(name for row in rows for name in row)}

@@ -1,6 +1,4 @@
-"""What is said of rows that cannot be answered: what they lack of the training's columns, and each
-problem once.
-"""
+"""What is said of what is asked, where it is no rows."""
 
 from __future__ import annotations
 
@@ -9,9 +7,6 @@ from collections.abc import Iterable, Mapping, Sequence
 from tunesmith.data.columns.turns import shown
 from tunesmith.errors import Problem, SpecError
 from tunesmith.words import say
-
-NAMED = 3
-"""Further places that a problem names."""
 
 
 def mappings(rows: object, columns: Sequence[str]) -> list[dict[str, object]]:
@@ -38,16 +33,3 @@ def mappings(rows: object, columns: Sequence[str]) -> list[dict[str, object]]:
             )
         )
     return [dict(row) for row in listed]
-
-
-def alike(problems: Iterable[tuple[str, Problem]]) -> list[Problem]:
-    """Returns each problem once, at the first of its places, with the number of the others."""
-    places: dict[Problem, list[str]] = {}
-    for place, problem in problems:
-        places.setdefault(problem, []).append(place)
-    found = []
-    for problem, (first, *more) in places.items():
-        named = ", ".join(more[:NAMED]) + (", …" if len(more) > NAMED else "")
-        told = say("asked.alike", count=len(more), places=named) if more else ""
-        found.append(Problem(":".join(filter(None, (first, problem.where))), problem.text + told))
-    return found

@@ -45,8 +45,6 @@ PROGRAMS = {
     "unsloth": "Unsloth",
 }
 """The commands of other toolkits."""
-FLAT = frozenset({"LLaMA-Factory", "ms-swift", "TRL", "axolotl"})
-"""Toolkits of whose settings the tables know all that are in use."""
 _DEFAULT_TASK = {("ms-swift", "rlhf"): "dpo"}
 """What a command trains where no key says it."""
 _VERBS = {
@@ -141,10 +139,10 @@ def translate(
             found.left[key] = say(f"peers.needless_{NEEDLESS[key]}")
         elif key in NOTHING:
             found.left[key] = say(f"peers.nothing_{NOTHING[key]}" if value else "peers.off")
-        elif peer in FLAT and value not in (None, False, "", [], {}):
-            found.refuse(key, say("peers.unknown_key"))
+        elif value in (None, False, "", [], {}):
+            found.left[key] = say("peers.off")
         else:
-            found.left[key] = say("peers.unknown")
+            found.refuse(key, say("peers.unknown_key"))
     factors = [whole(key, settings[key], found) for key in BATCH if key in settings]
     rows = any(key in settings for key in BATCH[:-1]) and "global_batch_size" not in settings
     if rows and None not in factors:

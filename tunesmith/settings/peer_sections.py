@@ -69,7 +69,7 @@ def taken_out(settings: Mapping[str, Any], peer: str) -> dict[str, Any]:
         return {**rest, **own} if isinstance(own, Mapping) else rest
     found: dict[str, Any] = {}
     for place, value in _places(settings, ""):
-        if value is not None:
+        if value is not None and value != "None":
             found.setdefault(renamed.get(place, place.rpartition(".")[2]), value)
     if peer == "LitGPT" and "lora_r" in found:
         found |= {name: found.get(name, on) for name, (on, _) in LORA_PARTS.items()}
@@ -92,6 +92,10 @@ def _checkpoint(value: Any, settings: Mapping[str, Any], found: Translation) -> 
 
 def _model_name(value: Any, settings: Mapping[str, Any], found: Translation) -> Pairs:
     """Translates the base's name; ms-swift means the name that the model gives itself."""
+    if found.peer == "LitGPT":
+        if "initial_checkpoint_dir" not in settings:
+            found.refuse("model_name", say("peers.nothing_other_base"))
+        return {}
     if found.peer != "ms-swift":
         return {"model": value}
     found.left["model_name"] = say("peers.nothing_identity")
@@ -151,17 +155,25 @@ def _logger(value: Any, settings: Mapping[str, Any], found: Translation) -> Pair
     return {"track": [name] if name in ("wandb", "tensorboard", "mlflow") else None}
 
 
+_LABELLED = {"question": "text", "answer": "label"}
+_COLUMNS = {
+    "text_dpo_modeling": {"answer": "chosen"},
+    "text_causal_classification_modeling": _LABELLED,
+    "text_causal_regression_modeling": _LABELLED,
+}
+"""What H2O's columns of a question and its answer hold, by what is learned."""
+
+
 def _column(ours: str) -> Callable[..., Pairs]:
     """Makes a change that names one of the file's columns."""
 
     def change(value: Any, settings: Mapping[str, Any], found: Translation) -> Pairs:
+        name = _COLUMNS.get(str(settings.get("h2o_problem")), {}).get(ours, ours)
         many = value if isinstance(value, list) else [value]
-        if many in ([None], ["None"]):
-            return {}
         if len(many) > 1:
-            found.left[f"{ours} columns"] = say("peers.several_columns", names=", ".join(many))
+            found.refuse(f"{name} columns", say("peers.several_columns", names=", ".join(many)))
             return {}
-        return {"data.columns": {**found.pairs.get("data.columns", {}), ours: str(many[0])}}
+        return {"data.columns": {**found.pairs.get("data.columns", {}), name: str(many[0])}}
 
     return change
 
@@ -177,9 +189,65 @@ def _h2o_problem(value: Any, settings: Mapping[str, Any], found: Translation) ->
     return {"objective": known[value]}
 
 
+_LOSSES: dict[str, Pairs] = {
+    "tokenaveragedcrossentropy": {},
+    "crossentropyloss": {},
+    "mseloss": {},
+    "dpoloss": {},
+    "hingeloss": {"objective.loss": "hinge"},
+    "ipoloss": {"objective.loss": "ipo"},
+    "cpoloss": {"objective": "cpo"},
+    "simpoloss": {"objective": "simpo"},
+}
+
+
+def _h2o_loss(value: Any, settings: Mapping[str, Any], found: Translation) -> Pairs:
+    """Translates H2O's losses; those of its sorts of problem are ours."""
+    word = str(value).casefold()
+    if word not in _LOSSES:
+        found.refuse("loss_function", say("peers.nothing_other_loss"))
+    return _LOSSES.get(word, {})
+
+
+def _of_epochs(path: str) -> Callable[..., Pairs]:
+    """Makes a change of a number of epochs, which here is a share of the run."""
+
+    def change(value: Any, settings: Mapping[str, Any], found: Translation) -> Pairs:
+        share = float(value or 0) / float(settings.get("num_epochs") or 1)
+        whole = path == "train.keep.evaluate" and float(value) == 1
+        return {path: "epoch" if whole else round(share, 6)} if value else {}
+
+    return change
+
+
+def _saved(value: Any, settings: Mapping[str, Any], found: Translation) -> Pairs:
+    known = {
+        "best": {"train.keep.final": "best"},
+        "each_evaluation_epoch": {"train.keep.save": "epoch"},
+    }
+    return known.get(str(value), {})
+
+
+def _pretrained(value: Any, settings: Mapping[str, Any], found: Translation) -> Pairs:
+    if value is False:
+        found.refuse("pretrained", say("peers.nothing_other_base"))
+    return {}
+
+
+def _data_sample(value: Any, settings: Mapping[str, Any], found: Translation) -> Pairs:
+    if float(value) != 1:
+        found.refuse("data_sample", say("peers.nothing_order"))
+    return {}
+
+
+def _text_files(value: Any, settings: Mapping[str, Any], found: Translation) -> Pairs:
+    """Translates LitGPT's folder of plain texts."""
+    return {"data": value, "objective": "pretrain"}
+
+
 def _unless_none(path: str) -> Callable[..., Pairs]:
-    """Makes a change of a value that H2O writes as the word None, or as -1, where there is none."""
-    return lambda value, settings, found: {} if value in ("None", "", -1) else {path: value}
+    """Makes a change of a value that is empty, or -1, where there is none."""
+    return lambda value, settings, found: {} if value in ("", -1) else {path: value}
 
 
 SECTION_CHANGES: dict[str, Callable[[Any, Mapping[str, Any], Translation], Pairs]] = {
@@ -201,7 +269,20 @@ SECTION_CHANGES: dict[str, Callable[[Any, Mapping[str, Any], Translation], Pairs
     "h2o_problem": _h2o_problem,
     "validation_file": _unless_none("data.held_out"),
     "validation_size": lambda value, settings, found: (
-        {"data.held_out": value} if settings.get("validation_dataframe") in (None, "None") else {}
+        {} if settings.get("validation_dataframe") else {"data.held_out": value}
+    ),
+    "rejected_column": _column("rejected"),
+    "h2o_loss": _h2o_loss,
+    "evaluation_epochs": _of_epochs("train.keep.evaluate"),
+    "warmup_epochs": _of_epochs("train.warmup"),
+    "save_checkpoint": _saved,
+    "save_best": lambda value, settings, found: _saved(value and "best", settings, found),
+    "pretrained": _pretrained,
+    "text_files": _text_files,
+    "data_sample": _data_sample,
+    "branch": lambda value, settings, found: {} if value == "main" else {"model.revision": value},
+    "gpus": lambda value, settings, found: (
+        {"processes": len(value)} if isinstance(value, list) and len(value) > 1 else {}
     ),
     "h2o_seed": _unless_none("train.seed"),
 }

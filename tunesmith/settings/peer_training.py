@@ -78,6 +78,8 @@ def _schedule_settings(value: Any, settings: Named, found: Translation) -> Pairs
     told = read_yaml(value) if isinstance(value, str) else value
     held = dict(told) if isinstance(told, Mapping) else {}
     cycles = held.pop("num_cycles", None)
+    if held.pop("power", 1) != 1:
+        found.refuse("lr_scheduler_kwargs.power", say("peers.nothing_moments"))
     for name in held:
         found.left[f"lr_scheduler_kwargs.{name}"] = say("peers.nothing_moments")
     return {"train.cycles": cycles}
@@ -162,6 +164,12 @@ def loss_of_samples(name: str) -> Pairs | None:
     return known.get(name)
 
 
+def _start(value: Any, settings: Named, found: Translation) -> Pairs:
+    """Translates the start of an adapter; pissa_niter_16 is pissa by a faster decomposition."""
+    name = "pissa" if str(value).casefold().startswith("pissa_niter_") else value
+    return _mapped("method.init", _STARTS, "method")(name, settings, found)
+
+
 _STARTS = {
     "true": None,
     "none": None,
@@ -199,7 +207,7 @@ TRAINING_CHANGES: dict[str, Change] = {
     "no_checkpointing": lambda value, settings, found: {
         "train.machine.checkpointing": False if value is True else None
     },
-    "start": _mapped("method.init", _STARTS, "method"),
+    "start": _start,
     "divergence": _mapped("objective.loss", {"reverse_kl": None, "none": None}, "other_loss"),
     "reference": _reference,
     "overlong": lambda value, settings, found: {

@@ -43,9 +43,7 @@ class Translation:
             told = (f"  {key}: {self.left[key]}" for key in dict.fromkeys(self.other))
             return "\n".join([say("peers.none", peer=self.peer), *told])
         missing = [
-            key
-            for key in ("model", "data", "out")
-            if not any(path.split(".")[0] == key for path in self.pairs)
+            key for key in ("model", "data", "out") if not {key, f"{key}.path"} & self.pairs.keys()
         ]
         lines = [say("peers.head", peer=self.peer, verb=verb), ""]
         lines.append(

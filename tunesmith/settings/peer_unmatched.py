@@ -17,6 +17,7 @@ NEEDLESS = _reasons(
             add_eos_token_to_answer add_eos_token_to_system chat_template_path eos_token
             pad_token special_tokens tool_format agent_template tokenizer_save_jinja_files
             added_tokens_overrides
+            add_prompt_answer_tokens tokenizer_kwargs add_prefix_space
         """,
         "base_first": """
             evaluate_before_training initial_validation final_validation eval_on_start
@@ -36,6 +37,8 @@ NEEDLESS = _reasons(
             wandb_watch wandb_log_model wandb_run_id wandb_mode mlflow_experiment_name
             mlflow_tracking_uri mlflow_run_name swanlab_project swanlab_workspace
             swanlab_run_name swanlab_mode swanlab_token swanlab_exp_name eval_table_size
+            log_frequency project run group teamspace metadata log_model save_logs
+            checkpoint_name neptune_project
             print_param_status debug num_completions_to_print acc_strategy enable_channel_loss
             save_on_each_node loss_watchdog_threshold loss_watchdog_patience
         """,
@@ -43,7 +46,7 @@ NEEDLESS = _reasons(
             packing neat_packing sample_packing eval_sample_packing pad_to_sequence_len
             group_by_length padding_free packing_strategy use_liger_kernel enable_liger_kernel
             remove_unused_columns use_liger_loss use_logits_to_keep eval_packing
-            pad_to_multiple_of sample_packing_group_size sample_packing_bin_size
+            padding_quantile pad_to_multiple_of sample_packing_group_size sample_packing_bin_size
             cut_cross_entropy liger_rope liger_rms_norm liger_glu_activation liger_layer_norm
             liger_fused_linear_cross_entropy plugins pad_to_max_length dpo_use_logits_to_keep
         """,
@@ -58,6 +61,7 @@ NEEDLESS = _reasons(
             flash_attn_fuse_mlp flash_attn_fuse_qkv torch_compile_backend torch_compile_mode
             infer_backend infer_dtype use_kv_cache offload_folder quantization_device_map
             lora_dtype max_memory gpu_memory_limit xformers sdp llm_int8_has_fp16_weight
+            mixed_precision_dtype use_flash_attention_2 fused foreach
             bfloat16 float16 eval_accumulation_steps use_vllm vllm_mode
             vllm_gpu_memory_utilization vllm_max_model_len vllm_tensor_parallel_size sleep_level
         """,
@@ -71,7 +75,8 @@ NEEDLESS = _reasons(
             ignore_pad_token_for_loss label_pad_token_id padding_value padding_side
             dataset_kwargs dataset_batch_size download_mode dataset_shard_num dataset_shard_idx
             skip_prepare_dataset preprocess_iterable push_dataset_to_hub hf_use_auth_token
-            dataloader_drop_last group_by_modality_length pretraining_sample_concatenation
+            download_dir dataloader_drop_last drop_last_batch group_by_modality_length
+            pretraining_sample_concatenation
         """,
         "reference": """
             precompute_ref_log_probs precompute_ref_batch_size ref_model_quantization_bit
@@ -82,10 +87,12 @@ NEEDLESS = _reasons(
             is_llama_derived_model base_model_config tokenizer_config is_falcon_derived_model
             is_mistral_derived_model is_qwen_derived_model processor_type lora_task_type
             tokenizer_use_fast tokenizer_legacy tokenizer_name tokenizer_name_or_path
-            tokenizer_use_mistral_common check_model max_model_len
+            tokenizer_use_mistral_common check_model max_model_len use_fast num_classes
+            validation_strategy tokenizer_dir
         """,
         "path": """
-            dataset_dir use_hf media_dir hf_hub_token ms_hub_token om_hub_token
+            dataset_dir use_hf access_token hf_token media_dir hf_hub_token ms_hub_token
+            om_hub_token
             logging_nan_inf_filter
         """,
         "rounding": """
@@ -97,7 +104,7 @@ NEEDLESS = _reasons(
         "processes": """
             ddp_timeout ddp_find_unused_parameters ddp_backend ddp_bucket_cap_mb
             ddp_broadcast_buffers ddp_timeout_minutes local_rank fp16_opt_level full_determinism
-            master_port
+            master_port num_nodes find_unused_parameters
         """,
         "switch": """
             galore_target galore_update_interval galore_scale galore_rank galore_proj_type
@@ -105,7 +112,11 @@ NEEDLESS = _reasons(
             apollo_layerwise badam_mode badam_start_block badam_switch_mode
             badam_switch_interval badam_update_ratio badam_mask_mode badam_verbose
             relora_warmup_steps relora_anneal_steps pissa_iter pissa_convert lora_fan_in_fan_out
-            create_new_adapter llamapro_num_new_blocks
+            create_new_adapter llamapro_num_new_blocks differential_learning_rate
+            limit_chained_samples deepspeed_method deepspeed_allgather_bucket_size
+            deepspeed_reduce_bucket_size deepspeed_stage3_prefetch_bucket_size
+            deepspeed_stage3_param_persistence_threshold deepspeed_offload_optimizer
+            deepspeed_stage3_max_live_parameters deepspeed_stage3_max_reuse_distance
         """,
     }
 )
@@ -116,14 +127,14 @@ NOTHING = _reasons(
             deepspeed fsdp fsdp_config fsdp_transformer_layer_cls_to_wrap
             fsdp_final_state_dict_type zero3_init_flag ds3_gather_for_generation
             tensor_parallel_size sequence_parallel_size sequence_parallel_degree
-            context_parallel_size fsdp_version
+            context_parallel_size fsdp_version use_deepspeed
         """,
         "split": "dataset_test_split",
         "segments": "segments",
         "class_path": "class_path",
         "lora_head": "lora_head",
         "moments": """
-            max_tokens min_lr cosine_min_lr_ratio cosine_constant_lr_ratio optim_args
+            max_tokens max_time min_lr cosine_min_lr_ratio cosine_constant_lr_ratio optim_args
         """,
         "vision": """
             finetune_vision_layers finetune_language_layers finetune_attention_modules
@@ -137,10 +148,10 @@ NOTHING = _reasons(
         "samples": """
             generate_samples eval_max_new_tokens max_iters num_generation_samples eval_limit
             do_sample num_beams top_k min_p typical_p length_penalty skip_special_tokens
-            num_return_sequences
+            num_return_sequences evaluate_example min_length_inference num_history
         """,
         "order": """
-            curriculum_sampling shards data_sample data_sample_choice disable_shuffling
+            curriculum_sampling shards data_sample_choice disable_shuffling
             dataset_shuffle train_dataloader_shuffle shuffle_dataset shuffle_merged_datasets
             val_dataset_shuffle
         """,
@@ -149,6 +160,7 @@ NOTHING = _reasons(
             push_to_hub_model_id push_to_hub_organization hub_always_push hub_revision
             push_to_hub_token
         """,
+        "measures": "metric metric_gpt_model metric_gpt_template",
         "mixture": "interleave_probs interleave_prob stopping_strategy",
         "resume": """
             resume_from_checkpoint auto_resume_from_checkpoints resume_only_model
@@ -156,6 +168,7 @@ NOTHING = _reasons(
         """,
         "prompt_length": """
             max_prompt_length max_prompt_len truncation_mode max_target_length
+            max_length_prompt max_length_answer
         """,
         "sampling_rounds": """
             steps_per_generation generation_batch_size ppo_buffer_size mini_batch_size
@@ -175,7 +188,8 @@ REFUSED = _reasons(
             whiten_rewards ppo_whiten_rewards ppo_score_norm missing_eos_penalty
         """,
         "continue": """
-            adapter_name_or_path adapters lora_model_dir ref_adapters ref_model_adapters
+            pretrained_weights adapter_name_or_path adapters lora_model_dir ref_adapters
+            ref_model_adapters
         """,
         "method": """
             use_galore use_apollo use_badam use_llama_pro shift_attn use_mca use_adam_mini
@@ -184,12 +198,19 @@ REFUSED = _reasons(
             layers_to_transform unfrozen_parameters freeze_parameters freeze_parameters_ratio
             trainable_parameters freeze_extra_modules target_regex target_parameters
             lora_target_parameters loraplus_lr_embedding peft adapter_path
+            embedding_learning_rate differential_learning_rate_layers freeze_layers
+            token_mask_probability skip_parent_probability random_parent_probability
         """,
-        "whole_layers": "modules_to_save additional_target lora_modules_to_save",
+        "whole_layers": """
+            modules_to_save additional_target lora_modules_to_save lora_unfreeze_layers
+            force_embedding_gradients
+        """,
+        "chains": "parent_id_column",
+        "held_out_trained": "train_validation_data",
         "other_base": """
             train_from_scratch rope_scaling rope_theta overrides_of_model_config
             overrides_of_model_kwargs model_init_kwargs reinit_weights moe_aux_loss_coef
-            router_aux_loss_coef
+            router_aux_loss_coef tie_embeddings model_config intermediate_dropout
         """,
         "other_loss": """
             use_dft_loss use_asft_loss use_eaft_loss pref_bco_weight ld_alpha use_weighting

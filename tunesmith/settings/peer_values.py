@@ -16,7 +16,8 @@ from tunesmith.settings.peer_unmatched import REFUSED
 from tunesmith.words import say
 
 OBJECTIVE_NAMES = {"pt": "pretrain", "rm": "reward"}
-SCHEDULE_NAMES = {"constant_with_warmup": "constant"}
+SCHEDULE_NAMES = {"constant_with_warmup": "constant", "polynomial": "linear"}
+"""A polynomial of power 1, its default, is a line."""
 PRECISION_NAMES = {
     "bfloat16": "bf16",
     "float16": "fp16",
@@ -27,6 +28,8 @@ PRECISION_NAMES = {
 ADAMW_NAMES = ("adamw", "paged_adamw")
 EIGHT_BIT_NAMES = {
     "adamw_bnb_8bit": "adamw_8bit",
+    "adamw8bit": "adamw_8bit",
+    "adamw_torch_8bit": "adamw_8bit",
     "adamw_8bit": "adamw_8bit",
     "paged_adamw_8bit": "paged_adamw_8bit",
 }
@@ -35,7 +38,9 @@ EIGHT_BIT_NAMES = {
 def _named(
     family: Family, key: str, names: Mapping[str, str] | None = None
 ) -> Callable[..., Pairs]:
-    """Makes a change of value that looks the name up in ``family``."""
+    """Makes a change of value that looks the name up in ``family``; by one that is not there,
+    something else would be trained.
+    """
 
     def change(value: object, settings: Named, found: Translation) -> Pairs:
         name = (names or {}).get(str(value), str(value))
@@ -45,10 +50,7 @@ def _named(
         told = say(
             "peers.no_name", name=f"{family.called} {value}", known=", ".join(family.names())
         )
-        if key in ("objective", "method"):
-            found.refuse(str(value), told)
-        else:
-            found.left[str(value)] = told
+        found.refuse(str(value), told)
         return {}
 
     return change
@@ -83,16 +85,15 @@ def _preference_loss(value: object, settings: Named, found: Translation) -> Pair
 
 
 def _optimizer(value: object, settings: Named, found: Translation) -> Pairs:
-    name = EIGHT_BIT_NAMES.get(
-        str(value), "adamw" if str(value).startswith(ADAMW_NAMES) else str(value)
-    )
+    name = str(value).casefold()
+    name = EIGHT_BIT_NAMES.get(name, "adamw" if name.startswith(ADAMW_NAMES) else str(value))
     return _named(OPTIMIZERS, "train.optimizer")(name, settings, found)
 
 
 def _bits(value: object, settings: Named, found: Translation) -> Pairs:
     kind = {"4": "nf4", "8": "int8"}.get(str(value))
     if kind is None and value:
-        found.left[f"{value} bit"] = say("peers.bits", value=value)
+        found.refuse(f"{value} bit", say("peers.bits", value=value))
     return {"model.quantize": kind} if kind or not value else {}
 
 
@@ -217,7 +218,7 @@ def _loss_scale(value: object, settings: Named, found: Translation) -> Pairs:
     known = {"all": "everything", "last_round": "last", "default": "answers", None: "answers"}
     if value in known:
         return {"data.train_on": known[value]}
-    found.left["loss_scale"] = say("peers.unknown")
+    found.refuse("loss_scale", say("peers.nothing_other_loss"))
     return {}
 
 
@@ -272,6 +273,8 @@ def _model(value: object, settings: Named, found: Translation) -> Pairs:
 
 
 def _targets(value: Any, settings: Named, found: Translation) -> Pairs:
+    if not value:
+        return {}
     names = (
         [part.strip() for part in value.split(",")]
         if isinstance(value, str)
@@ -344,6 +347,7 @@ CHANGES: dict[str, Callable[[object, Named, Translation], Pairs]] = {
         "objective.problem": str(value).partition("_label")[0]
     },
     "muon": _when("train.optimizer", "muon"),
+    "loftq": _when("method.init", "loftq"),
     "swanlab": lambda value, settings, found: {"track": ["swanlab"] if value is True else None},
     "wandb": lambda value, settings, found: {"track": ["wandb"] if value is True else None},
     **SECTION_CHANGES,

@@ -83,11 +83,27 @@ def filled(text: str, values: Mapping[str, object]) -> str:
     return _FILL.vformat(text, (), values) if values else text
 
 
-def say(key: str, /, **values: object) -> str:
+class Said(str):
+    """A text that knows its ``key``: two texts with the same key say the same of two things."""
+
+    __slots__ = ("key",)
+
+    def __new__(cls, text: str, key: str = "") -> Said:
+        """Makes the text with its key."""
+        said = super().__new__(cls, text)
+        said.key = key
+        return said
+
+    def __reduce__(self) -> tuple[type[Said], tuple[str, str]]:
+        """Returns what another process makes it of."""
+        return Said, (str(self), self.key)
+
+
+def say(key: str, /, **values: object) -> Said:
     """Returns the text ``topic.name`` in the current language, with ``values`` filled in."""
     topic, _, name = key.partition(".")
     text = texts(language(), topic)[name]
-    return filled(text, values)
+    return Said(filled(text, values), key)
 
 
 def translated(key: str, english: str) -> str:

@@ -71,7 +71,10 @@ def test_sound_rows_are_not_spoken_of() -> None:
             "1 row seems to have been read in a wrong encoding (rows.jsonl:41)",
         ),
         ([chat("q", "naïve café".encode().decode("latin-1"))], "wrong encoding"),
-        ([chat("q", "caf\ufffd"), chat("r", "锟斤拷")], "2 rows hold signs that were lost before"),
+        (
+            [chat("q", "caf\ufffd"), chat("r", "锟斤拷")],
+            "2 rows hold characters that were lost earlier",
+        ),
         ([chat("q", "Yes.<|im_end|>")], "marks of a chat template"),
         ([chat("### Instruction:\nAdd.", "2")], "marks of a chat template"),
         (
@@ -98,7 +101,7 @@ def test_sound_rows_are_not_spoken_of() -> None:
         ),
         (
             [turns(("user", "q"), Turn("assistant", "a", train=False), ("assistant", "b"))],
-            "two turns of one speaker in a row",
+            "two consecutive turns of one speaker",
         ),
         (
             [chat("请用一句话说明什么是退货政策，谢谢你了。", f"{LONG}.")],

@@ -21,7 +21,7 @@ from conftest import SHARED_DATA
 from tunesmith.data.files.numbers import Written
 from tunesmith.data.reading import Reading, examples
 from tunesmith.errors import DataError
-from tunesmith.examples import Chat
+from tunesmith.examples import Chat, Labelled
 from tunesmith.settings.run import Data
 
 
@@ -50,6 +50,53 @@ def test_json_numbers_keep_their_digits(tmp_path: Path) -> None:
     for name, text in (("a.jsonl", "\n".join(lines)), ("a.json", f"[{', '.join(lines)}]")):
         (tmp_path / name).write_text(text, "utf-8")
         assert answers(tmp_path / name) == written
+
+
+@pytest.mark.parametrize(
+    ("value", "form", "told"),
+    [
+        (0.1, "0%", "10%"),
+        (0.1255, "0.0%", "12.6%"),
+        (19.9, "0.00", "19.90"),
+        (5, "0.0", "5.0"),
+        (1234567.5, "#,##0.00", "1,234,567.50"),
+        (-3.5, "0.00_);[Red](0.00)", "(3.50)"),
+        (-3.5, "0.00", "-3.50"),
+        (99, "[$¥-804]#,##0.00", "¥99.00"),
+        (12, '0"个"', "12个"),
+        (12, "0\\ 元", "12 元"),
+        (123, "00000", "00123"),
+        (0.25, "General", "0.25"),
+        (0.25, "# ?/?", "0.25"),
+        (12345, "0.00E+00", "12345"),
+        (datetime.datetime(2020, 1, 2), "yyyy/m/d", "2020/1/2"),
+        (datetime.datetime(2020, 1, 2), 'yyyy"年"m"月"d"日"', "2020年1月2日"),
+        (datetime.datetime(2020, 1, 2), "[$-804]yyyy年mm月;@", "2020年01月"),
+        (datetime.datetime(2020, 1, 2, 3, 4), "dd.mm.yy h:mm", "02.01.20 3:04"),
+        (datetime.datetime(2020, 1, 2, 3, 4, 5), "mm:ss", "04:05"),
+        (datetime.datetime(2020, 1, 2), "mm-dd-yy", "2020-01-02"),
+        (datetime.datetime(2020, 1, 2), "d mmm yyyy", "2020-01-02"),
+        (datetime.datetime(2020, 1, 2), "yyyy-mm-dd h:mm:ss", "2020-01-02"),
+    ],
+)
+def test_a_sheets_cell_is_what_the_sheet_shows(
+    tmp_path: Path, value: object, form: str, told: str
+) -> None:
+    path = workbook(tmp_path / "a.xlsx", one=[("question", "answer"), ("q", "b"), ("r", value)])
+    book = openpyxl.load_workbook(path)
+    book["one"]["B3"].number_format = form
+    book.save(path)
+    assert answers(path) == ["b", told]
+
+
+def test_a_sheets_percentage_is_still_a_number(tmp_path: Path) -> None:
+    path = workbook(tmp_path / "a.xlsx", one=[("text", "label"), ("good", 0.5), ("bad", 0.125)])
+    book = openpyxl.load_workbook(path)
+    for cell in book["one"]["B"][1:]:
+        cell.number_format = "0.0%"
+    book.save(path)
+    found = examples(Data(path=str(path)), Labelled)
+    assert [one.labels for _, one in found if isinstance(one, Labelled)] == [0.5, 0.125]
 
 
 def test_a_written_number_is_a_number_and_can_be_copied() -> None:

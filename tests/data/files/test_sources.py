@@ -286,7 +286,7 @@ def test_a_broken_file_is_named_with_row_and_what_stands_there(name: str, tmp_pa
     )
 
 
-def test_the_first_ten_bad_rows_are_listed_with_the_number_of_all(tmp_path: Path) -> None:
+def test_bad_rows_of_one_kind_are_told_once_with_their_number(tmp_path: Path) -> None:
     path = written(
         tmp_path / "bad.jsonl",
         '{"a": "ok"}\n' + "".join(f'{{"a": {n}!\n' for n in range(25)) + "......\n",
@@ -296,9 +296,21 @@ def test_the_first_ten_bad_rows_are_listed_with_the_number_of_all(tmp_path: Path
     assert [located.number for located in faults.skipped] == [27]
     with pytest.raises(DataError) as caught:
         faults.stop()
-    text = str(caught.value)
-    assert "bad.jsonl:11:" in text and "bad.jsonl:12:" not in text
-    assert "the first 10 of 25 rows" in text
+    [problem] = caught.value.problems
+    assert problem.where == f"{path}:2" and "here: " in problem.text
+    assert problem.text.endswith("(the same in 24 more rows: 3, 4, 5, 6, 7, …)")
+
+
+def test_bad_rows_of_many_kinds_name_ten_of_them(tmp_path: Path) -> None:
+    faults = Faults()
+    for number in range(12):
+        faults.add(tmp_path / "bad.jsonl", number, f"fault {'x' * number}")
+    faults.add(tmp_path / "bad.jsonl", 30, "fault xxx")
+    with pytest.raises(DataError) as caught:
+        faults.stop()
+    told = [str(problem) for problem in caught.value.problems]
+    assert len(told) == 11 and told[-1] == "these are 10 of 12 kinds of fault in the rows"
+    assert told[3].endswith("(the same in 1 more row: 30)")
 
 
 def test_other_encodings_are_named_and_never_guessed(tmp_path: Path) -> None:

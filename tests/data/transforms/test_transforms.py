@@ -427,7 +427,7 @@ def test_clean_leaves_out_what_a_base_finds_too_easy_or_too_hard(
 def test_what_a_perplexity_lacks_is_told(tmp_path: Path, tiny_llama: Path) -> None:
     source, out = write(tmp_path / "in.jsonl", questions("a b", "c d")), tmp_path / "out.jsonl"
     how = [f"perplexity.model={tiny_llama}"]
-    with pytest.raises(SpecError, match="says no bound"):
+    with pytest.raises(SpecError, match="gives no bound"):
         change_rows("clean", source, out, how)
     with pytest.raises(SpecError, match="no row is left between"):
         change_rows("clean", source, out, [*how, "perplexity.least=9", "perplexity.most=8"])

@@ -297,7 +297,7 @@ def test_a_disk_that_refuses_leaves_the_last_one_and_stops_the_run_at_the_third_
         assert os.strerror(code) in checkpoints.last_error
         assert not checkpoints.save(3, one.write())
         with pytest.raises(
-            DiskError, match="3 checkpoints in a row could not be written"
+            DiskError, match="3 consecutive checkpoints could not be written"
         ) as caught:
             checkpoints.save(4, one.write())
         assert caught.value.exit_code == 74

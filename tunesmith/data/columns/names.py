@@ -147,6 +147,14 @@ CAME_FROM = "tunesmith_from"
 """The column in which a file that ``tunesmith data`` wrote says where each row came from:
 ``{"file": …, "row": …, "steps": […]}``.
 """
+PAIR_SCORES = (
+    ("score_chosen", "score_rejected"),
+    ("chosen_score", "rejected_score"),
+    ("chosen_rating", "rejected_rating"),
+    ("rating_chosen", "rating_rejected"),
+    ("chosen-rating", "rejected-rating"),
+)
+"""The scores of the two answers, which are compared with their order."""
 VOTED = "voted"
 """The mark under ``CAME_FROM`` of a row whose answers people chose between: ``"voted": true``."""
 

@@ -5,19 +5,11 @@ repeat what they answer, and rows of one kind alone.
 from __future__ import annotations
 
 from tunesmith.data.columns.cells import is_number
+from tunesmith.data.columns.names import PAIR_SCORES
 from tunesmith.data.texts import duplicates
 from tunesmith.examples import Chat, Example, Feedback, Preference
 from tunesmith.plain import Named
 from tunesmith.words import say, some
-
-SCORES = (
-    ("score_chosen", "score_rejected"),
-    ("chosen_score", "rejected_score"),
-    ("chosen_rating", "rejected_rating"),
-    ("rating_chosen", "rating_rejected"),
-    ("chosen-rating", "rejected-rating"),
-)
-"""How files name the scores of the two answers."""
 
 
 class Judged:
@@ -81,7 +73,7 @@ class Judged:
 
 def _scores(columns: Named) -> tuple[float, float] | None:
     """Returns the scores of chosen and rejected, where the row has both."""
-    for names in SCORES:
+    for names in PAIR_SCORES:
         chosen, rejected = (columns.get(name) for name in names)
         if (
             chosen is not None

@@ -7,7 +7,6 @@ from typing import Any
 
 from tunesmith.data.columns.spans import TAG
 from tunesmith.data.files.file_facts import Faults, FileFacts, Located
-from tunesmith.errors import Problem
 from tunesmith.words import say
 
 SUFFIXES = (".conll", ".bio", ".iob", ".bioes")
@@ -39,7 +38,7 @@ def read(file: FileFacts, stream: Any, faults: Faults) -> Iterator[Located]:
         if cells and cells[0] != BETWEEN:
             if len(cells) < 2 or not TAG.fullmatch(cells[-1]):
                 told = say("tagged.no_tag", line=line.strip()[:60])
-                faults.add(Problem(f"{file.path}:{number}", told))
+                faults.add(file.path, number, told)
                 continue
             first = first if tokens else number
             tokens.append(cells[0])

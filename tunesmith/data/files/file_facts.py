@@ -6,11 +6,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from tunesmith.errors import DataError, Problem
+from tunesmith.errors import Alike, DataError, Problem
 from tunesmith.plain import JsonObject
-from tunesmith.words import say
-
-_SHOWN = 10
 
 
 @dataclass(frozen=True)
@@ -65,39 +62,32 @@ class FileFacts:
 
 @dataclass
 class Faults:
-    """Rows that could not be read (all counted, the first ten kept), and lines that are no rows."""
+    """Rows that could not be read, those with the same fault together, and lines that are no
+    rows.
+    """
 
-    first: list[Problem] = field(default_factory=list)
     count: int = 0
     skipped: list[Located] = field(default_factory=list)
     values: list[Any] = field(default_factory=list)
     """The first values that stand where rows should: numbers, true, null."""
 
+    alike: Alike = field(default_factory=Alike)
+
     def clear(self) -> None:
         """Forgets all, for rows that are read once more."""
-        self.count = 0
-        for found in (self.first, self.skipped, self.values):
-            found.clear()
+        self.count, self.alike = 0, Alike()
+        self.skipped.clear()
+        self.values.clear()
 
-    def add(self, problem: Problem) -> None:
-        """Notes a row that could not be read."""
+    def add(self, file: Path, number: int, text: str, within: str = "") -> None:
+        """Notes a row that could not be read, and the field ``within`` it."""
         self.count += 1
-        if self.count <= _SHOWN:
-            self.first.append(problem)
+        self.alike.add(f"{file}:{number}", Problem(within, text))
 
     def stop(self) -> None:
-        """Raises DataError with the first ten problems and the number of all, where there
-        are any.
-        """
-        if self.count > len(self.first):
-            raise DataError(
-                [
-                    *self.first,
-                    Problem("", say("source.more", shown=len(self.first), count=self.count)),
-                ]
-            )
-        if self.first:
-            raise DataError(self.first)
+        """Raises DataError with each kind of fault at its first row, where there are any."""
+        if self.count:
+            raise DataError(self.alike.told())
 
 
 class Names:

@@ -14,7 +14,6 @@ from tunesmith.data.columns.turns import LISTS, TURNS
 from tunesmith.data.files import jsonstream
 from tunesmith.data.files.file_facts import Faults, FileFacts, Located
 from tunesmith.data.files.numbers import Written
-from tunesmith.errors import Problem
 from tunesmith.plain import JsonObject
 from tunesmith.words import say
 
@@ -239,7 +238,7 @@ def headed(file: FileFacts, read: Iterator[Located], faults: Faults) -> Iterator
                 columns=len(file.columns),
                 names=", ".join(file.columns),
             )
-            faults.add(Problem(f"{file.path}:{number}", text))
+            faults.add(file.path, number, text)
 
 
 def _json_lines(found: FileFacts, stream: Any, faults: Faults) -> Iterator[Located]:
@@ -263,7 +262,7 @@ def _json_lines(found: FileFacts, stream: Any, faults: Faults) -> Iterator[Locat
             # A line such as "......" is a filler left by whoever cut the file; it holds nothing
             # that could be lost.
             if any(letter.isalnum() for letter in text):
-                faults.add(Problem(f"{found.path}:{number}", str(error)))
+                faults.add(found.path, number, error.text)
             else:
                 faults.skipped.append(Located(found.path, number, {"text": text[:80]}))
             continue
@@ -301,7 +300,7 @@ def _json_values(
         for number, value in numbered:
             yield from _located(found, number, value, faults)
     except jsonstream.BrokenJson as error:
-        faults.add(Problem(f"{found.path}:{number + 1}", str(error)))
+        faults.add(found.path, number + 1, error.text)
 
 
 def _located(found: FileFacts, number: int, value: object, faults: Faults) -> Iterator[Located]:
@@ -310,12 +309,8 @@ def _located(found: FileFacts, number: int, value: object, faults: Faults) -> It
         yield Located(found.path, number, row)
         return
     faults.values += [value][: _SHOWN - len(faults.values)]
-    faults.add(
-        Problem(
-            f"{found.path}:{number}",
-            say("source.no_row", seen=jsonstream.excerpt(json.dumps(value), 0)),
-        )
-    )
+    seen = jsonstream.excerpt(json.dumps(value), 0)
+    faults.add(found.path, number, say("source.no_row", seen=seen))
 
 
 def _as_row(value: object) -> dict[str, object] | None:

@@ -11,7 +11,7 @@ from collections.abc import Container, Iterator, Sequence
 from typing import Any, TextIO
 
 from tunesmith.data.files.numbers import Written
-from tunesmith.words import say
+from tunesmith.words import Said, say
 
 _CHUNK = 1 << 18
 _LONGEST = 1 << 26
@@ -57,7 +57,11 @@ _SPACE = re.compile(r"[ \t\n\r]*")
 
 
 class BrokenJson(Exception):
-    """What stands where JSON was expected; the message is for the user."""
+    """What stands where JSON was expected; the ``text`` is for the user."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__(text)
+        self.text = text
 
 
 def excerpt(text: str, position: int) -> str:
@@ -101,7 +105,8 @@ def each(text: str) -> list[Any]:
                 raise json.JSONDecodeError("Extra data", text, at)
     except json.JSONDecodeError as error:
         reason = _cause(text, error.pos, error.msg)
-        raise BrokenJson(say("source.json", reason=reason, seen=excerpt(text, error.pos))) from None
+        told = say("source.json", reason=reason, seen=excerpt(text, error.pos))
+        raise BrokenJson(Said(told, f"{told.key} {reason}")) from None
     except (ValueError, RecursionError) as error:
         raise BrokenJson(str(error)) from None
     return found

@@ -9,13 +9,13 @@ from typing import Any
 
 
 class Written(float):
-    """A number that keeps the digits it was written with: ``19.90`` stays ``19.90`` as a text."""
+    """A number that keeps the text it was written as: ``19.90`` stays ``19.90``, 10% stays 10%."""
 
     text: str
 
-    def __new__(cls, text: str) -> Written:
-        """Makes the number that ``text`` spells."""
-        made = super().__new__(cls, text)
+    def __new__(cls, text: str, value: float | None = None) -> Written:
+        """Makes the number that ``text`` spells, or the ``value`` that it stands for."""
+        made = super().__new__(cls, text if value is None else value)
         made.text = text
         return made
 
@@ -23,9 +23,9 @@ class Written(float):
         """Returns the number as it was written."""
         return self.text
 
-    def __reduce__(self) -> tuple[type[Written], tuple[str]]:
+    def __reduce__(self) -> tuple[type[Written], tuple[str, float]]:
         """Lets copies keep the written text."""
-        return Written, (self.text,)
+        return Written, (self.text, float(self))
 
 
 def plain_number(value: float) -> str:

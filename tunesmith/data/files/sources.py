@@ -263,7 +263,7 @@ def _read(found: FileFacts, faults: Faults) -> Iterator[Located]:
                     read = jsonrows.headed(found, read, faults) if found.header else read
                     yield from _within(found, read, faults)
     except tables.BadTable as error:
-        faults.add(Problem(f"{found.path}:{max(1, error.number - bool(found.header))}", str(error)))
+        faults.add(found.path, max(1, error.number - bool(found.header)), error.text)
     except UnicodeDecodeError as error:
         raise DataError(Problem(str(found.path), say("source.changed", error=error))) from None
 
@@ -281,7 +281,7 @@ def _within(found: FileFacts, read: Iterator[Located], faults: Faults) -> Iterat
         layout = published.LAYOUTS.get(found.published)
         if layout is not None and not layout.holds(located.row):
             text = say("source.other_layout", layout=found.published)
-            faults.add(Problem(located.where, text))
+            faults.add(located.file, located.number, text)
             continue
         told = [*(layout.rows(located.row) if layout is not None else (located.row,))]
         if not told:
@@ -290,7 +290,7 @@ def _within(found: FileFacts, read: Iterator[Located], faults: Faults) -> Iterat
             try:
                 inner = [*jsonrows.apart(whole, found.together)] if found.together else [whole]
             except jsonrows.jsonstream.BrokenJson as error:
-                faults.add(Problem(located.where, str(error)))
+                faults.add(located.file, located.number, error.text)
                 continue
             for row in inner:
                 number += 1
@@ -310,7 +310,7 @@ def _table(found: FileFacts, read: Iterator[list[Any]], faults: Faults) -> Itera
                 columns=len(found.columns),
                 names=", ".join(found.columns),
             )
-            faults.add(Problem(f"{found.path}:{number}", text))
+            faults.add(found.path, number, text)
 
 
 def _lines(found: FileFacts, stream: Any, faults: Faults) -> Iterator[Located]:

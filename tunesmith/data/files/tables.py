@@ -15,6 +15,7 @@ from typing import Any, BinaryIO, TextIO, cast
 
 from tunesmith.data.files.decoding import compressed, open_bytes
 from tunesmith.data.files.numbers import cell
+from tunesmith.data.files.sheet_cells import shown
 from tunesmith.errors import DataError, Problem
 from tunesmith.plain import JsonObject
 from tunesmith.words import say
@@ -41,7 +42,7 @@ class BadTable(Exception):
 
     def __init__(self, number: int, text: str) -> None:
         super().__init__(text)
-        self.number = number
+        self.number, self.text = number, text
 
 
 def delimiter_of(sample: str) -> str:
@@ -344,7 +345,7 @@ def _filled(sheet: Any) -> Iterator[list[Any]]:
     """Yields the rows of a sheet that are not empty, without the empty cells at their ends and
     without a title above the table, as a merged cell holds it.
     """
-    found = (list(map(cell, row)) for row in sheet.iter_rows(values_only=True))
+    found = (list(map(shown, row)) for row in sheet.iter_rows())
     rows = (_trimmed(row) for row in found if any(one is not None for one in row))
     first = list(islice(rows, 2 * _TITLES))
     top = next((n for n, row in enumerate(first) if len(row) > 1), 0)
