@@ -99,8 +99,10 @@ class Said(str):
         return Said, (str(self), self.key)
 
 
-def say(key: str, /, **values: object) -> Said:
-    """Returns the text ``topic.name`` in the current language, with ``values`` filled in."""
+def say(key: str, /, **values: object) -> str:
+    """Returns the text ``topic.name`` in the current language, with ``values`` filled in; it is
+    Said.
+    """
     topic, _, name = key.partition(".")
     text = texts(language(), topic)[name]
     return Said(filled(text, values), key)

@@ -106,7 +106,7 @@ def each(text: str) -> list[Any]:
     except json.JSONDecodeError as error:
         reason = _cause(text, error.pos, error.msg)
         told = say("source.json", reason=reason, seen=excerpt(text, error.pos))
-        raise BrokenJson(Said(told, f"{told.key} {reason}")) from None
+        raise BrokenJson(Said(told, f"source.json {reason}")) from None
     except (ValueError, RecursionError) as error:
         raise BrokenJson(str(error)) from None
     return found

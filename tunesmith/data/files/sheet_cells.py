@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime
 import re
+from collections.abc import Sequence
 from decimal import ROUND_HALF_UP, Decimal, InvalidOperation
 from typing import Any
 
@@ -34,7 +35,7 @@ def shown(one: Any) -> Any:
     return cell(value) if text is None else Written(text, float(value))
 
 
-def _number(value: float, parts: list[str]) -> str | None:
+def _number(value: float, parts: Sequence[str]) -> str | None:
     """Formats a number by the parts of a format, the second of which is for negative ones; None
     where it is not a plain one.
     """
