@@ -8,14 +8,13 @@ from dataclasses import dataclass
 from tunesmith.data.columns.cells import WRITTEN, as_json, first_answer, is_passages
 from tunesmith.data.columns.inner import holds, value_at
 from tunesmith.data.columns.labels import label_column
-from tunesmith.data.columns.names import CAME_FROM, PAIR_SCORES
+from tunesmith.data.columns.names import CAME_FROM
 from tunesmith.data.columns.turns import LISTS, NUMBERS, SYSTEM, TURNS, no_number
 from tunesmith.data.files.jsonstream import TRAIN
 from tunesmith.data.files.numbers import without_zero
 from tunesmith.data.files.paths import on_disk
 from tunesmith.data.files.sources import Faults, FileFacts, rows
 from tunesmith.data.readers import Reader
-from tunesmith.examples import Preference
 from tunesmith.plain import JsonObject, Row
 from tunesmith.words import say
 
@@ -121,8 +120,6 @@ def unused(opened: Opened) -> list[str]:
     """Returns the columns of a file that its reader does not read."""
     read = opened.reader.uses([*opened.facts.columns, *opened.columns])
     used = {*opened.columns.values(), *read, *TURNS, *SYSTEM, "id", CAME_FROM}
-    if opened.reader.gives is Preference:
-        used |= {name for names in PAIR_SCORES for name in names}
     if opened.facts.format == "questions and answers":
         used.add("text")  # what its question and its answer say already
     used |= {name.partition(".")[0] for name in used if name not in opened.facts.columns}

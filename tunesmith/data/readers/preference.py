@@ -5,10 +5,12 @@ both answer.
 from __future__ import annotations
 
 import math
+from collections.abc import Collection
 from typing import ClassVar
 
 from tunesmith.data.columns.asking import ASKING, answers, asked, known
 from tunesmith.data.columns.finishing import common_turns
+from tunesmith.data.columns.names import PAIR_SCORES
 from tunesmith.data.columns.turns import PICTURES, field_problem, no_number, shown, tools_of
 from tunesmith.data.readers import READERS, Reader, Row
 from tunesmith.examples import Chat, Preference
@@ -39,6 +41,10 @@ class PreferenceReader(Reader):
         """Matches rows with both answers."""
         swift = "rejected_response" in columns and bool(columns & {"messages", "response"})
         return ({"chosen", "rejected"} <= columns or swift) and not columns & PICTURES
+
+    def uses(self, columns: Collection[str]) -> frozenset[str]:
+        """Adds the scores of both sides, which are compared with their order."""
+        return frozenset({*self.fields, *(name for names in PAIR_SCORES for name in names)})
 
     def read(self, row: Row) -> Preference:
         """Reads the pair; what its two sides begin with in common is the prompt."""
