@@ -772,6 +772,27 @@ ASKED: dict[str, tuple[str, list[dict[str, Any]], str, str]] = {
         "no reader knows",
         "data.columns: {question: \u2026, answer: \u2026}",
     ),
+    "narrative_qa": (
+        "sft",
+        rows_of(
+            20,
+            document_id=of("a1", "b2"),
+            set=of("train", "test"),
+            question=text("q"),
+            answer1=text("b"),
+            answer2=text("c"),
+            question_tokenized=text("q "),
+            answer1_tokenized=text("b "),
+        ),
+        "no reader knows",
+        "data.columns: {question: question, answer: answer1}",
+    ),
+    "answers_without_a_judgement": (
+        "dpo",
+        rows_of(20, question=text("q"), answer1=text("b"), answer2=text("c")),
+        "no reader knows",
+        "data.columns: {prompt: \u2026, chosen: \u2026, rejected: \u2026}",
+    ),
     "dup_answer": (
         "sft",
         rows_of(20, question=text("t"), answer=text("u"), response=text("v")),

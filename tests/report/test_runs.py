@@ -52,6 +52,15 @@ def folders(tmp_path: Path) -> Path:
     return place
 
 
+def test_settings_that_lie_beside_runs_are_no_run(folders: Path) -> None:
+    (folders / "run.yaml").write_text("model: starter\ndata: rows.json\nout: runs/done\n")
+    assert {row["name"] for row in runs(folders)} >= {"done", "group/stopped", "waiting"}
+    alone = folders / "alone"
+    alone.mkdir()
+    (alone / "run.yaml").write_text("model: starter\ndata: rows.json\nout: runs/done\n")
+    assert [row["state"] for row in runs(alone)] == ["not started"]
+
+
 def test_every_run_with_its_state(folders: Path) -> None:
     with RunFolder(folders / "running").held():
         found = {row["name"]: row for row in runs(folders)}

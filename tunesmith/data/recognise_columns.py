@@ -10,6 +10,7 @@ from dataclasses import replace
 from tunesmith.data.columns import names
 from tunesmith.data.columns.asking import verdict_of
 from tunesmith.data.columns.cells import held, is_id, is_number, is_text, varies
+from tunesmith.data.columns.choices import right_column
 from tunesmith.data.columns.inner import opened
 from tunesmith.data.columns.meaning import Meaning, pair_of
 from tunesmith.data.columns.names import is_called, ranked
@@ -22,6 +23,7 @@ from tunesmith.data.recognise_questions import (
     exam,
     made_of_it,
     turns_of,
+    two_right_answers,
     with_options,
 )
 from tunesmith.data.recognise_texts import labelled, text_alone, text_pair
@@ -71,10 +73,13 @@ def _chat(columns: list[str], rows: Sequence[Row]) -> Meaning | None:
         asked = [name for name in ranked(names.QUESTION, columns) if is_text(name, rows)]
         told = {"question": asked[0], "answer": several} if asked else None
         return Meaning(told, sure=False) if told else None
+    options = with_options(columns, rows)
+    if options and not pair and right_column(rows[0]) is None:
+        options = not two_right_answers(columns)
     return (
         turns_of(columns, rows)
         or exam(columns, rows)
-        or (None if with_options(columns, rows) else _in_columns(columns, rows))
+        or (None if options else _in_columns(columns, rows))
     )
 
 

@@ -109,7 +109,7 @@ def asked_and_answered(columns: list[str], rows: Sequence[Row]) -> Meaning | Non
     changing = [name for name in written if varies(name, rows)]
     reasoning = [name for name in ranked(names.REASONING, changing) if is_text(name, rows)]
     told = [name for name in columns if is_answer(name, rows) and varies(name, rows)]
-    answers = ranked(names.ANSWER, told)
+    answers = ranked(names.ANSWER, told) or two_right_answers(told)
     if reasoning and not answers:
         answers = ranked(["content"], changing)  # as models that think give their answers
     asked = [name for name in ranked(names.QUESTION, columns) if _asks(name, rows)]
@@ -151,6 +151,14 @@ def asked_and_answered(columns: list[str], rows: Sequence[Row]) -> Meaning | Non
     if not varies(question, rows):
         return None
     return Meaning({"question": question, "answer": answers[0]}, sure=not rivals)
+
+
+def two_right_answers(columns: Sequence[str]) -> list[str]:
+    """Returns the columns of two right answers, which are numbered: answer1 and answer2
+    (NarrativeQA). Both, so that the first is not taken without asking; more are options.
+    """
+    found = {plain(name)[-1]: name for name in columns if plain(name)[:-1] in names.ANSWER}
+    return [found["1"], found["2"]] if {*found} == {"1", "2"} else []
 
 
 def _in_forum(title: str, answers: list[str], changing: list[str]) -> Meaning | None:

@@ -122,6 +122,10 @@ class NotFinite(Event):
     grad_norm: float
     rows: Sequence[str]
 
+    def text(self) -> str | None:
+        """Returns what is told of a step that is left out; the first attempt may still succeed."""
+        return None if self.attempt == 1 else super().text()
+
 
 @dataclass(frozen=True)
 class Overflow(Event):

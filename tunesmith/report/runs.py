@@ -49,20 +49,24 @@ def runs(folder_of_runs: Path) -> list[JsonObject]:
 
 
 def run_folders(place: Path, depth: int = DEEPEST) -> list[Path]:
-    """Finds the folders with a run.yaml; does not search a run's own folders for more."""
-    if (place / "run.yaml").is_file():
+    """Finds the folders with a run.yaml; does not search a run's own folders for more. Settings
+    that lie beside runs, under the same name, are no run.
+    """
+    named = (place / "run.yaml").is_file()
+    if named and RunFolder(place).begun:
         return [place]
-    if depth == 0:
-        return []
-    inner = sorted(
-        path for path in place.iterdir() if path.is_dir() and not path.name.startswith(".")
-    )
-    return [found for path in inner for found in run_folders(path, depth - 1)]
+    found: list[Path] = []
+    if depth > 0:
+        inner = sorted(
+            path for path in place.iterdir() if path.is_dir() and not path.name.startswith(".")
+        )
+        found = [run for path in inner for run in run_folders(path, depth - 1)]
+    return found or [place][:named]
 
 
 def name_of_run(path: Path, above: Path) -> str:
     """Returns the name of a run in the table of the folder ``above``."""
-    return str(path.relative_to(above)) if path != above else path.name
+    return str(path.relative_to(above)) if path != above else path.resolve().name
 
 
 def run_row(folder: RunFolder, name: str) -> JsonObject:

@@ -228,8 +228,13 @@ class RunFolder:
             return say("spec.folder_busy")
         if (self.model / "tunesmith.json").is_file():
             return say("plan.out_finished", out=self.path)
-        held = (self.run_yaml, self.record, self.checkpoints, self.model)
-        return say("plan.out_taken", out=self.path) if any(path.exists() for path in held) else None
+        held = self.run_yaml.exists() or self.begun
+        return say("plan.out_taken", out=self.path) if held else None
+
+    @property
+    def begun(self) -> bool:
+        """Whether a run has left something here beside its settings."""
+        return any(path.exists() for path in (self.record, self.checkpoints, self.model))
 
     def refuse_taken(self) -> None:
         """Raises SpecError where no new run can be started here."""
