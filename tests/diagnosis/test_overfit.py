@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from pathlib import Path
 from typing import Any
 
@@ -35,6 +36,7 @@ def test_four_rows_are_learned_and_come_back(settings: dict[str, Any], tmp_path:
     found = api.overfit(settings, [f"{key}={value}" for key, value in FAST.items()])
     assert found.broken is None, found.to_json()
     assert found.rows == 4 and found.last < module.LEARNED < found.first
+    assert found.steps < module.STEPS, "what is known by heart is trained no longer"
     assert [answer.wanted for answer in found.answers] == [a.written for a in found.answers]
     assert all(answer.wanted.endswith(" km") for answer in found.answers)
     assert len({answer.id for answer in found.answers}) == 4
@@ -45,6 +47,7 @@ def test_four_rows_are_learned_and_come_back(settings: dict[str, Any], tmp_path:
 def test_a_rate_that_moves_nothing_is_a_break_in_training(settings: dict[str, Any]) -> None:
     found = api.overfit(settings, ["train.learning_rate=1e-9"])
     assert found.broken == "training" and "learning_rate" in found.lines()[-1]
+    assert found.steps == module.STEPS
 
 
 def test_another_template_for_asking_is_a_break_in_asking(
@@ -76,6 +79,18 @@ def test_the_words_follow_from_the_numbers() -> None:
     assert of(2.0, 0.01, same, other) == "asking"
     assert of(2.0, 0.5, other) == "rate" and of(2.0, 0.5, same) is None
     assert of(2.0, 1.9, same) == "training"
+
+
+@pytest.mark.parametrize(
+    ("loss", "tokens", "known"), [(0.01, 44, True), (0.02, 44, False), (0.6, 1, True)]
+)
+def test_known_by_heart_is_more_likely_than_not_for_every_token(
+    loss: float, tokens: int, known: bool
+) -> None:
+    """The worst case: one token bears the whole loss."""
+    assert known == (math.exp(-loss * tokens) > 0.5)
+    assert module._known_by_heart([{"loss": loss, "tokens": tokens}]) == known
+    assert not module._known_by_heart([])
 
 
 def test_a_broken_chain_has_exit_code_1(

@@ -7,6 +7,7 @@ Recipe for Training Neural Networks": overfit one batch).
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -17,7 +18,7 @@ import numpy as np
 from tunesmith.display.progress import Shown
 from tunesmith.errors import Problem, SpecError
 from tunesmith.events.run import on_steps
-from tunesmith.events.stream import Events
+from tunesmith.events.stream import Events, Line
 from tunesmith.examples import Chat, final
 from tunesmith.plain import JsonObject
 from tunesmith.settings.family import OBJECTIVES
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
 
 ROWS = 4
 STEPS = 40
+"""Steps at most; rows that are known by heart earlier are trained no longer."""
 CHANGES = (
     "questions=[]",
     "data.held_out=0",
@@ -45,6 +47,10 @@ evaluated or warmed up.
 """
 LEARNED = 0.1
 """A loss under this (nats) is learned by heart: a token has a chance of 90 % and more."""
+KNOWN = math.log(2)
+"""A loss of all trained tokens together (nats) under this leaves each of them a chance of more than
+a half, whichever token bears it: greedy decoding then says every answer word for word.
+"""
 FELL = 0.7
 """A loss that stays over this share of the first is not learned at all."""
 SPARE = 16
@@ -143,7 +149,7 @@ def overfit(run: Run, *, progress: Shown | None = None) -> Overfit:
     objective = OBJECTIVES.make(run.objective)
     if not objective.output.by_heart or objective.roles:
         raise SpecError(Problem("objective", say("overfit.not_for", name=run.objective.name)))
-    began, losses = time.perf_counter(), list[float]()
+    began, steps = time.perf_counter(), list[Line]()
 
     whole = make(run, progress=progress).require().prepared
     assert whole is not None, "a plan without problems has read its rows"
@@ -152,11 +158,18 @@ def overfit(run: Run, *, progress: Shown | None = None) -> Overfit:
     folder = train(
         plan.resolved,
         prepared,
-        events=Events(on_steps(lambda line: losses.append(float(line["loss"])))),
+        events=Events(on_steps(steps.append)),
+        enough=lambda: _known_by_heart(steps),
     )
     answers = tuple(_answers(folder, run, prepared)) if prepared.objective.output.writes else ()
     seconds = time.perf_counter() - began
-    return Overfit(len(prepared.train), STEPS, losses[0], losses[-1], seconds, answers)
+    first, last = steps[0]["loss"], steps[-1]["loss"]
+    return Overfit(len(prepared.train), len(steps), first, last, seconds, answers)
+
+
+def _known_by_heart(steps: Sequence[Line]) -> bool:
+    """Whether the last of the recorded steps finds every trained token more likely than not."""
+    return bool(steps) and steps[-1]["loss"] * steps[-1]["tokens"] < KNOWN
 
 
 def _shortest(items: Sequence[Item]) -> list[Item]:

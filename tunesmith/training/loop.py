@@ -55,9 +55,10 @@ def fit(
     look: Look,
     save: Callable[[int], bool],
     stopped: Callable[[], str | None],
+    enough: Callable[[], bool] = lambda: False,
 ) -> None:
-    """Trains from ``at`` to the end; Stopped after a signal, TrainingError when the numbers are
-    past saving.
+    """Trains from ``at`` to the end, or to the step after which ``enough`` says so; Stopped after a
+    signal, TrainingError when the numbers are past saving.
 
     At each step number, in this order: the evaluation that is due, a stop that was asked for, the
     checkpoint that is due, the end. A checkpoint so knows whether its evaluation was made, and a
@@ -68,7 +69,7 @@ def fit(
         if at.unseen:
             at.unseen = not look(at.step)
         signal = stopped()
-        done = at.step >= work.total or look.exhausted
+        done = at.step >= work.total or look.exhausted or enough()
         due = at.step > 0 and work.save_every and at.step % work.save_every == 0
         if signal is not None or done or due:
             refuse_not_finite(work, at, look.held_out if done else None, done=done)

@@ -56,14 +56,16 @@ def train(
     events: Events | None = None,
     plan: str | None = None,
     loaded: Loaded | None = None,
+    enough: Callable[[], bool] = lambda: False,
 ) -> RunFolder:
     """Trains what a plan resolved, or with ``resume`` goes on with what a folder did, and gives the
     run's folder.
 
     Whoever listens to ``events`` hears what happens; of several processes, the first one's alone.
     ``plan`` is the text for plan.txt, ``loaded`` the base where it is in memory already; it is
-    changed. Stopped when a signal ended it; from the moment there is a folder to continue, signals
-    are only noted until the loop can save.
+    changed. ``enough`` is asked before each step, by a process that trains alone, and True ends the
+    run there. Stopped when a signal ended it; from the moment there is a folder to continue,
+    signals are only noted until the loop can save.
     """
     folder = RunFolder(resolved.out)
     with told_by_all(), ExitStack() as stack:
@@ -98,6 +100,7 @@ def train(
             look=course.look,
             save=course.save,
             stopped=stopped,
+            enough=enough,
         )
         _leave(ready, folder, course)
     return folder
