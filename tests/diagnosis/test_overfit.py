@@ -94,7 +94,7 @@ def test_the_words_follow_from_the_numbers() -> None:
 def test_known_by_heart_is_more_likely_than_not_for_every_token(
     loss: float, tokens: int, known: bool
 ) -> None:
-    """The worst case: one token bears the whole loss."""
+    """Puts the whole loss on one token, the worst case."""
     assert known == (math.exp(-loss * tokens) > 0.5)
     assert module._known_by_heart([{"loss": loss, "tokens": tokens}]) == known
     assert not module._known_by_heart([])
