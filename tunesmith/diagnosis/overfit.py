@@ -168,7 +168,7 @@ def overfit(run: Run, *, progress: Shown | None = None) -> Overfit:
 
 
 def _known_by_heart(steps: Sequence[Line]) -> bool:
-    """Whether the last of the recorded steps finds every trained token more likely than not."""
+    """Says whether the last recorded step finds every trained token more likely than not."""
     return bool(steps) and steps[-1]["loss"] * steps[-1]["tokens"] < KNOWN
 
 
