@@ -76,8 +76,7 @@ class Fitting:
         limit, most = self.limit - room, cuttable(chat, self.render)
         count = least(most, lambda count: len(cut(count)) <= limit)
         if count is None:
-            told = {"most": limit, "limit": self.limit, "room": room}
-            raise DataError(Problem("", say("chat.row_too_long", **told)))
+            raise self._too_long(room)
         return cut(count)
 
     def answered(self, tokens: Tokens) -> Tokens:
@@ -101,7 +100,13 @@ class Fitting:
         if self.limit is None or length + room <= self.limit:
             return True
         if self.run.data.too_long != "truncate" or self.render.slots:
-            told = {"most": self.limit - room, "limit": self.limit, "room": room}
-            raise DataError(Problem("", say("chat.row_too_long", **told)))
+            raise self._too_long(room)
         self.cut += 1
         return False
+
+    def _too_long(self, room: int) -> DataError:
+        assert self.limit is not None, "without a limit everything fits"
+        if not room:
+            return DataError(Problem("", say("chat.too_long_to_read", limit=self.limit)))
+        told = {"most": self.limit - room, "limit": self.limit, "room": room}
+        return DataError(Problem("", say("chat.row_too_long", **told)))

@@ -11,6 +11,7 @@ import torch
 
 from conftest import byte_tokenizer
 from material.headed import encoder
+from material.two_sided import tiny_pair
 from tunesmith import api
 from tunesmith.errors import DataError
 from tunesmith.export.make import export
@@ -95,6 +96,14 @@ def test_rows_longer_than_a_model_reads_are_named_before_any_is_answered(small):
     assert "2: is too long" in told and "takes 128 tokens" in told and "row: 3)" in told
     (answered,) = api.load(small).predict([{"question": "who?"}])
     assert isinstance(answered["prediction"], str)
+
+
+def test_an_encoder_keeps_no_place_for_the_answer_and_says_none(tmp_path: Path):
+    run = trained(tmp_path, tiny_pair(tmp_path / "model", "bart"))
+    with pytest.raises(DataError) as error:
+        api.load(run).predict([{"question": "who " * 400}])
+    assert "the model reads at most 256 tokens" in str(error.value)
+    assert "reserved" not in str(error.value)
 
 
 def test_a_run_that_cuts_its_rows_cuts_those_that_are_asked_and_says_how_many(tmp_path: Path):
