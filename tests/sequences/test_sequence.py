@@ -51,7 +51,7 @@ def test_the_first_task_is_forgotten_and_every_number_is_told(learned: Any) -> N
     assert told["backward_transfer"] == pytest.approx(last[0] - first[0])
     assert told["forgetting"] == pytest.approx(-told["backward_transfer"])
     text = "\n".join(found.lines())
-    assert "first: forgotten" in text and f"{first[0]:.4g}*" in text
+    assert "first: forgotten" in text and f"{100 * first[0]:.1f} %*" in text
     written = json.loads((place / "out" / "sequence.json").read_text(encoding="utf-8"))
     assert {**told, "folders": None} == {**written, "folders": None}
     page = Page((place / "out" / "sequence.html").read_text(encoding="utf-8"))

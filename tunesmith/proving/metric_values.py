@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from tunesmith.plain import Named
 from tunesmith.proving.judge import metric
 
@@ -28,3 +30,10 @@ def interval_shown(name: str, compared: Named) -> str:
     """Formats a difference with its interval."""
     low, high = (shown(name, compared[side], sign=True) for side in ("low", "high"))
     return f"{shown(name, compared['difference'], sign=True)} [{low}, {high}]"
+
+
+def spread_shown(name: str, value: float, speak: Callable[..., str]) -> str:
+    """Formats a standard deviation: of rights and wrongs in points, not in percent."""
+    if not metric(name).right_or_wrong:
+        return shown(name, value)
+    return f"{100 * value:.1f}{speak('report.points')}"

@@ -14,6 +14,7 @@ import numpy as np
 
 from tunesmith.plain import JsonObject, Named
 from tunesmith.proving.judge import TUNED, given_by, metric, unit_values, verdict
+from tunesmith.proving.metric_values import interval_shown, shown, spread_shown
 from tunesmith.proving.statistics import LEVEL, Interval
 from tunesmith.words import metric_name, say
 
@@ -121,15 +122,19 @@ def training_lines(trainings: Named | None, speak: Callable[..., str] = say) -> 
     """Returns what is said of several trainings; nothing of a single one."""
     if not trainings:
         return []
-    told = {key: f"{trainings[key]:+.3f}" for key in ("difference", "low", "high")}
-    spread = {key: f"{trainings[key]:.3f}" for key in ("between_trainings", "between_items")}
-    values = ", ".join(f"{seed}: {value:.3f}" for seed, value in trainings["values"].items())
-    names = {"metric": metric_name(trainings["metric"]), "count": len(trainings["values"])}
+    name = trainings["metric"]
+    spread = {
+        key: spread_shown(name, trainings[key], speak)
+        for key in ("between_trainings", "between_items")
+    }
+    values = ", ".join(f"{seed}: {shown(name, one)}" for seed, one in trainings["values"].items())
+    names = {"metric": metric_name(name), "count": len(trainings["values"])}
     word = speak(f"prove.word_{trainings['verdict'].replace(' ', '_')}")
+    told = interval_shown(name, trainings)
     share = round(100 * trainings["from_trainings"])
-    rival = speak(f"prove.{trainings['against']}", shots=0)
+    rival = speak(f"report.rival_{trainings['against']}")
     return [
         speak("trainings.values", values=values, **names),
-        speak("trainings.difference", word=word, rival=rival, **told),
+        speak("trainings.difference", word=word, rival=rival, interval=told),
         speak("trainings.spread", share=share, items=100 - share, **spread),
     ]

@@ -7,6 +7,7 @@ from pathlib import Path
 from tunesmith import words
 from tunesmith.display.table import table_lines
 from tunesmith.plain import JsonObject
+from tunesmith.proving.metric_values import interval_shown, shown
 from tunesmith.report.build import templates_of
 from tunesmith.report.language import Say
 from tunesmith.storage.atomic import write_whole
@@ -31,7 +32,8 @@ def rows(sequence: JsonObject) -> list[list[str]]:
     ):
         after = say("sequence.before") if place == 0 else say("sequence.after", stage=name)
         marks = ["*" if task == place - 1 else "" for task in range(len(scores))]
-        cells = [f"{score:.4g}{mark}" for score, mark in zip(scores, marks, strict=True)]
+        told = zip(sequence["metrics"], scores, marks, strict=True)
+        cells = [f"{shown(metric, score)}{mark}" for metric, score, mark in told]
         table.append([after, *cells])
     return table
 
@@ -39,9 +41,9 @@ def rows(sequence: JsonObject) -> list[list[str]]:
 def kept_lines(sequence: JsonObject) -> list[str]:
     """Says of each task but the last how it stands at the end beside just after its own stage."""
     lines = []
-    for task, one in zip(sequence["tasks"], sequence["kept"], strict=False):
-        low, high = (f"{one[key]:+.3g}" if one[key] is not None else "–" for key in ("low", "high"))
-        interval = f"{one['difference']:+.3g} [{low}, {high}]"
+    earlier = zip(sequence["tasks"], sequence["metrics"], sequence["kept"], strict=False)
+    for task, name, one in earlier:
+        interval = interval_shown(name, one)
         key = f"sequence.{one['verdict'].replace(' ', '_')}"
         lines.append(say(key, task=task, interval=interval))
     return lines
@@ -51,7 +53,11 @@ def mean_lines(sequence: JsonObject) -> list[str]:
     """Returns the means over the tasks; why there are none where their metrics differ."""
     if "average" not in sequence:
         return [say("sequence.no_means")]
-    return [say(f"sequence.{name}", value=f"{sequence[name]:+.4g}") for name in MEANS]
+    metric = sequence["metrics"][0]
+    return [
+        say(f"sequence.{name}", value=shown(metric, sequence[name], sign=name != "average"))
+        for name in MEANS
+    ]
 
 
 def write_page(sequence: JsonObject, path: Path) -> None:

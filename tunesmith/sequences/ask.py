@@ -123,7 +123,8 @@ def _asked(
     loaded: list[Loaded] = []
     found = []
     for number, task in enumerate(tasks):
-        events.phase(say("sequence.phase", model=name), number, len(tasks))
+        model = say("sequence.before") if name == BEFORE else say("sequence.after", stage=name)
+        events.phase(say("sequence.phase", model=model), number, len(tasks))
 
         def ask(task: Task = task) -> JsonObject:
             if not loaded:
