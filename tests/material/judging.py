@@ -10,16 +10,19 @@ from http.server import BaseHTTPRequestHandler, HTTPServer
 
 
 @contextmanager
-def judge_that_says(text: str) -> Iterator[str]:
-    """An endpoint with the same answer to everything."""
+def judge_that_says(text: str, *, status: int = 200, whole: str | None = None) -> Iterator[str]:
+    """An endpoint with the same answer to everything; ``whole`` is its reply where that is none
+    of a chat.
+    """
 
     class Handler(BaseHTTPRequestHandler):
         def do_POST(self) -> None:
             self.rfile.read(int(self.headers["content-length"]))
             message = {"message": {"role": "assistant", "content": text}, "finish_reason": "stop"}
             usage = {"prompt_tokens": 1, "completion_tokens": 1}
-            body = json.dumps({"choices": [message], "usage": usage}).encode()
-            self.send_response(200)
+            reply = json.dumps({"choices": [message], "usage": usage}) if whole is None else whole
+            body = reply.encode()
+            self.send_response(status)
             self.send_header("content-type", "application/json")
             self.send_header("content-length", str(len(body)))
             self.end_headers()

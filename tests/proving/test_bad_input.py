@@ -156,6 +156,23 @@ def test_a_judge_that_answers_nonsense_grades_nothing_and_the_rest_is_said(prove
     assert "5 rows are too few for a verdict" in out
 
 
+@pytest.mark.parametrize(
+    ("status", "whole", "told"),
+    [
+        (401, None, "did not judge: it answered 401"),
+        (200, "<html>hello</html>", "is no reply of an OpenAI-compatible /chat/completions"),
+        (200, "{}", "is no reply of an OpenAI-compatible /chat/completions"),
+    ],
+)
+def test_what_is_no_judge_is_said_in_plain_words(
+    status: int, whole: str | None, told: str, prove: Prove
+) -> None:
+    with judge_that_says("A", status=status, whole=whole) as url:
+        code, out, _ = prove("--metric", f"{{name: judge, url: {url}, model: x}}")
+    assert code == 0 and told in out and "Verdict" in out
+    assert "Error(" not in out, "no name of Python's"
+
+
 def test_a_judge_that_is_down_grades_nothing_and_the_rest_is_said(prove: Prove) -> None:
     code, out, _ = prove("--metric", "{name: judge, url: http://127.0.0.1:9/v1, model: x}")
     assert code == 0 and "gave no grade for 5 of 5 items" in out and "127.0.0.1:9" in out

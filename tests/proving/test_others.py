@@ -115,7 +115,20 @@ def test_what_is_wrong_with_contenders_is_told_at_once_before_weights_load(
     with pytest.raises(SpecError) as error:
         api.prove(label_run, against=[oracle, "no/such/model"])
     told = str(error.value)
-    assert f"{oracle}#NAME: one, two" in told and "no/such/model" in told
+    assert f"{oracle}#NAME: one, two" in told
+    places = {one.where for one in error.value.problems}
+    assert places == {"against", "against: no/such/model"}
+
+
+def test_an_endpoint_that_wants_a_key_is_told_where_it_was_typed(
+    label_run: RunFolder, oracle: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("OPENAI_API_KEY", raising=False)
+    monkeypatch.setattr(Oracle, "do_GET", lambda self: self.send_error(401, "no key"))
+    with pytest.raises(SpecError, match="OPENAI_API_KEY is not set: export it") as error:
+        api.prove(label_run, against=[oracle])
+    assert [one.where for one in error.value.problems] == ["against"]
+    assert "teacher." not in str(error.value), "a proof takes no such setting"
 
 
 def test_a_judge_that_is_a_contender_is_refused(label_run: RunFolder, oracle: str) -> None:

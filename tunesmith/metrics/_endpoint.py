@@ -72,3 +72,14 @@ class Asker:
         said = str(told["choices"][0]["message"]["content"]).rpartition("</think>")[2]
         used = told.get("usage") or {}
         return Said(said, int(used.get("prompt_tokens", 0)), int(used.get("completion_tokens", 0)))
+
+
+def why(error: Exception) -> str:
+    """Says in a few words why ``Asker.ask`` raised."""
+    import httpx
+
+    if isinstance(error, httpx.HTTPStatusError):
+        return say("metrics.judge_status", status=error.response.status_code)
+    if isinstance(error, httpx.HTTPError):
+        return str(error) or type(error).__name__
+    return say("metrics.judge_no_reply")

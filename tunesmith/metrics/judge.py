@@ -13,7 +13,7 @@ from annotated_types import Ge, Gt
 
 from tunesmith.errors import FAULTS
 from tunesmith.metrics import METRICS, Grades, Metric, Written
-from tunesmith.metrics._endpoint import Asker, Said
+from tunesmith.metrics._endpoint import Asker, Said, why
 from tunesmith.metrics._grades import Store
 from tunesmith.metrics._letters import letter_in
 from tunesmith.plain import JsonObject
@@ -127,7 +127,7 @@ class Judge(Metric):
                 try:
                     found.take(names[text], coming.get(text), written.kept)
                 except (httpx.HTTPError, *FAULTS) as error:
-                    found.lost(say("metrics.judge_failed", url=asker.url, told=repr(error)))
+                    found.lost(say("metrics.judge_failed", url=asker.url, told=why(error)))
                 if len(found.failed) == GIVE_UP == len(found.said):
                     break
                 written.progress(len(found.said), len(texts))

@@ -26,6 +26,8 @@ class _Engine(Endpoint):
     """The endpoint, with words that fit answers."""
 
     gave_up, which_name = "predict.gave_up", "prove.which_name"
+    key_refused, key_missing = "prove.key_refused", "prove.key_missing"
+    place = name_place = "--engine"
 
 
 class EndpointAnswers:

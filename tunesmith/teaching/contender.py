@@ -5,6 +5,7 @@ only writes.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 
 from tunesmith.errors import Problem, SpecError, TunesmithError
 from tunesmith.events.stream import Events
@@ -20,6 +21,8 @@ class _Asked(Endpoint):
     """The endpoint, with words that fit a proof."""
 
     gave_up, which_name = "prove.gave_up", "prove.which_name"
+    key_refused, key_missing = "prove.key_refused", "prove.key_missing"
+    place = name_place = "against"
 
 
 class EndpointContender:
@@ -71,7 +74,10 @@ def others_of(against: Sequence[str], run: Run, events: Events) -> tuple[Other, 
                 else other_model(place, run)
             )
         except TunesmithError as error:
-            problems += error.problems
+            problems += [
+                replace(one, where=f"against: {place}") if one.where == place else one
+                for one in error.problems
+            ]
     if problems:
         raise SpecError(problems)
     return tuple(found)

@@ -74,9 +74,12 @@ class Endpoint:
 
     loading = 0.0
     gave_up, which_name = "generate.gave_up", "generate.which_name"
-    """Words for what follows from an endpoint that is down, and from one that serves several
-    models.
+    key_refused, key_missing = "generate.key_refused", "generate.key_missing"
+    """Words for what follows from an endpoint that is down, from one that serves several models,
+    and from a key that it does not take.
     """
+    place, name_place = "model", "teacher.name"
+    """Where a person gave the address, and the name of the model."""
 
     def __init__(self, run: Run, events: Events) -> None:
         self.run, self.events, self.settings = run, events, run.teacher or Teacher()
@@ -98,7 +101,7 @@ class Endpoint:
         parts = urlsplit(self.url)
         if parts.username or parts.query or parts.fragment:
             problems.append(
-                Problem("model", say("generate.bare_address", key_env=self.settings.key_env))
+                Problem(self.place, say("generate.bare_address", key_env=self.settings.key_env))
             )
         if problems:
             raise SpecError(problems)
@@ -266,7 +269,7 @@ class Endpoint:
             after = _after(response.headers.get("retry-after"))
             raise _Again(say("generate.status", status=status, said=said), str(status), after)
         told = {"url": response.url, "status": status, "said": said}
-        key = "generate.key_refused" if self.key else "generate.key_missing"
+        key = self.key_refused if self.key else self.key_missing
         todo = {
             401: key,
             403: key,
@@ -279,7 +282,7 @@ class Endpoint:
             key_env=self.settings.key_env,
             place=place or "-",
         )
-        raise SpecError(Problem("model", say("generate.refused_by", **told)))
+        raise SpecError(Problem(self.place, say("generate.refused_by", **told)))
 
     def _only_name(self) -> str:
         """Returns the name of the one model that is served; raises SpecError with their names where
@@ -293,7 +296,7 @@ class Endpoint:
                 return [str(one["id"]) for one in response.json()["data"]]
             except (ValueError, KeyError, TypeError):
                 raise SpecError(
-                    Problem("teacher.name", say("generate.no_names", url=self.url))
+                    Problem(self.name_place, say("generate.no_names", url=self.url))
                 ) from None
 
         names, _ = self._patiently(ask)
@@ -301,7 +304,7 @@ class Endpoint:
             known = ", ".join(names[:20]) or "-"
             raise SpecError(
                 Problem(
-                    "teacher.name",
+                    self.name_place,
                     say(self.which_name, url=self.url, count=len(names), known=known),
                 )
             )
