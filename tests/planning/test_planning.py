@@ -493,6 +493,17 @@ def test_choosing_by_too_few_rows_has_no_effect_and_the_plan_says_so_at_the_sett
     assert made.resolved.run.train.keep.final == "best" and not made.warnings
 
 
+def test_questions_with_one_fault_are_told_once(
+    tiny_llama: Path, rows: Path, tmp_path: Path
+) -> None:
+    picture = {"type": "image_url", "image_url": {"url": "x.png"}}
+    asked = [{"messages": [{"role": "user", "content": [picture]}]} for _ in range(9)]
+    made = plan(tiny_llama, rows, tmp_path / "run", questions=["hi", *asked])
+    told = [str(problem) for problem in made.problems]
+    assert len(told) == 1 and told[0].startswith("questions.1:messages[0].content[0]: ")
+    assert "(the same in 8 more rows: questions.2, questions.3," in told[0]
+
+
 def test_an_empty_question_is_refused(tiny_llama: Path, rows: Path, tmp_path: Path) -> None:
     made = plan(tiny_llama, rows, tmp_path / "run", questions=["who?", " "])
     assert [problem.where for problem in made.problems] == ["questions.1"]

@@ -5,13 +5,13 @@ side in questions.md.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from tunesmith.data.asked_rows import AskedRows, read_questions, shown
 from tunesmith.data.prepare import Prepared
-from tunesmith.errors import DataError, Problem
+from tunesmith.errors import Alike, DataError
 from tunesmith.events.stream import Line
 from tunesmith.examples import Example
 from tunesmith.models.calling.forwards import BrokenOff
@@ -33,24 +33,22 @@ class Questions:
 
     @classmethod
     def of(cls, run: Run, prepared: Prepared, limit: int | None) -> Questions:
-        """Reads them with the readers of the run's rows; DataError with every one that cannot be
-        asked.        ``limit`` is the longest row that the model takes (tokens).
+        """Reads them with the readers of the run's rows; DataError with those that cannot be
+        asked. ``limit`` is the longest row that the model takes (tokens).
         """
         fitting = Fitting(limit, prepared.render, run)
         rows = AskedRows(prepared.render.data, prepared.ledger.files, prepared.objective)
         asked: list[Example] = []
-        problems: list[Problem] = []
+        problems = Alike()
         for place, question in read_questions(run).items():
             try:
                 asked.append(rows.asks(question))
                 prepared.objective.output.refuse_unasked(asked[-1], fitting)
             except DataError as error:
-                problems += [
-                    replace(one, where=":".join(filter(None, (place, one.where))))
-                    for one in error.problems
-                ]
-        if problems:
-            raise DataError(problems)
+                for problem in error.problems:
+                    problems.add(place, problem)
+        if problems.kinds:
+            raise DataError(problems.told())
         return cls(asked, prepared.objective_of(run), fitting)
 
     @property
