@@ -196,14 +196,18 @@ def _mapping_problems(
     found = [
         Problem(
             f"data.columns.{name}",
-            say("reader.unknown_name", near=closest(name, offered), known=", ".join(offered)),
+            say(
+                "reader.unknown_name",
+                near=closest(name, offered) or say("spec.no_hint"),
+                known=", ".join(offered),
+            ),
         )
         for name in columns
         if name not in ours
     ]
     for name, theirs in columns.items():
         if theirs not in known.columns and not holds(row, theirs):
-            near = closest(theirs, list(known.columns))
+            near = closest(theirs, list(known.columns)) or say("spec.no_hint")
             told = say(
                 "reader.no_column",
                 file=known.path,

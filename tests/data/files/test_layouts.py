@@ -119,6 +119,10 @@ def test_what_an_encoding_looks_like_decodes_to_sensible_text(tmp_path: Path) ->
         DataError, match="looks like windows-1252: convert it with `iconv -f windows"
     ):
         facts(quotes)
+    dense = tmp_path / "dense.csv"
+    dense.write_bytes(("question,answer\n" + "it’s,“d’j”\n" * 9).encode("cp1252"))
+    with pytest.raises(DataError, match="looks like windows-1252"):
+        facts(dense)
     french = tmp_path / "french.jsonl"
     french.write_bytes('{"q": "Où est l’école ?", "a": "Là-bas, à côté."}\n'.encode("cp1252") * 3)
     with pytest.raises(DataError, match="windows-1252"):

@@ -24,6 +24,8 @@ _WESTERN = frozenset(
     "àâäáãåæçèéêëìíîïñòóôöõøœùúûüýÿßÀÂÄÁÃÅÆÇÈÉÊËÌÍÎÏÑÒÓÔÖÕØŒÙÚÛÜÝšŠžŽ"
 )
 """What windows-1252 writes with bytes above 127 in the languages of Western Europe."""
+_MARKS = frozenset(b"\x82\x84\x85\x91\x92\x93\x94\x96\x97")
+"""Its quotes, dashes and ellipsis, which several code pages write so."""
 _SCRIPTS = (
     ("cp932", "ぁ", "ん", 0.2),
     ("cp949", "가", "힣", 0.9),
@@ -230,9 +232,11 @@ def _looks_like(path: Path, offset: int) -> str | None:
 
 def _western(sample: bytes) -> bool:
     """Tells whether the wide bytes are few among plain letters and belong to Western text: quotes,
-    dashes, accented letters.
+    dashes, accented letters; or are nothing but quotes and dashes.
     """
     wide = [byte for byte in sample if byte > 127]
+    if wide and {*wide} <= _MARKS:
+        return True
     text = bytes(wide).decode("cp1252", "replace")
     usual = sum(letter in _WESTERN for letter in text)
     return 4 * len(wide) < len(sample) and usual >= 0.9 * len(text)

@@ -209,7 +209,7 @@ def _unknown(missing: list[str], values: Mapping[str, object]) -> Problem:
         say(
             "render.unknown_column",
             names=", ".join(missing),
-            near="".join(closest(name, list(values)) for name in missing[:1]),
+            near=closest(missing[0], list(values)) or say("spec.no_hint"),
             columns=", ".join(sorted(values)),
         ),
     )
