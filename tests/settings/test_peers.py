@@ -419,6 +419,11 @@ OTHER: dict[str, tuple[str, dict[str, object], str]] = {
         {"model": "m", "training": {"training_type": "lora", "soup": 3}},
         "soup",
     ),
+    "a length in tokens alone": (
+        "LitGPT",
+        {"checkpoint_dir": "c", "train": {"max_tokens": 10000000}},
+        "max_tokens",
+    ),
     "a model from nothing": (
         "LitGPT",
         {"checkpoint_dir": "c", "model_name": "pythia-14m"},

@@ -147,6 +147,7 @@ CHANGED: dict[str, tuple[str, str]] = {
     "betas": ("train.optimizer.beta1", "betas"),
     "use_loftq": ("method.init", "loftq"),
     "gpus": ("processes", "gpus"),
+    "max_tokens": ("train.steps", "max_tokens"),
     "data_sample": ("data.limit", "data_sample"),
     "huggingface_branch": ("model.revision", "branch"),
     "pretrained": ("model", "pretrained"),

@@ -240,6 +240,16 @@ def _data_sample(value: Any, settings: Mapping[str, Any], found: Translation) ->
     return {}
 
 
+def _max_tokens(value: Any, settings: Mapping[str, Any], found: Translation) -> Pairs:
+    """Notes LitGPT's length of a run in tokens; where nothing else says it, another is trained."""
+    told = say("peers.nothing_moments")
+    if value and found.peer == "LitGPT" and not settings.keys() & {"num_epochs", "max_steps"}:
+        found.refuse("max_tokens", told)
+    elif value:
+        found.left["max_tokens"] = told
+    return {}
+
+
 def _text_files(value: Any, settings: Mapping[str, Any], found: Translation) -> Pairs:
     """Translates LitGPT's folder of plain texts."""
     return {"data": value, "objective": "pretrain"}
@@ -279,6 +289,7 @@ SECTION_CHANGES: dict[str, Callable[[Any, Mapping[str, Any], Translation], Pairs
     "save_best": lambda value, settings, found: _saved(value and "best", settings, found),
     "pretrained": _pretrained,
     "text_files": _text_files,
+    "max_tokens": _max_tokens,
     "data_sample": _data_sample,
     "branch": lambda value, settings, found: {} if value == "main" else {"model.revision": value},
     "gpus": lambda value, settings, found: (

@@ -134,7 +134,7 @@ NOTHING = _reasons(
         "class_path": "class_path",
         "lora_head": "lora_head",
         "moments": """
-            max_tokens max_time min_lr cosine_min_lr_ratio cosine_constant_lr_ratio optim_args
+            max_time min_lr cosine_min_lr_ratio cosine_constant_lr_ratio optim_args
         """,
         "vision": """
             finetune_vision_layers finetune_language_layers finetune_attention_modules
