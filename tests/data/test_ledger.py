@@ -72,6 +72,18 @@ def test_lines_in_both_languages() -> None:
     words.use("auto")
 
 
+def test_rows_that_cannot_be_used_are_not_counted_as_copies() -> None:
+    words.use("en")
+    ledger = filled()
+    ledger.drop("a.json", 5, "tie", "Hello")
+    ledger.drop("a.json", 6, "no label", "Hello")
+    assert (
+        ledger.lines()[0]
+        == f"{ledger.rows} rows in 0 files, {ledger.rows - 2} of them usable and 8 of these different"
+    )
+    words.use("auto")
+
+
 @pytest.mark.parametrize("language", words.LANGUAGES)
 def test_every_reason_has_its_words(language: str) -> None:
     words.use(language)

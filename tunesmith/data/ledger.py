@@ -29,6 +29,8 @@ EMPTY = frozenset(
         "no label",
     }
 )
+UNREAD = EMPTY - {"nothing to train"} | {"not a row", "tie", "no agreed label"}
+"""Reasons of the reading: such rows are no copies of others."""
 REASONS = (
     *("duplicate", "duplicate but for spacing", "too long", "nothing to train"),
     *("also in held-out file", "near a held-out row"),
@@ -143,7 +145,13 @@ class Ledger:
 
     def lines(self) -> list[str]:
         """Returns the ledger as lines for a person to read."""
-        told = [say("ledger.rows", rows=self.rows, files=len(self.files), different=self.different)]
+        counts = {"rows": self.rows, "files": len(self.files), "different": self.different}
+        unread = sum(n for reason, n in self.reasons().items() if reason in UNREAD)
+        told = [
+            say("ledger.rows_usable", usable=self.rows - unread, **counts)
+            if unread
+            else say("ledger.rows", **counts)
+        ]
         if self.leaked_share >= 0.005:
             told.append(say("ledger.leaked", percent=f"{100 * self.leaked_share:.0f}"))
         for reason, number in sorted(self.reasons().items(), key=lambda item: -item[1]):
