@@ -143,3 +143,9 @@ def test_bars_are_as_long_as_their_counts() -> None:
     assert lines[-1].count("█") == 10
     assert lines[-1].endswith(" 10")
     assert bars({}) == []
+
+
+def test_bars_begin_just_before_the_shortest_row() -> None:
+    lines = bars(histogram([61] * 4 + [72]))
+    assert [line.split()[1] for line in lines] == ["60", "66", "72"]
+    assert lines[0].endswith(" 0")

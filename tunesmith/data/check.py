@@ -140,14 +140,15 @@ def _shown(sequences: tuple[Tokens, ...]) -> tuple[Tokens, ...]:
 
 def bars(lengths: JsonObject) -> list[str]:
     """Draws a histogram as text: a line for each bin, with its longest row in tokens and its number
-    of rows.
+    of rows; of the empty bins before the shortest row, only the last.
     """
     if not lengths:
         return []
-    most = max(lengths["counts"])
-    width = len(f"{lengths['upper'][-1]:,}")
+    uppers, counts = lengths["upper"], lengths["counts"]
+    most, width = max(counts), len(f"{uppers[-1]:,}")
+    first = next(place for place, count in enumerate(counts) if count)
     lines: list[str] = []
-    for upper, count in zip(lengths["upper"], lengths["counts"], strict=True):
+    for upper, count in list(zip(uppers, counts, strict=True))[max(first - 1, 0) :]:
         bar = "█" * max(round(BAR * count / most), bool(count))
         lines.append(f"  ≤ {upper:>{width},}  {bar} {count:,}".rstrip())
     return lines
