@@ -6,8 +6,10 @@ from __future__ import annotations
 
 import csv
 import json
+import random
 import re
 import shlex
+import shutil
 from pathlib import Path
 
 import pytest
@@ -22,6 +24,50 @@ BLOCK = re.compile(r"(?ms)^```(\w*)\n(.*?)^```")
 PAGES = [*sorted((DOCS / "en").glob("*.md")), ROOT / "README.md"]
 CHEAP = ("check", "plan", "explain", "doctor", "data", "runs")
 DEAR = ("--overfit", "--probe")  # they load weights; tests of their own run them
+ASKING = ("model=", "target=", "how=negatives")
+"""What ``data`` asks of a model, a proof or pairs that are not here; tests of their own do."""
+WORDS = [
+    "river",
+    "hill",
+    "door",
+    "lamp",
+    "bread",
+    "sugar",
+    "winter",
+    "paper",
+    "garden",
+    "horse",
+    "bridge",
+    "letter",
+    "music",
+    "window",
+    "stone",
+    "island",
+    "market",
+    "copper",
+    "pencil",
+    "summer",
+    "basket",
+    "ladder",
+    "mirror",
+    "needle",
+    "orange",
+    "pepper",
+    "quartz",
+    "ribbon",
+    "saddle",
+    "tunnel",
+    "valley",
+    "wagon",
+    "yellow",
+    "anchor",
+    "button",
+    "candle",
+    "dragon",
+    "engine",
+    "feather",
+    "hammer",
+]
 CAPITALS = {"France": "Paris", "Italy": "Rome", "Spain": "Madrid", "Japan": "Tokyo"}
 ROWS = [
     {"instruction": f"What is the capital of {country}?", "input": "", "output": f"It is {city}."}
@@ -44,6 +90,7 @@ def typed(page: Path) -> list[list[str]]:
         if name == "tunesmith"
         and rest[0] in CHEAP
         and not {*DEAR} & {*rest}
+        and not (rest[0] == "data" and any(word.startswith(ASKING) for word in rest))
         and not (rest[0] == "doctor" and rest[1:])  # of a run: tests/health does that
     ]
 
@@ -68,17 +115,35 @@ def test_every_command_that_trains_nothing_runs(
     monkeypatch.chdir(tmp_path)
     (tmp_path / "runs").mkdir()
     (tmp_path / "run.yaml").write_text("{model: starter, data: my.json, out: runs/a}", "utf-8")
-    lines = [{"text": f"<b>row</b> number {n}", "source": "ab"[n % 2]} for n in range(20)]
+    words_of = [random.Random(n).sample(WORDS, 9) for n in range(40)]  # no near copies
+    lines = [
+        {"text": f"<b>row</b> {' '.join(some)}", "source": WORDS[n % 20]}
+        for n, some in enumerate(words_of)
+    ]
     with (tmp_path / "messy.csv").open("w", encoding="utf-8", newline="") as file:
         writer = csv.DictWriter(file, ["text", "source"])
         writer.writeheader()
         writer.writerows(lines)
     (tmp_path / "my_rows.jsonl").write_text("\n".join(map(json.dumps, lines)), "utf-8")
+    for name in ("a", "b", "train", "held_out"):
+        parts = [
+            {"instruction": f"Tell me a quick and happy story of a big {one}.", "output": name}
+            for one in WORDS[:8]
+        ]
+        (tmp_path / f"{name}.jsonl").write_text("\n".join(map(json.dumps, parts)), "utf-8")
+    (tmp_path / "handbook").mkdir()
+    for one in WORDS:
+        chapter = f"# The {one}\n\n" + " ".join(random.Random(one).choices(WORDS, k=90))
+        (tmp_path / "handbook" / f"{one}.md").write_text(chapter, "utf-8")
+    failed = []
     for words in typed(page):
         (tmp_path / "my.json").write_text(json.dumps(rows_for(words)), "utf-8")
+        shutil.rmtree("divided", ignore_errors=True)  # two places of a page divide their rows
         code = main(words)
         told = capsys.readouterr()
-        assert code == 0 and told.out.strip(), (words, told.err)
+        if code != 0 or not told.out.strip():
+            failed.append((words, told.err))
+    assert not failed, failed
 
 
 @pytest.mark.slow
