@@ -14,7 +14,6 @@ import csv
 import json
 import subprocess
 import sys
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -27,7 +26,6 @@ QUESTIONS = (
     "(an explanation) or abbreviation (what letters stand for)."
 )
 REQUESTS = "What does the customer want? Answer with the name of the request."
-REVIEWS = "Is the review positive or negative? Answer with one word."
 TRAINED, ASKED, WATCHED, STEPS = 600, 200, 80, 75
 WAYS: dict[str, dict[str, Any]] = {
     "plain": {"objective": "sft"},
@@ -40,11 +38,7 @@ WAYS: dict[str, dict[str, Any]] = {
     "ewc 10000": {"objective": {"name": "ewc", "of": "sft", "weight": 10000.0}},
 }
 BLENDED = "blend of plain"
-LATER = {"plain, then a third": "plain", "ewc 1000, then a third": "ewc 1000"}
-"""Ways to learn a third task (SST-2) after the second, each as the second was learned: ewc then
-holds the weights that the second task needs and, by ``gamma``, those that the first does.
-"""
-SUITES, SUITES_LATER = ("first", "probe"), ("second", "first")
+SUITES = ("first", "probe")
 
 
 def write_rows(place: Path, system: str, pairs: list[tuple[str, str]]) -> None:
@@ -85,28 +79,12 @@ def prepare(data: Path, work: Path) -> None:
     )
 
 
-def prepare_later(data: Path, work: Path, seed: int) -> None:
-    """Writes the rows of the third task, and those of the second that no run of it learned from."""
-    from tunesmith.storage.run_folder import RunFolder
-
-    asked = RunFolder(out_of(work, "plain", seed)).items.read_text(encoding="utf-8").splitlines()
-    numbers = [int(json.loads(line)["id"].partition(":")[2]) for line in asked]
-    rows = (work / "requests.jsonl").read_text(encoding="utf-8").splitlines(keepends=True)
-    (work / "second.jsonl").write_text("".join(rows[n - 1] for n in numbers), encoding="utf-8")
-    lines = (data / "sst2_en" / "train.tsv").read_text(encoding="utf-8").splitlines()
-    reviews = [line.rsplit("\t", 1) for line in lines[:2000]]
-    said = {"0": "negative", "1": "positive"}
-    write_rows(work / "reviews.jsonl", REVIEWS, [(text, said[label]) for text, label in reviews])
-
-
 def settings_of(work: Path, way: str, seed: int) -> dict[str, Any]:
-    """The run of the second task in one way, or of the third."""
-    before = LATER.get(way)
-    model = work / "questions" if before is None else out_of(work, before, seed)
-    rows = work / ("requests.jsonl" if before is None else "reviews.jsonl")
-    text = json.dumps(WAYS[before or way]).replace("{first}", str(work / "questions"))
-    return {**common(seed), "model": str(model), "out": str(out_of(work, way, seed))} | {
-        "data": {"path": str(rows), "held_out": ASKED, "limit": 900},
+    """The run of the second task in one way."""
+    first = work / "questions"
+    text = json.dumps(WAYS[way]).replace("{first}", str(first))
+    return {**common(seed), "model": str(first), "out": str(out_of(work, way, seed))} | {
+        "data": {"path": str(work / "requests.jsonl"), "held_out": ASKED, "limit": 900},
         **json.loads(text),
     }
 
@@ -126,7 +104,7 @@ def out_of(work: Path, way: str, seed: int) -> Path:
     return work / f"{way.replace(' ', '_').replace(',', '')}-{seed}"
 
 
-def one(data: Path, work: Path, way: str, seed: int) -> None:
+def one(work: Path, way: str, seed: int) -> None:
     """Trains in one way, and asks the model that came of it; the base, which is that of all ways,
     is asked once.
     """
@@ -137,15 +115,12 @@ def one(data: Path, work: Path, way: str, seed: int) -> None:
     from tunesmith.storage.run_folder import RunFolder
 
     out = out_of(work, way, seed)
-    names = SUITES_LATER if way in LATER else SUITES
-    suites = [one if one == "probe" else f"rows={work / one}.jsonl" for one in names]
-    if way in LATER:
-        prepare_later(data, work, seed)
+    suites = [f"rows={work / 'first.jsonl'}", "probe"]
     if way == "first":
         path = str(work / "questions.jsonl")
-        rows = {"path": path, "held_out": WATCHED}
+        data = {"path": path, "held_out": WATCHED}
         api.train(
-            {**common(seed), "model": "starter", "data": rows, "out": str(work / "questions")}
+            {**common(seed), "model": "starter", "data": data, "out": str(work / "questions")}
         )
         return
     if way == BLENDED and not out.is_dir():
@@ -163,12 +138,12 @@ def main() -> None:
     parser.add_argument("--data", type=Path, required=True)
     parser.add_argument("--work", type=Path, required=True)
     parser.add_argument("--seeds", nargs="+", type=int, default=[0])
-    parser.add_argument("--ways", nargs="+", default=[*WAYS, BLENDED, *LATER])
+    parser.add_argument("--ways", nargs="+", default=[*WAYS, BLENDED])
     parser.add_argument("--one", action="store_true", help="this process trains")
     asked = parser.parse_args()
     asked.work.mkdir(parents=True, exist_ok=True)
     if asked.one:
-        one(asked.data, asked.work, asked.ways[0], asked.seeds[0])
+        one(asked.work, asked.ways[0], asked.seeds[0])
         return
     if not (asked.work / "questions").is_dir():
         prepare(asked.data, asked.work)
@@ -192,45 +167,31 @@ def gain(found: dict[str, Any], items: int) -> str:
 
 def table(asked: argparse.Namespace) -> list[str]:
     """Returns the lines of the table."""
-    return [
+    lines = [
         measured_with("torch", "transformers")
         + f"; SmolLM2-135M-Instruct, LoRA of rank 16, {STEPS} steps of 16 rows at 5e-4 for each "
         f"task, half of {ASKED} held-out rows of the second (the other half is watched), {ASKED} "
         "of the first and of the probe; the blend is asked those that did not choose it; one "
         "thread of 2 cores that other work used too.",
         "",
-        *lines_of(asked, [*WAYS, BLENDED], "second task", ("first task", "probe")),
-        "",
-        *lines_of(asked, [*LATER], "third task", ("second task", "first task")),
-    ]
-
-
-def lines_of(
-    asked: argparse.Namespace, ways: Sequence[str], task: str, others: tuple[str, str]
-) -> list[str]:
-    """Returns a line for each of the ways that was run: what became of the task that it learned,
-    and of two others.
-    """
-    head = [
-        f"| way | seed | {task}: before → after, change (95 %); rows | {' | '.join(others)} |",
+        "| way | seed | second task: before → after, change (95 %); rows | first task | probe |",
         "|---|---|---|---|---|",
     ]
-    lines = []
     for seed in asked.seeds:
-        for way in ways:
+        for way in asked.ways:
             file = asked.work / f"{out_of(asked.work, way, seed).name}.json"
             if not file.is_file():
                 continue
-            proof = json.loads(file.read_text("utf-8"))["proof"]
+            told = json.loads(file.read_text("utf-8"))
+            proof = told["proof"]
             suites = proof["retention"]["suites"]
             own = proof["differences"]["base"][proof["primary"]] | {
                 name: proof["contenders"][name][proof["primary"]] for name in ("base", "tuned")
             }
             told = [gain(own, proof["items"])]
-            names = SUITES_LATER if way in LATER else SUITES
-            told += [gain(suites[name], suites[name]["items"]) for name in names]
+            told += [gain(suites[name], suites[name]["items"]) for name in SUITES]
             lines.append(f"| {' | '.join([way, str(seed), *told])} |")
-    return [*head, *lines] if lines else []
+    return lines
 
 
 def run_alone(asked: argparse.Namespace, way: str, seed: int) -> None:
