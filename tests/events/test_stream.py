@@ -143,7 +143,7 @@ KINDS: list[Event] = [
     happenings.Chosen("train.batch", 8, "few rows"),
     happenings.Trainable(10, 100),
     happenings.Resumed(3, Path("step-3")),
-    happenings.NotFinite(3, 1, float("inf"), 2.0, ("rows.json:1", "rows.json:2")),
+    happenings.NotFinite(3, 2, float("inf"), 2.0, ("rows.json:1", "rows.json:2")),
     happenings.MemoryShort(3, 512, 5),
     happenings.LossSpike(3, 9.5, 12.0),
     happenings.ChosenRewardFalls(3, 0.5, 0.1),
@@ -192,7 +192,12 @@ def test_what_is_said_holds_what_is_known(
     if event.said_as:
         told = [one for value in asdict(event).values() for one in _parts(value)]
         missing = [one for one in told if one not in text]
-        assert missing in ([], ["1"]), "all but the number of the attempt is told"
+        assert missing in ([], ["2"]), "all but the number of the attempt is told"
+
+
+def test_an_attempt_that_is_tried_again_is_recorded_and_not_told() -> None:
+    first = happenings.NotFinite(3, 1, float("inf"), 2.0, ("rows.json:1",))
+    assert first.text() is None and (first.line() or {})["event"] == "not_finite"
 
 
 def _parts(value: Any) -> list[str]:
@@ -220,7 +225,7 @@ def test_numbers_that_json_lacks_are_text_and_what_is_none_is_left_out() -> None
     assert KINDS[3].line() == {
         "step": 3,
         "event": "not_finite",
-        "attempt": 1,
+        "attempt": 2,
         "loss": "inf",
         "grad_norm": 2.0,
         "rows": ["rows.json:1", "rows.json:2"],
