@@ -288,7 +288,7 @@ class _Rows(pickle.Unpickler):
             return super().find_class(module, name)
         if module.startswith("tunesmith."):
             found = super().find_class(module, name)
-            if isinstance(found, type) and (is_dataclass(found) or issubclass(found, float)):
+            if isinstance(found, type) and (is_dataclass(found) or issubclass(found, float | str)):
                 return found
         raise pickle.UnpicklingError(f"{module}.{name}")
 
