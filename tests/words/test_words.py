@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import ast
+import json
+import pickle
 import re
 import string
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import yaml
 
 import tunesmith
 from tunesmith import words
@@ -218,3 +221,10 @@ def test_each_setting_that_a_text_names_is_there_and_takes_the_value() -> None:
             if any(problem.where.startswith(path) for problem in error.problems):
                 refused.append((key, f"{path}={value}"))
     assert refused == []
+
+
+def test_what_is_said_is_text_wherever_it_is_written() -> None:
+    said = words.say("spec.folder_busy")
+    for written in (yaml.safe_dump([said]), yaml.dump([said])):
+        assert yaml.safe_load(written) == [str(said)] and "!!" not in written
+    assert json.loads(json.dumps(said)) == said and pickle.loads(pickle.dumps(said)) == said

@@ -8,7 +8,16 @@ from typing import Any
 import yaml
 
 from tunesmith.errors import Problem, SpecError
-from tunesmith.words import say
+from tunesmith.words import Said, say
+
+
+def _as_text(dumper: Any, said: Said) -> yaml.ScalarNode:
+    """Writes what ``say`` returned as the text it is."""
+    return dumper.represent_str(str(said))
+
+
+for _dumper in (yaml.Dumper, yaml.SafeDumper):
+    _dumper.add_representer(Said, _as_text)
 
 
 class _Loader(yaml.SafeLoader):
