@@ -4,8 +4,8 @@
     python benchmarks/coverage.py --only "right or wrong, equal, grouped" --items 1000 --seed 1
 
 Two contenders answer the same items. Scores are right or wrong, or positive and skewed like a
-loss; items stand alone, or five of a group share a part. ``equal`` is the case in which a false
-"improved" can happen: both contenders are drawn alike.
+loss; items stand alone, or five of a group share a part; or hardly an answer differs. ``equal`` is
+the case in which a false "improved" can happen: both contenders are drawn alike.
 """
 
 from __future__ import annotations
@@ -78,6 +78,20 @@ def skewed(factor: float) -> Draw:
     return draw
 
 
+def few_differ(gained: float, lost: float) -> Draw:
+    """Half of the base's answers are right, and those of the tuned model, the first of the two, are
+    the same but for these shares.
+    """
+
+    def draw(generator: np.random.Generator, groups: int, size: int) -> np.ndarray:
+        place = generator.random((groups, size))
+        base = (place < 0.5).astype(float)
+        tuned = np.where(place >= 1 - gained, 1.0, np.where(place < lost, 0.0, base))
+        return np.stack([tuned, base])
+
+    return draw
+
+
 def _around_one(generator: np.random.Generator, spread: float, shape: tuple) -> np.ndarray:
     return generator.lognormal(-(spread**2) / 2, spread, shape)
 
@@ -92,6 +106,12 @@ CASES = [
     )
     for grouped in (False, True)
 ]
+FEW_DIFFER = [
+    Case("right or wrong, 5 % gained", few_differ(0.05, 0.0), 0.05, grouped=False),
+    Case("right or wrong, 8 % gained, 2 % lost", few_differ(0.08, 0.02), 0.06, grouped=False),
+]
+"""Of 20 such items the interval does not hold what it says; a verdict waits for 6 changes."""
+ALL = [*CASES, *FEW_DIFFER]
 
 
 def measure(case: Case, *, units: int, draws: int, resamples: int, seed: int) -> Row:
@@ -114,13 +134,13 @@ def main() -> None:
     """Prints the table, or the lines of one case, or of one number of items or groups."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--resamples", type=int, default=1000)
-    parser.add_argument("--only", choices=[str(case) for case in CASES])
+    parser.add_argument("--only", choices=[str(case) for case in ALL])
     parser.add_argument("--items", type=int, choices=[*DRAWS])
     parser.add_argument("--seed", type=int, default=0, help="other draws for the same line")
     asked = parser.parse_args()
     print("| scores | items or groups | holds the truth | wholly above | wholly below |")
     print("|---|---|---|---|---|")
-    for case in CASES:
+    for case in ALL:
         for units, draws in DRAWS.items():
             if asked.only not in (None, str(case)) or asked.items not in (None, units):
                 continue

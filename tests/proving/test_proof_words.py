@@ -55,7 +55,7 @@ def test_too_few_rows_say_nothing_but_that(tmp_path: Path, rows: int, lost: int)
     right = {"length": [True] * rows, "tuned": [row >= lost for row in range(rows)]}
     proof = told(tmp_path, right, against="length")
     text = "\n".join(proof.lines())
-    assert f"{rows} rows are too few for a verdict; from 20 on" in text and not any(
+    assert f"{rows} rows are too few for a verdict, which takes at least 20" in text and not any(
         part in text for part in HARD
     )
     detail = verdict(proof.to_json(), Say("en")).detail

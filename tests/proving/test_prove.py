@@ -245,7 +245,7 @@ def test_fewer_items_and_no_verdict_from_too_few(text_run):
     proof = api.prove(text_run, items=5, shots=0)
     assert len(lines_of(text_run)) == proof.to_json()["items"] == 5
     assert proof.verdict == "not shown"
-    assert any("5 rows are too few for a verdict; from 20 on" in line for line in proof.lines())
+    assert any("5 rows are too few for a verdict, which takes at least 20" in line for line in proof.lines())
 
 
 def copy_of(run: RunFolder, folder, **changes: str) -> RunFolder:

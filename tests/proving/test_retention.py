@@ -48,12 +48,30 @@ MARGIN = {"probe": (0.05, "share")}
         (100, 94, 100, "lost"),
         (10, 0, 15, "not shown"),
         (50, 90, 200, "kept"),
+        (20, 20, 20, "not shown"),
+        (71, 71, 71, "not shown"),
+        (72, 72, 72, "kept"),
+        (0, 0, 200, "not shown"),
     ],
 )
 def test_kept_lost_or_neither(base: int, tuned: int, items: int, word: str) -> None:
     found = weigh(lines("probe", "a", shares(base, items), shares(tuned, items)), MARGIN, seed=0)
     assert found["verdict"] == found["suites"]["probe"]["verdict"] == word
     assert found["suites"]["probe"]["difference"] == pytest.approx((tuned - base) / items)
+
+
+@pytest.mark.parametrize("items", [20, 40, 80, 200])
+def test_a_loss_of_the_margin_is_hardly_ever_called_kept(items: int) -> None:
+    """Draws tuned models that lose 5 points in truth: 2.5 % of them may be called kept, of 200
+    draws 10 at a chance of 2 in 100.
+    """
+    draw = np.random.default_rng(0)
+    words = []
+    for _ in range(200):
+        tuned = (draw.random(items) >= 0.05).astype(float).tolist()
+        asked = lines("probe", "a", [1.0] * items, tuned)
+        words.append(weigh(asked, MARGIN, seed=0)["verdict"])
+    assert words.count("kept") <= 10
 
 
 def test_the_kind_that_was_lost_is_named_and_holm_counts_the_kinds() -> None:

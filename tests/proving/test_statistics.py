@@ -158,3 +158,9 @@ def test_items_needed_grow_with_the_square():
     assert statistics.items_needed(-0.05, 100, 0.10) == 400
     assert statistics.items_needed(0.0, 100, 0.10) is None
     assert statistics.items_needed(5.0, 10, 0.10) == statistics.FEWEST
+
+
+@pytest.mark.parametrize(("count", "items"), [(0, 20), (3, 200), (19, 20), (20, 20)])
+def test_the_highest_share_is_scipys(count: int, items: int) -> None:
+    exact = binomtest(count, items).proportion_ci(0.95, method="exact")
+    assert statistics.highest_share(count, items) == pytest.approx(exact.high)

@@ -186,6 +186,17 @@ def paired(
     )
 
 
+def highest_share(count: int, items: int) -> float:
+    """Returns the upper end of the 95 % interval of a share, ``count`` of ``items`` (Clopper &
+    Pearson 1934).
+    """
+    from scipy.special import betaincinv
+
+    if count == items:
+        return 1.0
+    return float(betaincinv(count + 1, items - count, (1 + LEVEL) / 2))
+
+
 def holm(p: Mapping[Key, float]) -> dict[Key, float]:
     """Raises p-values so that a threshold of 5 % on each keeps the chance of one false finding
     among all of them at 5 % (Holm 1979).
