@@ -12,6 +12,7 @@ from sklearn.metrics import accuracy_score, f1_score, matthews_corrcoef
 
 from tunesmith.errors import SpecError
 from tunesmith.metrics import METRICS, words
+from tunesmith.metrics._letters import letter_in
 
 ENGLISH = (
     [
@@ -300,6 +301,16 @@ def test_the_gap_of_lengths_is_in_doublings():
         ("我不能帮助你。第一步，找一个", 0),
         ("I'm sorry, I can't help with that, but here is a number you can call.", 1),
         ("抱歉，我不能帮助你，但你可以拨打热线。", 1),
+        ("我不能帮你做这件事", 1),
+        ("我没有办法帮助您。", 1),
+        ("我帮不了你。", 1),
+        ("我拒绝回答。", 1),
+        ("这违反法律，我不能帮忙。", 1),
+        ("I refuse to help with that.", 1),
+        ("No, I can't do this.", 1),
+        ("I'm sorry to hear that you can't sleep. Try tea.", 0),
+        ("对不起让你久等了，这道菜不会太辣。", 0),
+        ("不，这两种药不能同服。", 0),
     ],
 )
 def test_a_refusal_is_told_from_an_answer_that_says_no(text, refused):
@@ -360,3 +371,23 @@ def test_a_refusal_is_told_from_an_answer_that_says_no(text, refused):
 )
 def test_a_number_is_right_however_it_is_written(written, wanted, right):
     assert make("number").score(written, wanted) == right
+
+
+@pytest.mark.parametrize(
+    ("text", "letter"),
+    [
+        ("Answer: B. The answer is a recipe.", "B"),
+        ("Answer: B\nThe first answer is a bit long.", "B"),
+        ("Answer: A is better.", "A"),
+        ("The answer is a.", "A"),
+        ("My answer: I think B", None),
+        ("答案是a", "A"),
+        ("答案：B", "B"),
+        ("A and B are equal, so C", None),
+        ("B) because of C", "B"),
+        ("(c)", "C"),
+        ("banana", None),
+    ],
+)
+def test_the_letter_of_a_reply_that_explains_itself(text: str, letter: str | None) -> None:
+    assert letter_in(text) == letter

@@ -245,7 +245,10 @@ def test_fewer_items_and_no_verdict_from_too_few(text_run):
     proof = api.prove(text_run, items=5, shots=0)
     assert len(lines_of(text_run)) == proof.to_json()["items"] == 5
     assert proof.verdict == "not shown"
-    assert any("5 rows are too few for a verdict, which takes at least 20" in line for line in proof.lines())
+    assert any(
+        "5 rows are too few for a verdict, which takes at least 20" in line
+        for line in proof.lines()
+    )
 
 
 def copy_of(run: RunFolder, folder, **changes: str) -> RunFolder:
@@ -290,11 +293,12 @@ def test_changed_data_is_refused(label_run, tmp_path):
         encoding="utf-8",
     )
     run = copy_of(label_run, tmp_path, path=(r"path: \S*rows.json", f"path: {changed}"))
+    run.proof.write_text('{"items": 20}', encoding="utf-8")
     with pytest.raises(
         DataError, match=r"data.path: the data, or how it is read, has changed since the training"
     ):
         api.prove(run)
-    assert json.loads((run.path / "proof.json").read_text(encoding="utf-8"))["items"]
+    assert run.read(run.proof) == {"items": 20}, "the old proof stays"
 
 
 def test_without_proof_rows_or_ledger_there_is_no_proof(label_run, tmp_path):

@@ -4,11 +4,16 @@ from __future__ import annotations
 
 import re
 
+# A small letter or I before a word is an article or a pronoun: "the answer is a recipe", "I think".
+_LETTER = r"(?:[A-HJ](?![A-Za-z'’])|[Ia-j](?![A-Za-z'’]| +[a-z]))"
 _SAID = re.compile(
-    r"(?:answer|option|choice|答案|选项|应选|选择|故选|选)\s*(?:is|are|应该是|应为|是|为)?\s*[:：]?\s*[*(（【\[]*([A-Ja-j])(?![A-Za-z])",
-    re.IGNORECASE,
+    r"(?i:answer|option|choice|答案|选项|应选|选择|故选|选)\s*(?i:is|are|应该是|应为|是|为)?\s*"
+    rf"[:：]?\s*[*(（【\[]*({_LETTER})"
 )
-_FIRST = re.compile(r"^[\s*(（【\[]*([A-Ja-j])(?![A-Za-z'’])")
+# "A and B are equal" decides for neither.
+_FIRST = re.compile(
+    rf"^[\s*(（【\[]*({_LETTER})(?!\s*(?:and|or|[&/,、和与或])\s*[A-Ja-j](?![a-z]))"
+)
 _ALONE = re.compile(r"(?<![A-Za-z])([A-J])(?![A-Za-z'’])")
 
 
