@@ -4,6 +4,7 @@ stands at its field in the words of the command line, and what would run is what
 
 from __future__ import annotations
 
+import re
 import shlex
 import sys
 import time
@@ -347,6 +348,14 @@ def test_what_a_text_says_to_set_is_a_button_unless_a_page_may_not(place: Path) 
         "objective=pretrain"  # the other one holds
     ]
     assert typed("model.trust_remote_code=true, track=wandb, out=x") == []
+    told = "Options: model=ms:<id>; model=https://HOST/v1; train.epochs=2: fewer passes"
+    assert typed(told) == ["train.epochs=2"], "a value that goes on is none to press"
+
+
+def test_the_plan_says_how_many_epochs_its_steps_are(place: Path, client: TestClient) -> None:
+    plan = Read(looked(client, "plan", chosen(place, **{"train.steps": "1"})).text).text
+    per_epoch = int(re.search(r"steps, (\d+) an epoch", plan)[1])  # type: ignore[index]
+    assert per_epoch > 1 and f"; {round(1 / per_epoch, 2):g} epoch" in plan
 
 
 def test_a_file_of_settings_is_loaded_and_its_dangers_are_named(place: Path) -> None:

@@ -96,7 +96,6 @@ def _planned(plan: Plan) -> JsonObject:
         "values": value_rows(run, plan.resolved.origins) if not plan.problems else [],
         "yaml": plan.resolved.dump(),
         "limit": run.data.max_length,
-        "epochs": run.train.epochs,
     }
 
 

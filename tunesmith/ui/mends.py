@@ -14,8 +14,11 @@ from tunesmith.ui.draft import SHORT, Draft
 from tunesmith.ui.goals import GOALS
 from tunesmith.ui.places import Places
 
-SETTING = re.compile(r"(?<![\w.])([a-z_]+(?:\.[a-z_]+)*)=(\{[^{}\n]*\}|\[[^\[\]\n]*\]|[\w.\-]+)")
-"""A setting within a text, ``data.too_long=drop``."""
+SETTING = re.compile(
+    r"(?<![\w.])([a-z_]+(?:\.[a-z_]+)*)="
+    r"(\{[^{}\n]*\}|\[[^\[\]\n]*\]|[\w.\-]+(?![\w.\-<]|[:/][^\s]))"
+)
+"""A setting within a text, ``data.too_long=drop``; none whose value goes on, ``model=ms:<id>``."""
 STEP = re.compile(r"tunesmith data (\w+) FILE OUT((?: \w+=(?:\[[^\]\n]*\]|[\w.\-]+))*)")
 """A verb that writes changed rows, which can be a step of the run as well."""
 MEANT = re.compile(r"\b[A-Z]{2,}\b|…|\.\.\.|<")
