@@ -100,3 +100,11 @@ def test_files_are_mixed_into_one_without_copies(tmp_path: Path) -> None:
         change_rows("mix", sources, out, ["shares=[3, 1]", "rows=100"])
     with pytest.raises(SpecError, match="3 shares for 2 files"):
         change_rows("mix", sources, out, ["shares=[3, 1, 1]"])
+
+
+def test_a_file_that_is_named_twice_is_refused(tmp_path: Path) -> None:
+    file = tmp_path / "a.jsonl"
+    file.write_text('{"text": "a"}\n{"text": "b"}\n')
+    with pytest.raises(SpecError, match="is named twice"):
+        change_rows("mix", [str(file), str(tmp_path / "." / "a.jsonl")], tmp_path / "out.jsonl")
+    assert [path.name for path in tmp_path.iterdir()] == ["a.jsonl"]

@@ -4,6 +4,7 @@ stands there twice.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Annotated
@@ -54,7 +55,11 @@ def mix(sources: Sequence[str], out: Path, settings: Mixing) -> Account:
     assert place is not None, "a path was given"
     writer_of(place)
     files = [find_data(source) for source in sources]
-    refuse_source(out, [file for some in files for file in some])
+    every = [file for some in files for file in some]
+    refuse_source(out, every)
+    twice = [file for file, times in Counter(map(Path.resolve, every)).items() if times > 1]
+    if twice:
+        raise SpecError([Problem(str(file), say("transforms.named_twice")) for file in twice])
     chosen = [_Source(name, some) for name, some in zip(sources, files, strict=True)]
     _share_out(chosen, settings)
     account = Account()

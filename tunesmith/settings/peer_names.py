@@ -317,6 +317,13 @@ NAMES_HERE: dict[str, dict[str, str]] = {
         "mae": "mean_absolute_error",
         "auc": "roc_auc",
     },
+    "transform": {
+        "convert": "peers.step_convert",
+        "documents": "peers.step_documents",
+        "mix": "peers.step_mix",
+        "questions": "peers.step_questions",
+        "split": "peers.step_split",
+    },
 }
 """What people call a plug-in elsewhere, where the nearest name here is another one or none: the
 setting, or the key of a text.

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from annotated_types import Ge, Gt, Le
-from pydantic import AfterValidator
+from pydantic import AfterValidator, model_validator
+from pydantic_core import PydanticCustomError
 
 from tunesmith.data.columns.names import CAME_FROM
 from tunesmith.data.files.file_facts import Located
@@ -28,6 +29,14 @@ class Augment(Transform):
         """How the text is reworded, and how often. Models reword rows in ``tunesmith data augment``
         alone, which writes a file.
         """
+
+        @model_validator(mode="before")
+        @classmethod
+        def _not_the_verb_s(cls, given: Any) -> Any:
+            """Says why a way or a setting of the verb is none of a run's."""
+            if isinstance(given, Mapping) and (why := _why_not(given, cls)):
+                raise PydanticCustomError("choice", "{text}", {"text": why})
+            return given
 
         how: Literal["synonyms", "noise", "templates"] = "synonyms"
         """Words swapped for synonyms; typing errors, in Chinese characters that sound the same; or
@@ -77,3 +86,18 @@ class Augment(Transform):
                     yield replace(located, row=made)
         account.added = added
         account.notes = [say("augment.added", added=added, rows=number), *told_of_refused(refused)]
+
+
+def _why_not(given: Mapping[str, Any], own: type[Spec]) -> str | None:
+    """Returns why these settings are for the verb alone; None where a run may have them."""
+    way = given.get("how", "synonyms")
+    if way == "negatives":
+        return say("augment.verb_negatives")
+    if way in settings.MODELS:
+        return say("augment.verb_model", what=f"how={way}", way=way)
+    others = [one for one in settings.Augment.model_fields if one not in own.model_fields]
+    found = [name for name in others if name in given]
+    files = [name for name in found if settings.GOES_WITH[name] == settings.WAYS]
+    if files:
+        return say("augment.verb_files", what=", ".join(files))
+    return say("augment.verb_model", what=", ".join(found), way="paraphrase") if found else None
