@@ -10,7 +10,7 @@ from tunesmith.data.files.file_facts import Faults
 from tunesmith.data.files.writing import write_rows, writer_of
 from tunesmith.data.layouts import Layout, row_of
 from tunesmith.data.reading import Reading
-from tunesmith.data.steps import refuse_source
+from tunesmith.data.steps import refuse_source, write_account
 from tunesmith.data.transforms import Account, came_from
 from tunesmith.errors import DataError
 from tunesmith.plain import JsonObject
@@ -18,7 +18,6 @@ from tunesmith.settings.family import OBJECTIVES
 from tunesmith.settings.run import Data
 from tunesmith.settings.spec import Spec
 from tunesmith.storage.atomic import file_to_write
-from tunesmith.words import say
 
 
 class Convert(Spec):
@@ -63,6 +62,6 @@ def convert(source: str, out: Path, settings: Convert) -> Account:
 
     write_rows(place, written)
     account.notes = list(reading.notes)
-    if reading.dropped:
-        account.notes.append(say("transforms.unread", number=len(reading.dropped)))
+    account.unread(reading.dropped, "convert")
+    write_account(place, account)
     return account

@@ -8,6 +8,7 @@ import hashlib
 import json
 from collections import Counter, defaultdict
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -19,11 +20,13 @@ from tunesmith.data.files.file_facts import Faults, Located
 from tunesmith.data.files.sources import rows as rows_of
 from tunesmith.data.files.writing import write_rows
 from tunesmith.data.find import find_data
+from tunesmith.data.steps import write_account
 from tunesmith.data.texts.duplicates import Clusters, join_near, normalise, sketch_of
 from tunesmith.data.texts.strings import strings
 from tunesmith.data.transforms import Account, came_from, content_columns
 from tunesmith.errors import DataError, Problem, SpecError
 from tunesmith.settings.spec import Spec
+from tunesmith.storage.atomic import replace_folder
 from tunesmith.words import say
 
 TRAIN, HELD = "train", "held_out"
@@ -62,8 +65,8 @@ class Split(Spec):
 
 
 def split(source: str, out: Path, settings: Split) -> Account:
-    """Writes ``train`` and ``held_out`` into the folder ``out``; raises DataError where a row
-    cannot be read or a side is empty, and writes nothing then.
+    """Writes ``train`` and ``held_out`` into the folder ``out``, both or neither; raises DataError
+    where a row cannot be read or a side is empty.
     """
     _refuse(settings)
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
@@ -78,16 +81,21 @@ def split(source: str, out: Path, settings: Split) -> Account:
     for name in (TRAIN, HELD):
         if name not in sides:
             raise DataError(Problem(source, say("transforms.empty_side", side=name)))
-    for name in (TRAIN, HELD):
-        chosen = [one for one, side in zip(found, sides, strict=True) if side == name]
-        account.written += len(chosen)
-        write_rows(out / f"{name}.{settings.format}", lambda chosen=chosen: _written(chosen))
     for one, side in zip(found, sides, strict=True):
         if side is None:
             account.dropped(one, "split", "goes_on")
-    account.check()
     numbers = {name: sides.count(name) for name in (TRAIN, HELD)}
+    account.written = sum(numbers.values())
     account.notes.append(say("transforms.sides", **numbers))
+    # First: the folder is never written over, so what was interrupted before it can be done again.
+    write_account(out, account)
+
+    def write(folder: Path) -> None:
+        for name in (TRAIN, HELD):
+            chosen = [one for one, side in zip(found, sides, strict=True) if side == name]
+            write_rows(folder / f"{name}.{settings.format}", partial(_written, chosen))
+
+    replace_folder(out, write)
     return account
 
 

@@ -11,6 +11,7 @@ from pydantic import ValidationError
 
 from tunesmith.data.columns.names import CAME_FROM
 from tunesmith.data.files.file_facts import Faults, Located
+from tunesmith.data.files.paths import ACCOUNT
 from tunesmith.data.files.sources import rows as rows_of
 from tunesmith.data.files.writing import write_rows, writer_of
 from tunesmith.data.find import find_data
@@ -82,9 +83,10 @@ def change(source: str, out: Path, transforms: list[Transform]) -> Account:
             )
 
     write_rows(place, written)
+    write_account(place, account)
+    # Last: a mapping is never written over, so what was interrupted before it can be done again.
     for transform in transforms:
         transform.finish()
-    write_account(place, account)
     return account
 
 
@@ -94,7 +96,7 @@ def write_account(out: Path, account: Account) -> None:
     """
     account.check()
     lines = [json.dumps(one.to_json(), ensure_ascii=False) for one in account.changes.values()]
-    beside = out.with_name(out.name + ".account.jsonl")
+    beside = out.with_name(out.name + ACCOUNT)
     write_whole(beside, "".join(line + "\n" for line in lines))
 
 

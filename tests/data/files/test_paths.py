@@ -57,3 +57,8 @@ def test_a_file_that_is_not_there_is_told_with_what_is_near(tmp_path: Path) -> N
     made(tmp_path, "empty/a.py")
     with pytest.raises(DataError, match=r"\.parquet"):
         files(tmp_path / "empty")
+
+
+def test_the_account_beside_a_file_is_no_data(tmp_path: Path) -> None:
+    made(tmp_path, "a.jsonl", "a.jsonl.account.jsonl", "mine.account.jsonl")
+    assert names(files(tmp_path), tmp_path) == ["a.jsonl", "mine.account.jsonl"]

@@ -59,8 +59,7 @@ def with_negatives(source: str, out: Path, settings: Augment) -> Account:
     for (located, _), others in zip(rows, found, strict=True):
         if others:
             account.changed(located, "augment", "negatives")
-    for dropped in reading.dropped:
-        account.dropped(Located(dropped.file, dropped.number, {}), "augment", "no_text")
+    account.unread(reading.dropped, "augment")
     account.read, account.written = len(rows) + len(reading.dropped), len(rows)
 
     def written() -> Iterator[JsonObject]:

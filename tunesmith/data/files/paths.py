@@ -27,6 +27,8 @@ SUFFIXES = (
     ".xlsx",
     ".xlsm",
 )
+ACCOUNT = ".account.jsonl"
+"""What ``tunesmith data`` puts behind the name of a file for what became of each row; no data."""
 _NOT_DATA = ("readme", "license", "licence", "notice", "changelog")
 
 
@@ -110,6 +112,8 @@ def _is_data(file: Path, root: Path) -> bool:
     if any(
         part.startswith(".") for part in file.relative_to(root).parts
     ) or file.name.lower().startswith(_NOT_DATA):
+        return False
+    if file.name.endswith(ACCOUNT) and file.with_name(file.name.removesuffix(ACCOUNT)).exists():
         return False
     name = file.name.lower().removesuffix(".gz")
     return name.endswith(SUFFIXES) and file.is_file()

@@ -5,10 +5,11 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import partial
-from typing import Any, ClassVar
+from pathlib import Path
+from typing import Any, ClassVar, Protocol
 
 from tunesmith.data.columns.names import ABOUT_THE_ROW, is_called
 from tunesmith.data.columns.names import came_from as known_origin
@@ -31,6 +32,25 @@ __all__ = [
 
 Rows = Callable[[], Iterator[Located]]
 """Reads the rows from their first; each call reads them anew."""
+
+
+class Unread(Protocol):
+    """A row with nothing to learn."""
+
+    @property
+    def file(self) -> Path:
+        """Where it stands."""
+        ...
+
+    @property
+    def number(self) -> int:
+        """Its number there."""
+        ...
+
+    @property
+    def reason(self) -> str:
+        """Why there is nothing: ``no answer``."""
+        ...
 
 
 @dataclass(frozen=True)
@@ -81,6 +101,11 @@ class Account:
     def dropped(self, located: Located, step: str, *why: str, value: float | None = None) -> None:
         """Notes a row that is not written."""
         self._note(Change(str(located.file), located.number, step, "dropped", why, value))
+
+    def unread(self, rows: Iterable[Unread], step: str) -> None:
+        """Notes the rows that hold nothing to learn."""
+        for one in rows:
+            self.dropped(Located(one.file, one.number, {}), step, one.reason.replace(" ", "_"))
 
     def _note(self, change: Change) -> None:
         self.changes[change.file, change.row, change.step] = change

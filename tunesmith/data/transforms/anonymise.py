@@ -21,6 +21,7 @@ from tunesmith.data.texts.surrogates import Surrogates, mask
 from tunesmith.data.transforms import TRANSFORMS, Account, Rows, Transform
 from tunesmith.errors import Problem, SpecError
 from tunesmith.settings.spec import Spec
+from tunesmith.storage.atomic import drafted_file
 from tunesmith.words import say
 
 Kind = Literal[
@@ -174,14 +175,15 @@ class Anonymise(Transform):
         account.notes = [*dict.fromkeys([*account.notes, *notes])]
 
     def _write_mapping(self, path: Path) -> None:
-        """Writes which value became which; the file is new, and only its owner may read it."""
+        """Writes which value became which, whole or not at all; only its owner may read it."""
         lines = [
             json.dumps({"kind": kind, "value": value, "became": became}, ensure_ascii=False)
             for (kind, value), became in self.surrogates.given.items()
         ]
-        handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-        with os.fdopen(handle, "w", encoding="utf-8") as file:
-            file.write("".join(line + "\n" for line in lines))
+        with drafted_file(path) as draft:
+            handle = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+            with os.fdopen(handle, "w", encoding="utf-8") as file:
+                file.write("".join(line + "\n" for line in lines))
 
 
 def _texts_of(located: Located) -> list[str]:
