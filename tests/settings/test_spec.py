@@ -207,6 +207,29 @@ def test_a_setting_of_a_group_counts_before_and_after_the_groups_name():
         )
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        "a0: &a0 {x: 1, y: 2}\n"
+        + "".join(f"a{n}: &a{n} {{p: *a{n - 1}, q: *a{n - 1}}}\n" for n in range(1, 40)),
+        "a: &a [*a]",
+        "a: " + "[" * 20_000,
+        "a: 2026-02-31",
+        "a: \0",
+    ],
+)
+def test_a_yaml_text_that_cannot_be_read_whole_is_one_error(text: str) -> None:
+    """Thirty lines of aliases say 2**40 values; no form and no file may keep a machine busy so."""
+    with pytest.raises(SpecError) as told:
+        read_yaml(text, "run.yaml")
+    assert [one.where for one in told.value.problems] == ["run.yaml"]
+
+
+def test_a_mapping_takes_over_another() -> None:
+    text = "a: &a {x: 1, y: 2}\nb: {<<: *a, y: 3}"
+    assert read_yaml(text) == {"a": {"x": 1, "y": 2}, "b": {"x": 1, "y": 3}}
+
+
 def test_yaml_as_people_mean_it(tmp_path: Path):
     assert read_yaml("a: 1e-4\nb: 2E5\nc: -1e+3\nd: v1e4") == {
         "a": 1e-4,

@@ -20,14 +20,20 @@ for _dumper in (yaml.Dumper, yaml.SafeDumper):
     _dumper.add_representer(Said, _as_text)
 
 
+MERGE = "tag:yaml.org,2002:merge"
+"""The kind of key with which a mapping takes over another: ``<<: *name``."""
+MOST_PARTS = 200_000
+"""Values of a document once its aliases are written out: a few lines can say billions."""
+
+
 class _Loader(yaml.SafeLoader):
     """YAML 1.1 as people mean it: ``1e-4`` is a number, and a key given twice is an error."""
 
     def construct_mapping(self, node: Any, deep: bool = False) -> dict[Any, Any]:
         keys: set[object] = set()
         for key_node, _ in node.value:
-            if not isinstance(key_node, yaml.ScalarNode):
-                continue  # super() refuses it with its place
+            if not isinstance(key_node, yaml.ScalarNode) or key_node.tag == MERGE:
+                continue  # super() refuses the one with its place, and merges at the other
             key = self.construct_object(key_node, deep=True)
             if key in keys:
                 raise SpecError(
@@ -42,19 +48,39 @@ class _Loader(yaml.SafeLoader):
 
 def read_yaml(text: str, where: str = "") -> Any:
     """Parses a YAML text; raises SpecError with file and line when this fails."""
-    loader = _Loader(text)
-    loader.name = where
     try:
-        return loader.get_single_data()
+        return _read(text, where)
+    except RecursionError:
+        raise SpecError(Problem(where, say("spec.yaml_too_large"))) from None
     except yaml.MarkedYAMLError as error:
         line = f":{error.problem_mark.line + 1}" if error.problem_mark else ""
         raise SpecError(
             Problem(f"{where}{line}", say("spec.not_yaml", problem=error.problem))
         ) from None
-    except yaml.YAMLError as error:
+    except (yaml.YAMLError, ValueError) as error:  # no day is 2026-02-31
         raise SpecError(Problem(where, say("spec.not_yaml", problem=str(error)))) from None
-    finally:
-        loader.dispose()
+
+
+def _read(text: str, where: str) -> Any:
+    loader = _Loader(text)
+    loader.name = where
+    node = loader.get_single_node()
+    if node is not None and _parts(node, {}) > MOST_PARTS:
+        raise SpecError(Problem(where, say("spec.yaml_too_large")))
+    return None if node is None else loader.construct_document(node)
+
+
+def _parts(node: yaml.Node, known: dict[int, int]) -> int:
+    """Counts the values below a node with its aliases written out; too many where one is within
+    itself.
+    """
+    if isinstance(node, yaml.ScalarNode):
+        return 1
+    if id(node) not in known:
+        known[id(node)] = MOST_PARTS + 1  # what is found here again is within itself
+        pairs = node.value if isinstance(node, yaml.MappingNode) else [(one,) for one in node.value]
+        known[id(node)] = 1 + sum(_parts(one, known) for pair in pairs for one in pair)
+    return known[id(node)]
 
 
 def read_settings(path: str | Path) -> dict[str, object]:
