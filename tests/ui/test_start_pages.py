@@ -54,6 +54,8 @@ def place(tmp_path_factory: pytest.TempPathFactory, tiny_llama: Path) -> Path:
     (root / "data" / "faq.csv").write_text(ROWS, "utf-8")
     (root.parent / "secret.csv").write_text(ROWS, "utf-8")
     (root / "data" / "linked.csv").symlink_to(root.parent / "secret.csv")
+    (root.parent / "2024").mkdir()
+    (root / "elsewhere").symlink_to(root.parent / "2024")
     return root
 
 
@@ -131,6 +133,12 @@ def test_a_stranger_sees_and_does_nothing(place: Path, client: TestClient) -> No
         ("data.steps", "[{name: anonymise, mapping: /etc/passwd}]"),
         ("train.keep.best_by", "./mine.py"),
         ("prove.metrics", "[./mine.py]"),
+        ("prove.metrics", "[{name: code, run_code: true}]"),
+        ("prove.metrics", "{name: judge, url: 'http://evil.example', model: m}"),
+        ("prove.metrics", '[{name: function, path: "/tmp/mine\\x2epy:f"}]'),
+        ("prove.metrics", "[{name: embedding_similarity, path: /etc}]"),
+        ("prove.primary", '"/tmp/mine\\x2epy"'),
+        ("train.keep.best_by", '"/tmp/mine\\x2epy"'),
         ("model", "../secret"),
         ("data", "../secret.csv"),
         ("data", "/etc/passwd"),
@@ -153,6 +161,9 @@ def test_a_stranger_sees_and_does_nothing(place: Path, client: TestClient) -> No
         ("name", "a/b"),
         ("name", ".hidden"),
         ("name", "data"),
+        ("name", "Chats"),
+        ("name", "arenas"),
+        ("name", "elsewhere"),
     ],
 )
 def test_what_a_page_must_not_set_is_refused_everywhere(
@@ -169,8 +180,34 @@ def test_what_a_page_must_not_set_is_refused_everywhere(
 
 
 def test_a_link_within_the_folder_leads_nowhere(place: Path, client: TestClient) -> None:
-    answer = client.get("/new/data", params=chosen(place, data=str(place / "data" / "linked.csv")))
-    assert answer.status_code == 400 and "must lie in" in answer.text
+    for data in ("linked.csv", "."):  # a folder with such a link in it leads there too
+        answer = client.get("/new/data", params=chosen(place, data=str(place / "data" / data)))
+        assert answer.status_code == 400 and "must lie in" in answer.text
+    offered = Read(client.get("/new/").text).attributes
+    assert not [value for _, value in offered if value and "linked.csv" in value]
+
+
+def test_a_number_is_a_place_too(
+    place: Path, client: TestClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(place.parent)
+    for field in ("data", "model"):
+        answer = client.get("/new/data", params=chosen(place, **{field: "2024"}))
+        assert answer.status_code == 400 and "must lie in" in answer.text
+    assert draft_of({"data.held_out": "20"}.items(), Places(place)).problems == ()
+
+
+def test_a_metric_is_named_and_what_cannot_reach_out_has_its_settings(place: Path) -> None:
+    for value in ("bleu", "[bleu, chrf]", "code", "[{name: regex, pattern: '^a', seconds: 2}]"):
+        assert draft_of({"prove.metrics": value}.items(), Places(place)).problems == (), value
+    (told,) = draft_of({"prove.metrics": "[accuray]"}.items(), Places(place)).problems
+    assert told.where == "prove.metrics.0" and "accuracy" in told.text
+
+
+def test_a_run_gets_no_name_that_pages_use(place: Path) -> None:
+    places = Places(place)
+    for name in ("chats.csv", "data.csv", "Arenas.jsonl"):
+        assert places.is_name(places.free(name)) and places.free(name) == "run"
 
 
 def test_nothing_in_the_list_names_code_or_a_place(place: Path) -> None:
@@ -207,9 +244,11 @@ def test_a_file_is_kept_whole_under_a_name_of_its_own(place: Path, client: TestC
     for name, content in (("run.sh", b"x"), ("a.csv", b"")):
         answer = send(name, content)
         assert answer.status_code == 413 and answer.json()["problem"]
+    long = send("问" * 200 + ".答案.csv", b"question,answer\n").json()["path"]
     left = {one.name for one in (place / "data").iterdir()}
-    assert left == {"faq.csv", "linked.csv", "new rows.csv", "new rows-2.csv"}
-    for one in ("new rows.csv", "new rows-2.csv"):
+    assert left == {"faq.csv", "linked.csv", "new rows.csv", "new rows-2.csv", Path(long).name}
+    assert long.endswith("问.答案.csv") and len(Path(long).name) > 40
+    for one in ("new rows.csv", "new rows-2.csv", Path(long).name):
         (place / "data" / one).unlink()
 
 
@@ -361,7 +400,7 @@ def test_the_plan_says_how_many_epochs_its_steps_are(place: Path, client: TestCl
 def test_a_file_of_settings_is_loaded_and_its_dangers_are_named(place: Path) -> None:
     places = Places(place)
     text = (
-        f"model: {{path: {place / 'tiny'}, dtype: fp32}}\ndata:\n  path: {place / 'data'}\n"
+        f"model: {{path: {place / 'tiny'}, dtype: fp32}}\ndata:\n  path: {place / 'data' / 'faq.csv'}\n"
         "  held_out: 0.2\n  columns: {question: q}\nobjective: {name: dpo, beta: 0.2}\n"
         "method: {name: lora, rank: 4}\ntrain: {epochs: 2, keep: {save: epoch}}\nout: runs/mine\n"
     )
@@ -378,7 +417,8 @@ def test_a_file_of_settings_is_loaded_and_its_dangers_are_named(place: Path) -> 
 
 def test_a_file_of_settings_goes_into_the_fields(place: Path, client: TestClient) -> None:
     text = (
-        f"model: {place / 'tiny'}\r\ndata: {place / 'data'}\r\ntrain: {{epochs: 2}}\r\nout: a/b\r\n"
+        f"model: {place / 'tiny'}\r\ndata: {place / 'data' / 'faq.csv'}\r\n"
+        "train: {epochs: 2}\r\nout: a/b\r\n"
     )
     answer = client.post("/new/load", data={"yaml": text}, headers=BESIDE)
     assert answer.status_code == 200 and answer.url.path == "/new/"

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Literal, get_args, get_origin
 from tunesmith.errors import Problem, SpecError
 from tunesmith.settings.family import (
     METHODS,
+    METRICS,
     OBJECTIVES,
     OPTIMIZERS,
     READERS,
@@ -55,7 +56,10 @@ TEXTS = ("objective.labels", "method.targets")
 """Settings of plug-ins that are plain texts."""
 NAMES: dict[str, Family] = {**PLUG_INS, "data.reader": READERS}
 """Settings that take the name of a plug-in of the package, and no file."""
-MEASURES = ("train.keep.best_by", "prove.metrics", "prove.primary")
+MEASURES = ("train.keep.best_by", "prove.primary")
+"""Settings that take the name of a metric, or of another measure that a run has."""
+PATTERN = ("regex", "pattern")
+"""A metric and its setting that is a plain text."""
 LOCAL = ("model.path", "data.held_out")
 OF_FILE = ("path", "columns", "reader", "weight")
 """Settings of a file among several."""
@@ -78,7 +82,7 @@ def refused(path: str, value: str, places: Places) -> list[Problem]:
         family = NAMES[path]
         return [] if value in family.names() else _unknown(path, family, value)
     if path in MEASURES:
-        return [Problem(path, say("ui_new.forbidden"))] if ".py" in value else []
+        return [] if value.isidentifier() else [Problem(path, say("ui_new.forbidden"))]
     if path == "data.steps":
         return _steps(path, value)
     if path in CLOSED:
@@ -110,7 +114,7 @@ def _of_plug_in(path: str) -> bool:
 
 def _unknown(path: str, family: Family, name: str) -> list[Problem]:
     """Returns what the resolver says of an unknown name; a file's is not even looked for."""
-    if name.endswith(".py"):
+    if ".py" in name:
         return [Problem(path, say("ui_new.forbidden"))]
     try:
         family.get(name)
@@ -179,6 +183,25 @@ def _rewards(path: str, value: str, places: Places) -> list[Problem]:
     return problems
 
 
+def _metrics(path: str, value: str, places: Places) -> list[Problem]:
+    """Returns what is wrong with metrics. One that has a text to set may run code, ask an address
+    or read a place by it, so that it is taken by its name alone; a pattern does none of these.
+    """
+    listed, problems = _listed(path, value)
+    for number, one in enumerate(listed):
+        settings = one if isinstance(one, Mapping) else {"name": one}
+        name = str(settings.get("name", ""))
+        where = f"{path}.{number}" if is_list(value) else path
+        if name not in METRICS.names():
+            problems += _unknown(where, METRICS, name)
+            continue
+        own = METRICS.get(name).Config.model_fields
+        texts = [key for key in own if not closed(own[key].annotation) and (name, key) != PATTERN]
+        if texts and set(settings) - {"name"}:
+            problems.append(Problem(where, say("ui_new.forbidden")))
+    return problems
+
+
 def _listed(path: str, value: str) -> tuple[list[object], list[Problem]]:
     """Reads a list as it is typed; what is none has one item."""
     try:
@@ -188,7 +211,12 @@ def _listed(path: str, value: str) -> tuple[list[object], list[Problem]]:
     return (given if isinstance(given, list) else [given]), []
 
 
-CLOSED = {"data.path": _files, "questions": _questions, "source.rewards": _rewards}
+CLOSED = {
+    "data.path": _files,
+    "questions": _questions,
+    "source.rewards": _rewards,
+    "prove.metrics": _metrics,
+}
 """Settings that may be a list, of which each part is looked at."""
 
 

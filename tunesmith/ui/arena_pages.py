@@ -15,6 +15,7 @@ from tunesmith.errors import Problem, TunesmithError
 from tunesmith.plain import JsonObject
 from tunesmith.storage.atomic import write_whole
 from tunesmith.ui.forms import Form, form_in, form_of
+from tunesmith.ui.places import ARENAS
 from tunesmith.ui.views import Views
 from tunesmith.ui.work_pages import form_again, shown_of
 from tunesmith.voting.building import FEWEST_PROMPTS
@@ -28,8 +29,6 @@ if TYPE_CHECKING:
     from starlette.routing import Route
 
 KIND = "arena"
-PLACE = "arenas"
-"""The folder of the arenas, beside the runs."""
 CALLED = {"run": (), "prompts": ("data",)}
 """The fields, each with the setting of an arena that it fills."""
 
@@ -39,7 +38,7 @@ class ArenaPages:
 
     def __init__(self, views: Views) -> None:
         self.views, self.works = views, views.works
-        self.place = views.runs.root / PLACE
+        self.place = views.runs.root / ARENAS
 
     def routes(self) -> list[Route]:
         """Returns the routes."""

@@ -6,15 +6,17 @@ import os
 import re
 from pathlib import Path
 
-from tunesmith.data.files.paths import SUFFIXES
+from tunesmith.data.files.paths import SUFFIXES, every_file
 from tunesmith.errors import Problem
 from tunesmith.report.runs import name_of_run, run_folders
 from tunesmith.storage.hub import looks_local
 from tunesmith.storage.run_folder import RunFolder
 from tunesmith.words import say
 
-DATA = "data"
-"""The folder of dropped files, beside the runs."""
+DATA, CHATS, ARENAS = "data", "chats", "arenas"
+"""The folders of dropped files, conversations and arenas, beside the runs."""
+TAKEN = frozenset({DATA, CHATS, ARENAS})
+"""Names that no run may have."""
 LONGEST_NAME = 80
 MOST = 200
 """Files and models that a page lists."""
@@ -38,15 +40,19 @@ class Places:
         return os.path.relpath(path, self.here) if below else str(path)
 
     def is_name(self, name: str) -> bool:
-        """Tells whether a run may be called so: one part of a path, seen by the table of runs."""
-        plain = len(name) <= LONGEST_NAME and re.fullmatch(r"[\w\-.+ ]+", name) is not None
-        return plain and name == name.strip(" .") and name != DATA
+        """Tells whether a run may be called so: one part of a path, seen by the table of runs, that
+        no link leads out of the folder.
+        """
+        if len(name) > LONGEST_NAME or re.fullmatch(r"[\w\-.+ ]+", name) is None:
+            return False
+        plain = name == name.strip(" .") and name.casefold() not in TAKEN
+        return plain and self.run(name).resolve().is_relative_to(self.root)
 
     def free(self, data: str | None) -> str:
         """Returns a name that no run has, after the file of its rows."""
         stem = Path((data or "").partition("#")[0].rstrip("/")).name.partition(".")[0]
         stem = re.sub(r"[^\w\-+]+", "-", stem).strip("-") or "run"
-        wanted = name = "run" if stem == DATA else stem[: LONGEST_NAME - 4]
+        wanted = name = "run" if stem.casefold() in TAKEN else stem[: LONGEST_NAME - 4]
         number = 1
         while self.run(name).exists():
             number += 1
@@ -57,7 +63,7 @@ class Places:
         """Returns a problem where a value names a place of this machine that is not in the
         folder, by dots or by a link. It is the same whether something is there or not.
         """
-        if not value or _is_number(value):
+        if not value or (path == "data.held_out" and _is_number(value)):
             return []
         if value.lstrip()[:1] in "[{":
             return [Problem(path, say("ui_new.one_place"))]
@@ -66,8 +72,13 @@ class Places:
         local = looks_local(value) or value.lower().removesuffix(".gz").endswith(SUFFIXES)
         if not (local or "\\" in value or _there(wanted) or _there(bare)):
             return []
-        inside = all(one.resolve().is_relative_to(self.root) for one in (wanted, bare))
+        inside = all(self._holds(one) for one in (wanted, bare))
         return [] if inside else [Problem(path, say("ui_new.outside", folder=self.root))]
+
+    def _holds(self, path: Path) -> bool:
+        """Tells whether a place lies in the folder, with every file of rows that it holds."""
+        places = [path, *(every_file(path) if path.is_dir() else ())]
+        return all(one.resolve().is_relative_to(self.root) for one in places)
 
     def files(self) -> list[str]:
         """Returns the files of rows that were dropped here, the newest first, as they are typed."""
@@ -76,7 +87,9 @@ class Places:
         known = [
             path
             for path in self.data.iterdir()
-            if path.is_file() and path.name.lower().removesuffix(".gz").endswith(SUFFIXES)
+            if path.is_file()
+            and path.name.lower().removesuffix(".gz").endswith(SUFFIXES)
+            and self._holds(path)
         ]
         newest = sorted(known, key=lambda path: -path.stat().st_mtime)
         return [self.typed(path) for path in newest[:MOST]]
@@ -89,7 +102,10 @@ class Places:
         folders = [
             path
             for path in sorted(self.root.iterdir())
-            if path not in runs and (path / "config.json").is_file() and any(path.glob(WEIGHTS))
+            if path not in runs
+            and (path / "config.json").is_file()
+            and any(path.glob(WEIGHTS))
+            and self._holds(path)
         ]
         return ["starter", *(self.typed(path) for path in (*folders, *named))][:MOST]
 

@@ -18,7 +18,10 @@ MOST = 4 << 30
 """Bytes of one file; larger ones are named by a path."""
 SPARE = 256 << 20
 """Bytes that stay free on the disk."""
-LONGEST_NAME = 120
+LONGEST_NAME = 180
+"""Bytes of a name; systems take 255, and a number may be added to it."""
+OFTEN = 16 << 20
+"""Bytes after which it is asked again whether there is room; others write there too."""
 
 
 async def keep(name: str, length: int | None, parts: AsyncIterator[bytes], folder: Path) -> Path:
@@ -33,6 +36,7 @@ async def keep(name: str, length: int | None, parts: AsyncIterator[bytes], folde
         raise DataError(Problem("data", say("ui_new.too_large", most=readable(MOST))))
     folder.mkdir(parents=True, exist_ok=True)
     _room(folder, length or 0)
+    checked = 0
     draft = folder / f".{secrets.token_hex(8)}.part"
     try:
         with draft.open("xb") as file:
@@ -41,6 +45,9 @@ async def keep(name: str, length: int | None, parts: AsyncIterator[bytes], folde
                 written += len(part)
                 if written > MOST:
                     raise DataError(Problem("data", say("ui_new.too_large", most=readable(MOST))))
+                if written - checked > OFTEN:
+                    checked = written
+                    _room(folder, 0)
                 file.write(part)
         if not written:
             raise DataError(Problem("data", say("ui_new.empty", name=wanted)))
@@ -53,11 +60,19 @@ async def keep(name: str, length: int | None, parts: AsyncIterator[bytes], folde
 
 
 def _plain(name: str) -> str:
-    """Returns the last part of a name, with nothing in it that a shell or a path would read."""
+    """Returns the last part of a name, with nothing in it that a shell or a path would read, and no
+    longer than a system takes.
+    """
     last = name.replace("\\", "/").rpartition("/")[2]
     plain = re.sub(r"[^\w.\-+ ]+", "_", last).strip(" .")
     stem, dot, end = plain.partition(".")
-    return f"{stem[: LONGEST_NAME - len(end)] or 'rows'}{dot}{end[-LONGEST_NAME // 2 :]}"
+    end = _last_bytes(end, LONGEST_NAME // 2)
+    stem = stem.encode()[: LONGEST_NAME - len(end.encode())].decode("utf-8", "ignore")
+    return f"{stem or 'rows'}{dot}{end}"
+
+
+def _last_bytes(text: str, most: int) -> str:
+    return text.encode()[-most:].decode("utf-8", "ignore")
 
 
 def _room(folder: Path, needed: int) -> None:
