@@ -7,11 +7,13 @@ import os
 import signal
 import sys
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 
 from material.runs import in_child
+from tunesmith.storage import process
 from tunesmith.storage.process import NAME, ask_to_stop, is_held, named_in, process_of
 from tunesmith.storage.run_folder import RunFolder
 
@@ -35,6 +37,18 @@ def test_it_is_asked_once_because_a_second_signal_keeps_nothing(
         assert found is not None and found.asked
     assert asked == [(os.getpid(), signal.SIGTERM)]
     assert list(tmp_path.iterdir()) == [] and not ask_to_stop(tmp_path)
+
+
+def test_of_several_who_ask_at_once_one_does(
+    tmp_path: Path, asked: list[tuple[int, int]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Pages of two servers look at the same run; each of them read that nobody has asked yet."""
+    write = process.write_whole
+    slow = lambda path, text: (time.sleep(0.05), write(path, text))  # noqa: E731
+    with named_in(tmp_path), ThreadPoolExecutor(4) as tabs:
+        monkeypatch.setattr(process, "write_whole", slow)
+        assert sorted(tabs.map(ask_to_stop, [tmp_path] * 4)) == [False] * 3 + [True]
+    assert len(asked) == 1
 
 
 @pytest.mark.parametrize(

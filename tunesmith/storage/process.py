@@ -66,15 +66,36 @@ def ask_to_stop(folder: Path) -> bool:
     """Sends the first SIGTERM, after which the run saves and ends; tells whether it was sent. A
     second one would end it with nothing saved, so it is never sent.
     """
-    found = process_of(folder)
-    if found is None or found.asked:
-        return False
-    write_whole(folder / NAME, json.dumps(asdict(replace(found, asked=True))))
+    with _one_asks(folder):
+        found = process_of(folder)
+        if found is None or found.asked:
+            return False
+        write_whole(folder / NAME, json.dumps(asdict(replace(found, asked=True))))
+        try:
+            os.kill(found.pid, signal.SIGTERM)
+        except OSError:  # it ended just now, or is another user's
+            return False
+        return True
+
+
+@contextmanager
+def _one_asks(folder: Path) -> Iterator[None]:
+    """Lets those who ask at once do so one after the other, from whatever process; the name is read
+    again behind it, for it is another file once somebody has asked.
+    """
+    if sys.platform == "win32":
+        yield
+        return
+    import fcntl
+
     try:
-        os.kill(found.pid, signal.SIGTERM)
-    except OSError:  # it ended just now, or is another user's
-        return False
-    return True
+        file = (folder / NAME).open("rb")
+    except OSError:  # nobody is named there
+        yield
+        return
+    with file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield
 
 
 def is_held(lock: Path) -> bool:

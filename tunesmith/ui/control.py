@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+import threading
 from collections.abc import Sequence
 
 from tunesmith.storage.process import ask_to_stop
@@ -19,6 +20,8 @@ class Control:
 
     def __init__(self) -> None:
         self._begun: dict[str, subprocess.Popen[bytes]] = {}
+        self._lock = threading.Lock()
+        """Of two tabs that begin or resume a run at once, one does."""
 
     def stop(self, folder: RunFolder) -> bool:
         """Asks the run to save and end; tells whether it was asked."""
@@ -28,21 +31,23 @@ class Control:
         """Begins a process that goes on with the run, in a session of its own, so that it outlives
         the page and the server; tells whether one was begun.
         """
-        if folder.busy or self.starting(folder):
-            return False
-        self._start(folder, ["train", str(folder.path), "--resume", "--lang", language()])
-        return True
+        with self._lock:
+            if folder.busy or self.starting(folder):
+                return False
+            self._start(folder, ["train", str(folder.path), "--resume", "--lang", language()])
+            return True
 
     def begin(self, folder: RunFolder, words: Sequence[str]) -> str | None:
         """Begins a run with these words, in a process as ``resume`` does; returns why none was
         begun: a folder that holds a run already is left alone.
         """
-        why = folder.taken() or (say("spec.folder_busy") if self.starting(folder) else None)
-        if why is not None:
-            return why
-        folder.path.mkdir(parents=True, exist_ok=True)
-        self._start(folder, words)
-        return None
+        with self._lock:
+            why = folder.taken() or (say("spec.folder_busy") if self.starting(folder) else None)
+            if why is not None:
+                return why
+            folder.path.mkdir(parents=True, exist_ok=True)
+            self._start(folder, words)
+            return None
 
     def starting(self, folder: RunFolder) -> bool:
         """Tells whether a process was begun and has not yet taken the run's folder. One that has

@@ -39,18 +39,18 @@ class Looks:
         self._make = make or _beside
         self._runs: Executor | None = None
         self._looks: dict[object, _Look] = {}
+        self._lock = threading.Lock()
 
     def at(self, asked: Asked, files: Sequence[str], patience: float) -> JsonObject | None:
         """Returns what is found, within some seconds; None where it is still being looked at. A
         file that was written again is looked at anew.
         """
         key = (asked, tuple(stamp(Path(file)) for file in files))
-        held = self._looks.get(key)
-        if held is None or (held.ended is not None and time.monotonic() - held.ended > FRESH):
-            held = self._looks[key] = _Look(self._executor().submit(look, asked))
-            for old in list(self._looks)[:-KEPT]:
-                self._looks.pop(old).future.cancel()
+        held = self._held(key, asked)
         if not wait([held.future], patience).done:
+            return None
+        if held.future.cancelled():  # a run began meanwhile; who asks again is answered
+            self._looks.pop(key, None)
             return None
         try:
             found = held.future.result()
@@ -66,9 +66,20 @@ class Looks:
 
     def rest(self) -> None:
         """Ends the process beside the server; the next look begins another."""
-        if self._runs is not None:
-            self._runs.shutdown(wait=False, cancel_futures=True)
-        self._runs, self._looks = None, {}
+        with self._lock:
+            if self._runs is not None:
+                self._runs.shutdown(wait=False, cancel_futures=True)
+            self._runs, self._looks = None, {}
+
+    def _held(self, key: object, asked: Asked) -> _Look:
+        """Returns the look that is kept, or a new one."""
+        with self._lock:
+            held = self._looks.get(key)
+            if held is None or (held.ended is not None and time.monotonic() - held.ended > FRESH):
+                held = self._looks[key] = _Look(self._executor().submit(look, asked))
+                for old in list(self._looks)[:-KEPT]:
+                    self._looks.pop(old).future.cancel()
+            return held
 
     def _executor(self) -> Executor:
         if self._runs is None:
