@@ -39,6 +39,15 @@ def test_the_link_opens_the_page_and_leaves_no_token_in_the_address(client: Test
     assert page.headers["cache-control"] == "no-store"
 
 
+def test_a_link_into_the_page_leads_to_that_place_on_this_server(client: TestClient):
+    for path, there in (
+        ("//evil.example/", "/evil.example/"),
+        ("/run/a%20%231/", "/run/a%20%231/"),
+    ):
+        opened = client.get(f"http://{HOST}{path}", params={"token": TOKEN})
+        assert opened.status_code == 303 and opened.headers["location"] == there
+
+
 @pytest.mark.parametrize(
     "headers",
     [

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import time
 from pathlib import Path
 
@@ -12,7 +13,7 @@ from rich.cells import cell_len
 
 from material.folders import bare, full, proof, steps, write, write_lines
 from tunesmith import words
-from tunesmith.errors import DataError, SpecError
+from tunesmith.errors import SpecError
 from tunesmith.report.runs import lines, runs
 from tunesmith.storage.run_folder import RunFolder
 
@@ -172,7 +173,11 @@ def test_a_damaged_file_is_named_with_the_way_out(
     monkeypatch.setattr(words, "_chosen", "en")
     run = full(tmp_path / "run")
     run.proof.write_text('{"verdict": "impr', encoding="utf-8")
-    with pytest.raises(
-        DataError, match=r"run/proof\.json: this file of the run is damaged \(.*\); move it away"
-    ):
-        runs(tmp_path)
+    full(tmp_path / "whole")
+    damaged, whole = sorted(runs(tmp_path), key=lambda row: row["name"])
+    told = r"run/proof\.json: this file of the run is damaged \(.*\); move it away"
+    assert damaged["state"] == "unreadable" and re.search(told, damaged["problem"])
+    assert "problem" not in whole
+    run.proof.write_text("{}", encoding="utf-8")
+    damaged, whole = sorted(runs(tmp_path), key=lambda row: row["name"])
+    assert damaged["state"] == "unreadable" and "KeyError" in damaged["problem"]

@@ -265,9 +265,18 @@ def test_a_conversation_outlives_its_models(
     assert f'action="{address}load"' in text
     client.post(f"{address}load")
     assert len(begun) == 2
-    with (place / "chats" / f"{address.split('/')[2]}.jsonl").open("a") as file:
-        file.write('{"turn": 0, "mod')  # a crash cut it short
+    file = place / "chats" / f"{address.split('/')[2]}.jsonl"
+    with file.open("a") as lines:
+        lines.write('{"turn": 0, "mod')  # a crash cut it short
     assert client.get(address).status_code == 200
+    Chat(file).add({"asked": "And now?", "how": {}})
+    Chat(file).add({"turn": 0, "model": "a", "text": "Now."})
+    Chat(file).add({"turn": 7, "model": "a", "text": "to a question that is lost"})
+    assert [(one.asked, len(one.answers)) for one in Chat(file).turns()] == [("And now?", 1)]
+    for number, text in enumerate(("[1]\n", "no JSON", '{"asked": "Hi"}\n')):
+        (place / "chats" / f"2026-{number}.jsonl").write_text(text)  # nobody's conversation
+        assert client.get(f"/chat/2026-{number}/").status_code == 404
+    assert client.get("/chat/").text.count('<li><a href="/chat/') == 1
 
 
 def test_the_serve_page_shows_address_and_key_while_it_lives(

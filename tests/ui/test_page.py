@@ -91,6 +91,26 @@ def test_the_table_leads_to_each_run_and_a_damaged_one_says_why(
     assert client.get("/run/broken/").status_code == 500
 
 
+@pytest.mark.parametrize("text", ["{}", "[]", '{"verdict": "impro', "\0"])
+@pytest.mark.parametrize("name", ["proof.json", "record.jsonl", "model/tunesmith.json"])
+def test_a_damaged_file_of_one_run_hides_no_other(
+    place: Path, client: TestClient, name: str, text: str
+) -> None:
+    bare(place / "well")
+    (place / "first try #1" / "model").mkdir()
+    (place / "first try #1" / name).write_text(text + "\n", "utf-8")
+    for page in ("/", "/chat/", "/arena/", "/serve/", "/run/well/", "/run/well/proof/"):
+        answer = client.get(page)
+        assert answer.status_code == 200, page
+    assert "well" in Read(client.get("/").text).text
+    tolerant = TestClient(
+        client.app, f"http://{HOST}", raise_server_exceptions=False, cookies=client.cookies
+    )
+    for page in (RUN, f"{RUN}now", f"{RUN}proof/report"):
+        answer = tolerant.get(page)
+        assert answer.status_code == 200 or "problem" in answer.text, page
+
+
 def test_a_runs_page_is_a_view_of_its_folder(place: Path, client: TestClient) -> None:
     folder = RunFolder(place / "first try #1")
     folder.questions.write_text(f"## Why?\n\n### step 75\n\n{SCRIPT}\n", "utf-8")

@@ -220,3 +220,5 @@ def test_an_unknown_page_and_a_form_that_is_too_long_are_told(client: TestClient
         assert answer.status_code in (404, 405) and "no such page" in Read(answer.text).text
     answer = client.post("/arena/start", data={"prompts": "x" * 1_000_001})
     assert answer.status_code == 413 and "longer than any form" in Read(answer.text).text
+    answer = client.post("/arena/start", data={f"n{n}": "x" for n in range(1001)})
+    assert answer.status_code == 413 and "longer than any form" in Read(answer.text).text

@@ -11,7 +11,7 @@ import secrets
 from collections.abc import Awaitable, Callable, Iterable, MutableMapping
 from http.cookies import CookieError, SimpleCookie
 from typing import Any
-from urllib.parse import parse_qsl, urlencode
+from urllib.parse import parse_qsl, quote, urlencode
 
 from tunesmith.words import say
 
@@ -56,7 +56,9 @@ class Guard:
         ):
             await _reply(send, 403, {}, say("pages.other_site"))
         elif self._right(asked.pop("token", "")) and scope["method"] == "GET":
-            place = scope["path"] + (f"?{urlencode(asked)}" if asked else "")
+            # One slash: with two a browser would take the path for another site.
+            path = "/" + quote(scope["path"].lstrip("/"))
+            place = path + (f"?{urlencode(asked)}" if asked else "")
             cookie = f"{self.cookie}={self.token}; HttpOnly; SameSite=Strict; Path=/"
             await _reply(send, 303, {"location": place, "set-cookie": cookie}, "")
         elif self._right(self._held(known.get("cookie", ""))):

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import datetime
-import json
 from collections.abc import Sequence
 from pathlib import Path
 
-from tunesmith.errors import Problem, SpecError
+from tunesmith.errors import FAULTS, Problem, SpecError, TunesmithError
 from tunesmith.plain import JsonObject, Named, Row
 from tunesmith.proving.proof import rival_of, units_of
 from tunesmith.proving.statistics import FEWEST
@@ -81,17 +80,25 @@ def run_row(folder: RunFolder, name: str) -> JsonObject:
         "date": datetime.datetime.fromtimestamp(changed).isoformat(timespec="seconds"),
     }
     try:
-        run = folder.resolved().run
-        record = folder.steps()
-        ledger = folder.read(folder.ledger) or {}
-        proof = folder.read(folder.proof)
-    except (SpecError, json.JSONDecodeError) as error:
+        return row | _told(folder)
+    except TunesmithError as error:
         return row | {"state": "unreadable", "problem": str(error)}
+    except FAULTS as error:  # a file of it is damaged; the other runs are told all the same
+        told = say("runs.damaged", folder=folder.path, error=f"{type(error).__name__}: {error}")
+        return row | {"state": "unreadable", "problem": told}
+
+
+def _told(folder: RunFolder) -> JsonObject:
+    """Returns what the table says of a run whose files can be read."""
+    run = folder.resolved().run
+    record = folder.steps()
+    ledger = folder.read(folder.ledger) or {}
+    proof = folder.read(folder.proof)
     watch = [
         point for point in held_out(record) if point[0] > 0
     ]  # the base is in no folder of the run
     best = min(watch, key=lambda point: point[1]) if watch else None
-    row |= {
+    row = {
         "objective": run.objective.name,
         "method": run.method.name,
         "model": run.model.path,

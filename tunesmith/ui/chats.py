@@ -16,12 +16,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tunesmith.plain import JsonObject
+from tunesmith.ui.places import CHATS
 
 if TYPE_CHECKING:
     import httpx
 
-PLACE = "chats"
-"""The folder of the conversations, beside the runs."""
 READ_SECONDS = 320.0
 """A little more than a server takes at most, which then says itself that it was late."""
 
@@ -53,8 +52,10 @@ class Chat:
         """Adds a line, whole or not at all; raises OSError where the disk has no room for it."""
         told = json.dumps({"at": round(time.time(), 2), **line}, ensure_ascii=False)
         data = (told + "\n").encode("utf-8", "replace")
-        with self.path.open("ab", buffering=0) as file:
-            end = file.tell()
+        with self.path.open("a+b", buffering=0) as file:
+            end = file.seek(0, os.SEEK_END)
+            if end and (file.seek(end - 1), file.read(1))[1] != b"\n":
+                data = b"\n" + data  # a crash cut the last line short
             if file.write(data) < len(data):  # half a line would swallow the next one
                 file.truncate(end)
                 raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(self.path))
@@ -64,9 +65,11 @@ class Chat:
         found = []
         for line in self.path.read_bytes().splitlines():
             try:
-                found.append(json.loads(line))
+                told = json.loads(line)
             except ValueError:
                 continue
+            if isinstance(told, dict):
+                found.append(told)
         return found
 
     def turns(self) -> list[Turn]:
@@ -75,14 +78,16 @@ class Chat:
         for line in self.lines():
             if "asked" in line:
                 turns.append(Turn(line["asked"], line["how"]))
-            elif "model" in line:
+            elif "model" in line and line["turn"] < len(turns):
                 turns[line["turn"]].answers[line["model"]] = line
         return turns
 
     @property
     def runs(self) -> dict[str, str]:
-        """The runs that it is held with: the name of each model, and that of its run."""
-        return self.lines()[0]["runs"]
+        """The runs that it is held with: the name of each model, and that of its run; none where
+        the file is no conversation.
+        """
+        return next((line["runs"] for line in self.lines()[:1] if "runs" in line), {})
 
     def messages(self, model: str, system: str) -> list[JsonObject]:
         """Returns what a model is asked: the questions with its own answers, and the last one."""
@@ -100,19 +105,22 @@ class Chats:
     """The conversations of a folder of runs."""
 
     def __init__(self, root: Path) -> None:
-        self.place = root / PLACE
+        self.place = root / CHATS
         self._writing: dict[tuple[str, str], Answer] = {}
         """By conversation and model, the answers that are being written."""
         self._lock = threading.Lock()
 
     def all(self) -> list[Chat]:
-        """Returns them, the newest first, without those that a full disk let no line be kept of."""
+        """Returns them, the newest first, without files that are none, or of which a full disk let
+        no line be kept.
+        """
         found = sorted(self.place.glob("*.jsonl"), reverse=True)
-        return [Chat(path) for path in found if path.stat().st_size]
+        return [chat for chat in map(Chat, found) if chat.runs]
 
     def find(self, id_: str) -> Chat | None:
         """Returns one by its name, which is looked up and never opened as a path."""
-        return next((chat for chat in self.all() if chat.id == id_), None)
+        found = (Chat(path) for path in self.place.glob("*.jsonl") if path.stem == id_)
+        return next((chat for chat in found if chat.runs), None)
 
     def begin(self, runs: Mapping[str, str]) -> Chat:
         """Begins one with runs, by the names of their models."""

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
 LONGEST = 1_000_000
 """Bytes of a form."""
+MOST_FIELDS = 1000
 
 
 @dataclass(frozen=True)
@@ -98,7 +99,10 @@ async def form_of(request: Request) -> Form:
         body += part
         if len(body) > LONGEST:
             raise HTTPException(413, say("ui.long_form"))
-    return Form(parse_qs(body.decode("utf-8", "replace"), max_num_fields=1000))
+    try:
+        return Form(parse_qs(body.decode("utf-8", "replace"), max_num_fields=MOST_FIELDS))
+    except ValueError:
+        raise HTTPException(413, say("ui.long_form")) from None
 
 
 def form_in(request: Request) -> Form:

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from tunesmith.errors import TunesmithError
 from tunesmith.ui.arena_pages import ArenaPages
 from tunesmith.ui.chat_pages import ChatPages
 from tunesmith.ui.export_pages import ExportPages
@@ -56,8 +57,22 @@ class Page:
         scripts = [Route(f"/{name}", self.script) for name in SCRIPTS]
         own = [Route("/ui.css", self.style), *scripts]
         routes = [*own, *(one for group in self.groups for one in group.routes())]
-        handlers = {OSError: self.refused, HTTPException: self.unknown}
+        handlers = {
+            OSError: self.refused,
+            HTTPException: self.unknown,
+            TunesmithError: self.wrong,
+            Exception: self.failed,
+        }
         return Starlette(routes=routes, exception_handlers=handlers)
+
+    def wrong(self, request: Request, error: Exception) -> Response:
+        """Says what is wrong with a file that the page needs."""
+        return self.views.problem(str(error), 500)
+
+    def failed(self, request: Request, error: Exception) -> Response:
+        """Says that the page cannot be made; the terminal shows where."""
+        told = f"{type(error).__name__}: {error}"
+        return self.views.problem(say("ui.failed", error=told), 500)
 
     def refused(self, request: Request, error: Exception) -> Response:
         """Says what the disk refused, whatever was to be written or read."""

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from tunesmith.errors import Problem, SpecError, TunesmithError
+from tunesmith.errors import FAULTS, Problem, SpecError, TunesmithError
 from tunesmith.plain import JsonObject
 from tunesmith.proving.proof import Proof
 from tunesmith.report.build import page
@@ -107,14 +107,21 @@ class ProofPages(WorkPages):
         from starlette.responses import HTMLResponse
 
         folder = self.views.runs.find(request.path_params["name"])
+        shown = {
+            "content-security-policy": REPORT_POLICY
+        }  # what is wrong is shown in the frame too
         if folder is None:
-            return self.views.absent()
+            answer = self.views.absent()
+            answer.headers.update(shown)
+            return answer
         try:
             html = page(folder, folder.resolved().run, Say(language()))
-        except (TunesmithError, OSError, ValueError, LookupError) as error:
-            return self.views.problem(str(error), 500)
-        kept = {"content-security-policy": REPORT_POLICY, **headers}
-        return HTMLResponse(html.encode("utf-8", "replace"), headers=kept)
+        except (TunesmithError, OSError, *FAULTS) as error:
+            told = str(error) if isinstance(error, TunesmithError) else f"{folder.path}: {error!r}"
+            answer = self.views.problem(told, 500)
+            answer.headers.update(shown)
+            return answer
+        return HTMLResponse(html.encode("utf-8", "replace"), headers={**shown, **headers})
 
 
 def _elsewhere(folder: RunFolder) -> list[Path]:
@@ -126,7 +133,7 @@ def _told(folder: RunFolder, path: Path) -> tuple[str, str]:
     """Returns the name of a proof, and what it says."""
     try:
         lines = Proof(folder.read(path)).lines()
-    except (TunesmithError, OSError, TypeError, LookupError) as error:
+    except (TunesmithError, OSError, *FAULTS) as error:
         return path.parent.name, f"{path}: {error!r}"
     return path.parent.name, "\n".join(lines)
 

@@ -51,7 +51,7 @@ class Work:
     @property
     def asked(self) -> JsonObject:
         """What it was asked for: its ``kind``, and what that needs."""
-        return self.read("asked") or {"kind": ""}
+        return {"kind": "", **(self.read("asked") or {})}
 
     @property
     def living(self) -> bool:
@@ -67,11 +67,12 @@ class Work:
             return False
 
     def read(self, part: str) -> JsonObject | None:
-        """Reads one of its files; None where it is not there."""
+        """Reads one of its files; None where it is not there, or damaged."""
         try:
-            return json.loads((self.path / f"{part}.json").read_bytes())
+            found = json.loads((self.path / f"{part}.json").read_bytes())
         except (OSError, ValueError):
             return None
+        return found if isinstance(found, dict) else None
 
     def write(self, part: str, content: JsonObject) -> None:
         """Writes one of its files."""
