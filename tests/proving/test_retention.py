@@ -5,6 +5,7 @@ known beforehand.
 from __future__ import annotations
 
 import json
+import math
 import random
 from pathlib import Path
 from typing import Any
@@ -62,16 +63,16 @@ def test_kept_lost_or_neither(base: int, tuned: int, items: int, word: str) -> N
 
 @pytest.mark.parametrize("items", [20, 40, 80, 200])
 def test_a_loss_of_the_margin_is_hardly_ever_called_kept(items: int) -> None:
-    """Draws tuned models that lose 5 points in truth: 2.5 % of them may be called kept, of 200
-    draws 10 at a chance of 2 in 100.
+    """Of models that lose 5 points in truth, at most 2.5 % are called kept: the chance of each
+    number of lost answers, over the numbers that are called so.
     """
-    draw = np.random.default_rng(0)
-    words = []
-    for _ in range(200):
-        tuned = (draw.random(items) >= 0.05).astype(float).tolist()
-        asked = lines("probe", "a", [1.0] * items, tuned)
-        words.append(weigh(asked, MARGIN, seed=0)["verdict"])
-    assert words.count("kept") <= 10
+    chance = 0.0
+    for lost in range(items + 1):
+        asked = lines("probe", "a", [1.0] * items, shares(items - lost, items))
+        if weigh(asked, MARGIN, seed=0)["verdict"] != "kept":
+            break  # whoever loses more is not called so either
+        chance += math.comb(items, lost) * 0.05**lost * 0.95 ** (items - lost)
+    assert chance <= 0.025
 
 
 def test_the_kind_that_was_lost_is_named_and_holm_counts_the_kinds() -> None:
