@@ -76,6 +76,7 @@ def train(
             processes.on_first(lambda: _refuse_busy(folder))
             stack.enter_context(signal)
         ready = make_ready(resolved, prepared, events, loaded)
+        stack.callback(ready.work.source.close)
         if not resume:
             for text in ready.work.source.preview(ready.work.models):
                 events.tell(text)

@@ -6,9 +6,11 @@ from __future__ import annotations
 
 import json
 import shutil
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 import torch
 from safetensors.torch import load_file
@@ -116,6 +118,18 @@ def test_a_run_that_goes_on_samples_and_trains_the_same(
     train(one, runs.data_of(one), resume=True)
     assert runs.weights(straight.model) == weights
     assert lines(straight) == told
+
+
+@pytest.mark.parametrize("teaches", [True, False])
+def test_the_process_of_the_rewards_ends_with_the_run(
+    teaches: bool, tiny_llama: Path, tmp_path: Path
+) -> None:
+    before = {one.pid for one in psutil.Process().children()}
+    rewards = ENGLISH if teaches else {"name": "format", "pattern": "never"}
+    with nullcontext() if teaches else pytest.raises(SpecError):
+        settings = {"source.rewards": rewards, "train.steps": 1}
+        trained(tmp_path / "run", tiny_llama, **settings)
+    assert {one.pid for one in psutil.Process().children()} <= before
 
 
 @pytest.mark.parametrize("settings", SETTINGS, ids=NAMES)

@@ -119,6 +119,9 @@ class StepSource:
         """Returns what the last ``watched`` showed beside its numbers, at ``step``."""
         return []
 
+    def close(self) -> None:
+        """Ends what it began beside this process; the run is over, or never began."""
+
     def faults(self) -> list[str]:
         """Returns lines on what went wrong since the last call without ending the run."""
         return []

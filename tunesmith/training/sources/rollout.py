@@ -200,6 +200,11 @@ class Rollout(StepSource):
         self.policy, self.objective, self.device = policy, objective, device
         objective.sampled(self.config)
 
+    def close(self) -> None:
+        """Ends the processes of the rewards."""
+        self.rewarding.close()
+        self.unseen.close()
+
     def told(self) -> list[str]:
         """Returns a line: how many prompts and answers the steps take."""
         told = {"total": self.total, "batch": self.order.batch, "rows": len(self.items)}
