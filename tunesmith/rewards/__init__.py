@@ -42,6 +42,8 @@ class AnswerReward:
     """
 
     name: ClassVar[str]
+    runs_users_code: ClassVar[bool] = False
+    """Whether its check alone runs code of the user's, which may hang."""
 
     class Config(Spec):
         """No settings."""

@@ -25,6 +25,8 @@ def _whole(path: Any) -> Any:
 class OwnFunction(AnswerReward):
     """What a function of yours says: ``def reward(prompt, completion, row): return 1.0``."""
 
+    runs_users_code = True
+
     class Config(Spec):
         """Where it stands."""
 

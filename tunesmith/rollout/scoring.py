@@ -19,6 +19,7 @@ from typing import IO, Any
 from tunesmith.errors import Problem, SpecError
 from tunesmith.plain import JsonObject
 from tunesmith.rewards import REWARDS, AnswerReward, Asked
+from tunesmith.rewards._worker import ready
 from tunesmith.words import say
 
 STARTS_WITHIN, LOADS_WITHIN = 120.0, 900.0
@@ -63,8 +64,12 @@ class Scorer:
         """Raises SpecError at their setting where a reward could not load; reads no
         weights.
         """
-        self._begin(load=False)
-        self.close()
+        if any(reward.runs_users_code for reward in self.rewards):
+            self._begin(load=False)
+            self.close()
+        else:
+            # A process for this would import torch once more: 6 seconds of CPU for a reward model.
+            self._refuse([ready(reward, load=False) for reward in self.rewards])
 
     def _begin(self, *, load: bool) -> None:
         """Starts the process; raises SpecError where a reward does not load."""
@@ -88,9 +93,13 @@ class Scorer:
         if not line:
             self.close()
             raise SpecError(Problem(self.where, say("rewards.not_started")))
+        self._refuse(json.loads(line))
+
+    def _refuse(self, told: Sequence[str | None]) -> None:
+        """Raises SpecError at the settings of the rewards of which something was told."""
         wrong = [
             Problem(place, text)
-            for place, text in zip(self.places, json.loads(line), strict=True)
+            for place, text in zip(self.places, told, strict=True)
             if text is not None
         ]
         if wrong:
