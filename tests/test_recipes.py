@@ -165,7 +165,9 @@ def test_a_recipe_runs_at_tiny_size(
         judge = encoder(tmp_path / "judge", cls="AutoModelForSequenceClassification", num_labels=1)
         changes["source.rewards.run"] = str(judge)
     if recipe.stem == "replay":
-        changes["source.path"] = str(shared_data / FILES["distill"])
+        rows = json.loads((shared_data / FILES["distill"]).read_text(encoding="utf-8"))[:24]
+        (tmp_path / "old.json").write_text(json.dumps(rows), encoding="utf-8")
+        changes["source.path"] = str(tmp_path / "old.json")
     if recipe.stem == "ewc":
         changes |= {"objective.rows": str(shared_data / FILES["distill"]), "objective.examples": 2}
     if recipe.stem != "pretrain_text":
