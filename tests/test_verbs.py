@@ -36,5 +36,5 @@ def test_a_path_is_taken_as_a_path_and_as_a_text(tmp_path: Path):
     words.use("en")
     (tmp_path / "run.yaml").write_text("model: x\nout: y\n", encoding="utf-8")
     for path in (tmp_path / "run.yaml", str(tmp_path / "run.yaml")):
-        with pytest.raises(SpecError, match="data: is required"):
+        with pytest.raises(SpecError, match="data: nothing is given, and it is required"):
             ts.plan(path)

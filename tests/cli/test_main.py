@@ -43,7 +43,7 @@ def test_bad_input_is_one_clear_text(terminal: Terminal, tiny_llama: Path):
     told = {
         ("train",): "needs settings: give a run.yaml, or model=... data=... out=...",
         ("train", "absent.yaml"): "absent.yaml: there is no such file",
-        ("plan", "model=m"): "data: is required",
+        ("plan", "model=m"): "data: nothing is given, and it is required",
         (
             "plan",
             "model=m",
@@ -70,7 +70,7 @@ def test_bad_input_is_one_clear_text(terminal: Terminal, tiny_llama: Path):
             "--resume",
         ): "nowhere: is not the folder of a run: there is no such folder; there is no run nearby",
         ("prove", "nowhere"): "nowhere: is not the folder of a run",
-        ("generate", "model=m", "data=d"): "out: is required",
+        ("generate", "model=m", "data=d"): "out: nothing is given, and it is required",
         (
             "sft",
             "model=http://a/v1",

@@ -234,7 +234,7 @@ def test_a_token_that_is_refused_is_told_before_anything_is_made(
     assert "\n" not in str(e.value) and "hf_of_the_test" not in str(e.value)
     assert not (tmp_path / "out").exists()
     monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
-    with pytest.raises(HubError, match="HF_HUB_OFFLINE forbids sending"):
+    with pytest.raises(HubError, match="HF_HUB_OFFLINE is set and forbids sending"):
         export(run, tmp_path / "out", asked("hub=team/tiny"))
 
 

@@ -159,7 +159,8 @@ def test_a_teacher_that_cannot_teach_is_refused_before_weights_load(
         and " model=" not in told.text
     )
     with pytest.raises(
-        SpecError, match=r"objective\.teacher: is required; .* explain objective\.teacher"
+        SpecError,
+        match=r"objective\.teacher: nothing is given, and it is required; .* explain objective\.teacher",
     ):
         api.plan({"model": "m", "data": "d", "out": "o", "objective": "distill"})
     with pytest.raises(SpecError, match="it is used by jsd"):

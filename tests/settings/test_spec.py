@@ -74,10 +74,10 @@ def test_all_problems_at_once_each_at_its_path():
     )
     assert found == {
         "model": "must be a mapping of settings; got 3",
-        "data.path.0.path": "is required; for what it is: tunesmith explain data.path.path",
+        "data.path.0.path": "nothing is given, and it is required; for what it is: tunesmith explain data.path.path",
         "data.path.0.pth": "there is no such setting; did you mean 'path'?",
         "data.held_out": "must be 0.0 or more, or must be a text; got -1",
-        "out": "is required; for what it is: tunesmith explain out",
+        "out": "nothing is given, and it is required; for what it is: tunesmith explain out",
         "objective": "unknown objective 'stf'; did you mean 'sft'? known: "
         + ", ".join(OBJECTIVES.names()),
         "method.rnk": "there is no such setting; did you mean 'rank'?",

@@ -298,6 +298,6 @@ def test_a_run_that_ends_on_a_held_out_loss_that_is_not_finite_leaves_no_model(
     seen: list[Any] = []
     monkeypatch.setattr(Watch, "evaluate", spoiled)
     watched = replace(prepared, watch=prepared.train[-4:])
-    with pytest.raises(TrainingError, match=r"validation loss at the end .step 5. is nan"):
+    with pytest.raises(TrainingError, match=r"held-out loss at the end .step 5. is nan"):
         trained(tmp_path / "run", tiny_llama, watched, **{"train.steps": 5})
     assert len(seen) == 3 and not RunFolder(tmp_path / "run").model.exists()

@@ -27,6 +27,7 @@ from tunesmith.settings.resolved import Resolved
 from tunesmith.settings.run import read_run
 from tunesmith.storage.run_folder import RunFolder
 from tunesmith.training.start import train
+from tunesmith.ui.standing import standing
 
 
 def trained(out: Path, model: Path, prepared: Prepared, **overrides: Any) -> RunFolder:
@@ -248,18 +249,24 @@ def test_too_few_held_out_rows_are_measured_and_nothing_is_chosen_by_them(
     folder = train(
         one, replace(prepared, watch=[], proof=prepared.watch), events=Events(Shown(seen).hear)
     )
-    assert [line["step"] for line in folder.steps() if "evaluation" in line] == [0, 3, 6, 8]
+    looked = [line for line in folder.steps() if "evaluation" in line]
+    assert [line["step"] for line in looked] == [0, 3, 6, 8]
     assert not folder.best.exists() and not [
         line for line in folder.steps() if line.get("event") == "patience_ended"
     ]
     told = seen.export_text()
     assert "chosen" not in told, "the ledger says it, once"
+    assert "base: rows of the proof  loss" in told and "step 3: rows of the proof  loss" in told
     last = folder.steps()[-1]["step"]
     assert f"step {last}: the tuned model, that of the last step, is in {folder.model}" in told
     (row,) = rows_of_runs(tmp_path)
     assert row["model_step"] == last
     html = report_page(folder, one.run, Say("en"))
     assert f"<b>{last}</b><span>step whose weights are used</span>" in html
+    assert "validation" not in told and "validation loss" not in html
+    loss = f"{looked[-1]['evaluation']['loss']:.4g}"
+    assert "loss of the proof rows" in html
+    assert ("loss of the proof rows", loss) in standing(folder, starting=False).facts
     assert f"step {last}, whose weights are used: " in html
 
 

@@ -103,6 +103,6 @@ def test_what_is_wrong_stands_at_its_field(place: Path, client: TestClient) -> N
     none = {key: value for key, value in filled(place).items() if not key.startswith("reward.")}
     page = client.get("/new/plan", params=none)
     field = page.text.split('id="rewards"')[1].split('class="worth')[0]
-    assert page.status_code == 400 and "is required" in unescape(field)
+    assert page.status_code == 400 and "nothing is given, and it is required" in unescape(field)
     twice = client.get("/new/", params=filled(place, questions=str(place / "data" / "one.csv")))
     assert twice.status_code == 400 and "given twice" in Read(twice.text).text

@@ -190,9 +190,12 @@ def test_a_run_is_offered_only_what_can_be_done(place: Path, client: TestClient)
     assert offered() == set()
 
 
-def test_a_folder_that_is_not_there_is_named(tmp_path: Path) -> None:
-    with pytest.raises(SpecError, match="no such folder"):
-        Runs(tmp_path / "none")
+def test_a_folder_that_is_not_there_is_made_or_said_to_be_none(tmp_path: Path) -> None:
+    assert Runs(tmp_path / "a" / "runs").table() == [] and (tmp_path / "a" / "runs").is_dir()
+    (tmp_path / "file").write_text("", "utf-8")
+    for taken in ("file", "file/runs"):
+        with pytest.raises(SpecError, match=f"{taken}: cannot be the folder of your runs"):
+            Runs(tmp_path / taken)
 
 
 def test_a_server_that_cannot_bind_says_so(place: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -32,6 +32,7 @@ from tunesmith.ui.composed_fields import composed_fields
 from tunesmith.ui.draft import draft_from_yaml, draft_of
 from tunesmith.ui.fields import BESIDE as OWN_PLACE
 from tunesmith.ui.fields import drawer
+from tunesmith.ui.looks import Looks
 from tunesmith.ui.mends import mends
 from tunesmith.ui.places import Places
 from tunesmith.ui.runs import Runs
@@ -389,6 +390,24 @@ def test_what_a_text_says_to_set_is_a_button_unless_a_page_may_not(place: Path) 
     assert typed("model.trust_remote_code=true, track=wandb, out=x") == []
     told = "Options: model=ms:<id>; model=https://HOST/v1; train.epochs=2: fewer passes"
     assert typed(told) == ["train.epochs=2"], "a value that goes on is none to press"
+
+
+def test_the_plan_says_what_few_held_out_rows_cannot_prove(place: Path, client: TestClient) -> None:
+    few = Read(looked(client, "plan", chosen(place)).text).text
+    assert "fewer than 20 rows gives no verdict" in few and "40 training rows" not in few
+    assert "leaves 20 training rows instead of 36" in few
+    enough = looked(client, "plan", chosen(place, **{"data.held_out": "20"})).text
+    assert "gives no verdict" not in Read(enough).text
+
+
+@pytest.mark.parametrize("page", ["data", "plan"])
+def test_a_page_that_is_still_looking_is_the_step_that_it_becomes(
+    client: TestClient, place: Path, monkeypatch: pytest.MonkeyPatch, page: str
+) -> None:
+    monkeypatch.setattr(Looks, "at", lambda *_: None)
+    waits = client.get(f"/new/{page}", params=chosen(place, probe="1")).text
+    (step,) = [one for _, one in Read(waits).elements if one.get("aria-current") == "step"]
+    assert "data-wait" in waits and step["href"].startswith(f"/new/{page}?")
 
 
 def test_the_plan_says_how_many_epochs_its_steps_are(place: Path, client: TestClient) -> None:

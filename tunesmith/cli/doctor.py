@@ -24,6 +24,7 @@ from tunesmith.display.table import readable
 from tunesmith.machine.memory import GIB, run_command, total_and_free
 from tunesmith.plain import JsonObject
 from tunesmith.storage.cache import cache_folder, prepared_folder, size_of
+from tunesmith.storage.hub import offline_by
 from tunesmith.words import language, say
 
 # The ranges of pyproject.toml whose breach is known to hurt: name, lowest, first one too new.
@@ -305,7 +306,9 @@ def _hub() -> Iterator[Finding]:
 
     hub = constants.ENDPOINT
     if constants.is_offline_mode():
-        yield Finding("hub", hub, "note", say("doctor.offline"), "unset HF_HUB_OFFLINE")
+        variable = offline_by()
+        told = say("doctor.offline", variable=variable)
+        yield Finding("hub", hub, "note", told, f"unset {variable}")
         return
     reason = _unreachable(hub)
     if reason:

@@ -158,7 +158,7 @@ class Ledger:
             told.append(say(f"ledger.dropped_{_WORDS[reason]}", number=number))
         if self.near:
             told.append(say("ledger.near", number=self.near))
-        told.append(say("ledger.trained", trained=self.trained, watch=self.watch, proof=self.proof))
+        told.append(divided(self.trained, self.watch, self.proof))
         numbers = {name: f"{number:,}" for name, number in self.tokens.items() if name != "lost"}
         # Where a row is learned as a whole, as by its label, no token is.
         told.append(
@@ -176,6 +176,12 @@ class Ledger:
                 )
             )
         return [*told, *self.notes]
+
+
+def divided(train: int, watch: int, proof: int) -> str:
+    """Says how many rows are for what; of none nothing is said."""
+    kind = "trained" if watch else "trained_unwatched" if proof else "trained_all"
+    return say(f"ledger.{kind}", trained=train, watch=watch, proof=proof)
 
 
 def lost_note(dropped: Sequence[Dropped], rows: int) -> str | None:

@@ -58,7 +58,8 @@ def few_notes(train: int, held: int, watched: int) -> list[str]:
         return []
     told = [say("ledger.few_held_out", held=held)]
     if held < DECIDES <= train + held - DECIDES:
-        told.append(say("ledger.few_for_proof", fewest=DECIDES))
+        left = train + held - DECIDES
+        told.append(say("ledger.few_for_proof", fewest=DECIDES, train=train, left=left))
     return told
 
 

@@ -9,7 +9,7 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from tunesmith.events.stream import Event, Line, Listener, Phase
 from tunesmith.plain import JsonObject, Named
@@ -218,21 +218,26 @@ class Fault(Event):
 
 @dataclass(frozen=True)
 class Evaluated(Event):
-    """What the watched rows gave, by the metric's name; step 0 is the base."""
+    """What the watched rows gave, by the metric's name; step 0 is the base. ``of`` says whether
+    these are validation rows, or rows of the proof, by which nothing is chosen.
+    """
 
     step: int
     numbers: Mapping[str, float]
+    of: Literal["validation", "proof"] = "validation"
 
     def values(self) -> Line:
         """Returns the numbers."""
-        return {"step": self.step, "evaluation": dict(self.numbers)}
+        told: Line = {"step": self.step, "evaluation": dict(self.numbers)}
+        return told | ({"of": "proof"} if self.of == "proof" else {})
 
     def text(self) -> str:
         """Returns the numbers."""
         told = [f"{metric_name(name)} {value:.4f}" for name, value in self.numbers.items()]
+        rows = say(f"train.of_{self.of}")
         if self.step == 0:
-            return say("train.base_held_out", numbers="  ".join(told))
-        return say("train.held_out", step=self.step, numbers="  ".join(told))
+            return say("train.base_held_out", rows=rows, numbers="  ".join(told))
+        return say("train.held_out", step=self.step, rows=rows, numbers="  ".join(told))
 
 
 @dataclass(frozen=True)

@@ -71,7 +71,9 @@ class Course:
 
     @cached_property
     def watched(self) -> Points:
-        """The loss on the validation rows, by step; 0 is the base."""
+        """The loss on the validation rows, or on those of the proof where there are no others, by
+        step; 0 is the base.
+        """
         found = [
             (int(line["step"]), line["evaluation"].get("loss"))
             for line in self.lines

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 
 from rich.cells import cell_len
 
+from tunesmith.data.ledger import divided
+from tunesmith.data.split import few_notes
 from tunesmith.display.table import readable
 from tunesmith.models.finding.parent import parent_of
 from tunesmith.settings.explain import first_sentence
@@ -31,7 +33,7 @@ def plan_lines(plan: Plan) -> list[str]:
         return [*known, say("plan.head_problems"), *(f"  {problem}" for problem in plan.problems)]
     lines = [
         say("plan.head_facts"),
-        *(f"  {line}" for line in fact_lines(plan)),
+        *(f"  {line}" for line in (*fact_lines(plan), *few_lines(plan))),
         "",
         say("plan.head_values"),
     ]
@@ -55,7 +57,7 @@ def fact_lines(plan: Plan) -> list[str]:
     if parent is not None:
         lines.append(parent.told())
     if "rows" in facts:
-        lines.append(say("plan.fact_rows", **facts["rows"]))
+        lines.append(divided(**facts["rows"]))
         lines.append(
             say(
                 "plan.fact_steps",
@@ -89,6 +91,16 @@ def fact_lines(plan: Plan) -> list[str]:
             )
         )
     return lines + [say("plan.warning", text=text) for text in plan.warnings]
+
+
+def few_lines(plan: Plan) -> list[str]:
+    """Returns what so few held-out rows cannot do; the ledger says it too, which a plan does not
+    show.
+    """
+    rows = plan.facts.get("rows")
+    if rows is None:
+        return []
+    return few_notes(rows["train"], rows["watch"] + rows["proof"], rows["watch"])
 
 
 def value_rows(run: Run, origins: dict[str, Origin]) -> list[tuple[str, str, str, str]]:

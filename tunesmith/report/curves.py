@@ -56,6 +56,13 @@ def held_out(record: Sequence[Named], name: str = "loss") -> tuple[Point, ...]:
     return finite([(float(step), float(value)) for step, value in found if value is not None])
 
 
+def watched_rows(record: Sequence[Named]) -> str:
+    """Returns what the watched rows are: ``validation``, or ``proof`` where there are too few to be
+    divided and nothing is chosen by them.
+    """
+    return next((str(line["of"]) for line in record if "of" in line), "validation")
+
+
 def _mark(watch: tuple[Point, ...], used: int | None) -> tuple[Point | None, str]:
     """Returns the point of the held-out loss that is marked, and the key of its text."""
     if used is not None:
@@ -75,7 +82,8 @@ def curves(
     ``pairs`` tells two answers apart. The held-out loss is marked at the step that is ``used``, and
     at its lowest while there is no model.
     """
-    train, watch = points(record, "loss"), held_out(record)
+    train, watch, rows = points(record, "loss"), held_out(record), watched_rows(record)
+    held_out_name = say(f"report.loss_of_{rows}")
     lines = []
     if train:
         smooth = running_mean(train)
@@ -83,7 +91,7 @@ def curves(
             lines.append(Series(say("report.each_step"), train, "faint"))
         lines.append(Series(say("report.train_loss"), smooth, "train"))
     if watch:
-        lines.append(Series(say("report.held_out_loss"), watch, "held_out"))
+        lines.append(Series(held_out_name, watch, "held_out"))
     mark, marked = _mark(watch, used)
     step = say("report.step")
     found = []
@@ -91,7 +99,8 @@ def curves(
         title = say("report.loss")
         legend = [(one.style, one.name) for one in lines]
         if mark:
-            legend.append(("ring", say(marked, value=f"{mark[1]:.4g}", step=int(mark[0]))))
+            told = {"value": f"{mark[1]:.4g}", "step": int(mark[0]), "loss": held_out_name}
+            legend.append(("ring", say(marked, **told)))
         found.append(
             Curve(
                 title,
@@ -104,7 +113,7 @@ def curves(
     for name in ("reward", "margin", "accuracy", "divergence", "kl", *SAMPLED):
         both = (
             Series(say("report.each_step"), points(record, name), "faint"),
-            Series(say("report.watched"), held_out(record, name)),
+            Series(say(f"report.of_{rows}"), held_out(record, name)),
         )
         drawn = [one for one in both if one.points]
         if drawn:
@@ -203,7 +212,7 @@ def draw_loss_curve(folder: RunFolder, say: Say) -> bool:
                 *zip(*watch, strict=True),
                 _shape(watch),
                 color="#c8692b",
-                label=say("report.held_out_loss"),
+                label=say(f"report.loss_of_{watched_rows(record)}"),
             )
         axes.set(xlabel=say("report.step"), ylabel=say("report.loss"))
         axes.grid(axis="y", color="#e4e6e8", linewidth=0.8)

@@ -4,6 +4,7 @@ begin with ``ms:``.
 
 from __future__ import annotations
 
+import os
 import re
 from pathlib import Path
 from typing import Literal
@@ -22,6 +23,13 @@ def looks_local(path: str) -> bool:
         or "\\" in path
         or bool(re.match(r"[A-Za-z]:", path))
     )
+
+
+def offline_by() -> str:
+    """Returns the variable that keeps huggingface_hub from fetching, in the order in which it looks
+    at them.
+    """
+    return "HF_HUB_OFFLINE" if os.environ.get("HF_HUB_OFFLINE") else "TRANSFORMERS_OFFLINE"
 
 
 def snapshot(
@@ -68,7 +76,7 @@ def _huggingface(
         text = say("hub.missing", hub=hub, folder=Path.cwd(), ways=_ways(kind))
     except (OSError, httpx.HTTPError) as error:
         if constants.is_offline_mode():
-            text = say("hub.offline", ways=_ways(kind))
+            text = say("hub.offline", variable=offline_by(), ways=_ways(kind))
         elif _cut_off(error):
             text = say("hub.cut_off", hub=hub, reason=named_line(error))
         else:

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import ClassVar, TypeVar
 
 from tunesmith.errors import HubError, Problem, SpecError, first_line, named_line
+from tunesmith.storage.hub import offline_by
 from tunesmith.words import say
 
 T = TypeVar("T")
@@ -81,7 +82,7 @@ class HuggingFace(Hub):
         from huggingface_hub import HfApi, constants
 
         if constants.is_offline_mode():
-            raise HubError(Problem(self.id, say("hub.send_offline")))
+            raise HubError(Problem(self.id, say("hub.send_offline", variable=offline_by())))
         self._asked(lambda: HfApi().whoami())
 
     def send(self, folder: Path, *, public: bool) -> str:

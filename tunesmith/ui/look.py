@@ -20,7 +20,7 @@ from tunesmith.data.one_row import trained
 from tunesmith.data.readers import READERS
 from tunesmith.errors import Problem, TunesmithError
 from tunesmith.plain import JsonObject
-from tunesmith.planning.lines import value_rows
+from tunesmith.planning.lines import few_lines, value_rows
 from tunesmith.planning.make import make
 from tunesmith.planning.plan import Plan
 from tunesmith.settings.explain import columns_of
@@ -92,7 +92,7 @@ def _planned(plan: Plan) -> JsonObject:
     return {
         "facts": plan.facts,
         "lines": plan.fact_lines(),
-        "warnings": plan.warnings,
+        "warnings": [*plan.warnings, *few_lines(plan)],
         "values": value_rows(run, plan.resolved.origins) if not plan.problems else [],
         "yaml": plan.resolved.dump(),
         "limit": run.data.max_length,

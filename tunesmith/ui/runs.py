@@ -37,11 +37,14 @@ class Listed:
 
 
 class Runs:
-    """The runs of a folder. Raises SpecError where there is no such folder."""
+    """The runs of a folder, which is made where it is absent; SpecError where it cannot be."""
 
     def __init__(self, root: Path) -> None:
-        if not root.is_dir():
-            raise SpecError(Problem(str(root), say("ui.no_folder", folder=root)))
+        try:
+            root.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            told = say("ui.no_folder", reason=error.strerror or str(error))
+            raise SpecError(Problem(str(root), told)) from None
         self.root = root.resolve()
         self._listed: dict[str, Listed] = {}
 

@@ -41,6 +41,8 @@ LONG = 120
 """Seconds that a start waits for the plan."""
 ELSEWHERE = ("out", "goal", "questions", "yaml", "")
 """Places of problems beside the drawer; the last is the top of the page."""
+STEPS = {"new_data": "data", "new_plan": "plan"}
+"""The steps to a run whose page is not the first, by its template."""
 BESIDE_DRAFT = ("row", "probe")
 """Fields of an address that ask to see something, and set nothing."""
 FILES = {"new.js": "text/javascript", "new.css": "text/css"}
@@ -209,14 +211,14 @@ class StartPages:
             return RedirectResponse(f"{request.url.path}?{query}", status_code=303)
         found = self._look(full, row, probe=probe, patience=PATIENCE)
         if found is None:
-            return self.views.page("new_wait", **self._told(full))
+            return self.views.page("new_wait", **self._told(full, template))
         problems = [Problem(one["where"], one["text"]) for one in found["problems"]]
         opened = [one["path"] for one in found.get("files", ())]
         missing = set(full.files) - set(opened)
         at_start = [one for one in problems if not _of_rows(one, full) or one.where in missing]
         if at_start or (problems and not found.get("files")):
             return self._start(full, problems)
-        told = self._told(full) | {"found": found, "row": row, "probe": probe}
+        told = self._told(full, template) | {"found": found, "row": row, "probe": probe}
         return self.views.page(template, 200, **told, **self._seen(full, found, problems))
 
     def _seen(
@@ -281,9 +283,11 @@ class StartPages:
         }
         return self.views.page("new", status=400 if problems else 200, **told)
 
-    def _told(self, draft: Draft) -> dict[str, Any]:
+    def _told(self, draft: Draft, template: str = "new") -> dict[str, Any]:
+        """Returns what all pages show of a draft, and which step is the one of a template."""
         hidden: Mapping[str, str] = {"goal": draft.goal, "name": draft.name, **draft.values}
-        return {"draft": draft, "query": draft.query(), "hidden": hidden, "root": self.places.root}
+        told = {"draft": draft, "query": draft.query(), "hidden": hidden, "root": self.places.root}
+        return told | {"step": STEPS.get(template, "start")}
 
 
 def _of_rows(problem: Problem, draft: Draft) -> bool:

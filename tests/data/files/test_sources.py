@@ -267,7 +267,10 @@ BROKEN = {
         "question,answer\na,b\nc,d,e\n",
         "ragged.csv:2: has 3 fields, where the file has 2 columns (question, answer)",
     ),
-    "quote.csv": ('question,answer\na,"b\nc,d\n', "is not a CSV record"),
+    "quote.csv": (
+        'question,answer\na,b\n\nc,"d\n' + "e,f\n" * 30,
+        "quote.csv: the row that begins in line 4 of the file is not CSV (unexpected end",
+    ),
     "zero.txt": (
         "plain text\nand then \0 a zero\n" + "more and more text " * 40,
         "zero.txt:2: is a binary file",

@@ -236,7 +236,12 @@ def test_unreachable(tmp_path: Path) -> None:
 
 def test_offline_and_not_here(hub: SimpleNamespace, tmp_path: Path) -> None:
     before = len(hub.asked)
-    assert "unset HF_HUB_OFFLINE" in ask(hub.url, tmp_path, "team/tiny", HF_HUB_OFFLINE="1")
+    for variable, other in (
+        ("HF_HUB_OFFLINE", "TRANSFORMERS_OFFLINE"),
+        ("TRANSFORMERS_OFFLINE", "HF_HUB_OFFLINE"),
+    ):
+        said = ask(hub.url, tmp_path, "team/tiny", **{variable: "1", other: ""})
+        assert f"start tunesmith without {variable}." in said and other not in said
     assert len(hub.asked) == before
 
 

@@ -192,7 +192,7 @@ def _text_facts(path: Path, packed: bool, suffix: str, named: dict[str, str]) ->
                 found = tables.records(stream, delimiter=delimiter, quotes=quotes)
                 return _with_header(table, found, named, default=suffix == ".csv")
         except tables.BadTable as error:
-            raise DataError(Problem(f"{path}:{error.number}", str(error))) from None
+            raise DataError(Problem(str(path), error.text)) from None
     if suffix in ("", ".txt", ".md") and faq.is_faq(_whole_lines(sample, complete)):
         return FileFacts(path, "questions and answers", encoding, packed, faq.COLUMNS, None)
     return FileFacts(path, "text", encoding, packed, ("text",), None)

@@ -208,12 +208,13 @@ def records(stream: TextIO, *, delimiter: str, quotes: bool) -> Iterator[list[st
     number = 0
     while True:
         number += 1
+        begins = reader.line_num + 1  # the reader stops at a line that may be far below
         try:
             cells = next(reader)
         except StopIteration:
             return
         except csv.Error as error:
-            raise BadTable(number, say("source.csv", line=reader.line_num, error=error)) from None
+            raise BadTable(number, say("source.csv", line=begins, error=error)) from None
         if cells:
             yield cells
         else:

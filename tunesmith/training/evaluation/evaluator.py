@@ -117,7 +117,8 @@ class Evaluator:
         return self.stopped() is not None
 
     def _evaluated(self, step: int, found: dict[str, float]) -> None:
-        for event in (Evaluated(step, found), *self.watch.seen(step)):
+        of = "proof" if self.watch.only_measured else "validation"
+        for event in (Evaluated(step, found, of), *self.watch.seen(step)):
             self.events(event)
         if self.watch.only_measured:
             return
