@@ -1,32 +1,28 @@
-"""The pages in a real browser: nothing wider than a phone, no label cut off, no error, and nothing
-that axe-core finds hard to read or without a name, in light and dark.
+"""The pages in a real browser, as they are written: nothing wider than a phone, no label cut off, no
+error, nothing that axe-core finds hard to read or without a name, in light and dark; and on paper
+everything, in light colours.
 """
 
 from __future__ import annotations
 
-import importlib.resources
-import importlib.util
-import json
-import shutil
-import subprocess
+import io
+import re
+import unicodedata
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
+from pypdf import PdfReader
 
-from material.browser import AXE, BROWSERS
+from material.browser import Tab, chromium
 from material.folders import analysed, full, proof, write
 from tunesmith import api, words
 from tunesmith.report.build import build
+from tunesmith.storage.run_folder import RunFolder
 
-DARK = "--blink-settings=preferredColorScheme=0"
-MEASURE = """
-<script src="axe.min.js"></script>
-<script>
-const found = [];
-addEventListener("error", event => found.push("error " + event.message));
-console.error = (...told) => found.push("error " + told.join(" "));
-addEventListener("load", async () => {
-  if (document.documentElement.scrollWidth > innerWidth) found.push("page " + document.documentElement.scrollWidth);
+CUT_OFF = """() => {
+  const found = [];
   for (const cell of document.querySelectorAll(".scroll tbody td:first-child, .paired > div:first-child"))
     if (cell.getBoundingClientRect().height > 3.2 * 16 * 1.6) found.push("tall " + cell.textContent.trim());
   for (const table of document.querySelectorAll(".scroll"))
@@ -35,77 +31,139 @@ addEventListener("load", async () => {
     const box = text.getBoundingClientRect(), all = text.ownerSVGElement.getBoundingClientRect();
     if (box.left < all.left - 1 || box.right > all.right + 1) found.push("cut " + text.textContent);
   }
-  if (matchMedia("(prefers-color-scheme: dark)").matches !== WANT_DARK) found.push("not the colours that are tested");
-  const judged = await axe.run(document);
-  for (const one of judged.violations) found.push(one.id + " " + one.nodes[0].html.slice(0, 120));
-  document.title = "MEASURED[" + found.join("; ") + "]";
-});
-</script>
-"""
+  return found;
+}"""
+WORDS = """() => {
+  document.querySelector("nav")?.remove();
+  const found = [], texts = document.createTreeWalker(document.querySelector("main"), NodeFilter.SHOW_TEXT);
+  while (texts.nextNode()) found.push(...texts.currentNode.data.split(/\\s+/));
+  return found;
+}"""
+PAPER = 680
+"""Pixels between the margins of A4: 210 mm less 15 mm on each side, at 96 an inch."""
 
 
-def measured(place: Path, page: Path, width: int, *, dark: bool = False) -> str:
-    """Lays a page out in a frame of ``width`` and returns what is wrong with it."""
-    browser = next((found for name in BROWSERS if (found := shutil.which(name))), None)
-    if browser is None:
-        pytest.skip("no Chromium on this machine, so the page is not laid out")
-    if importlib.util.find_spec(AXE) is None:
-        pytest.skip("axe-core is not installed: pip install axe-playwright-python")
-    script = importlib.resources.files(AXE) / "axe.min.js"
-    (place / "axe.min.js").write_text(script.read_text(encoding="utf-8"), "utf-8")
-    html = page.read_text(encoding="utf-8")
-    policy = html.index("<meta http-equiv")  # it forbids scripts, and the measure is one
-    html = html[:policy] + html[html.index(">", policy) + 1 :]
-    measure = MEASURE.replace("WANT_DARK", json.dumps(dark))
-    # A window of Chromium is at least 500 wide, a frame is as wide as it says.
-    (place / "page.html").write_text(html.replace("<head>", "<head>" + measure, 1), "utf-8")
-    (place / "frame.html").write_text(
-        f'<iframe id="f" src="page.html" style="width:{width}px;height:900px;border:0"></iframe>'
-        '<p id="told"></p><script>setInterval(() => { document.getElementById("told").textContent ='
-        ' document.getElementById("f").contentDocument.title }, 50)</script>',
-        "utf-8",
-    )
-    flags = ["--headless", "--no-sandbox", "--disable-gpu", "--allow-file-access-from-files"]
-    flags += [DARK] if dark else []
-    done = subprocess.run(
-        [browser, *flags, "--virtual-time-budget=6000", "--dump-dom", str(place / "frame.html")],
-        capture_output=True,
-        text=True,
-        timeout=120,
-    )
-    _, found, rest = done.stdout.partition('<p id="told">MEASURED[')
-    assert found, done.stdout[-600:] + done.stderr[-300:]
-    return rest.partition("]</p>")[0]
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Any]:
+    with chromium() as one:
+        yield one
+
+
+def wrong(browser: Any, page: Path, width: int, scheme: str, media: str = "screen") -> list[str]:
+    """What is wrong with a page as it stands in its file, its own policy included."""
+    tab = Tab(browser, "", width, scheme)
+    tab.page.emulate_media(media=media)
+    tab.page.goto(page.as_uri())
+    found = [*tab.wrong(), *tab.page.evaluate(CUT_OFF)]
+    dark = tab.page.evaluate("matchMedia('(prefers-color-scheme: dark)').matches")
+    assert dark == (scheme == "dark"), "these are not the colours that are tested"
+    tab.page.context.close()
+    return found
 
 
 @pytest.mark.parametrize(
-    ("language", "width", "dark"),
-    [("en", 390, False), ("zh", 390, True), ("en", 1280, True), ("zh", 1280, False)],
+    ("language", "width", "scheme"),
+    [("en", 390, "light"), ("zh", 390, "dark"), ("en", 1280, "dark"), ("zh", 1280, "light")],
 )
 def test_nothing_is_cut_off_or_hard_to_read(
-    tmp_path: Path, language: str, width: int, dark: bool
+    browser: Any, tmp_path: Path, language: str, width: int, scheme: str
 ) -> None:
     page = build(analysed(tmp_path / "trec"), lang=language)
-    assert measured(tmp_path, page, width, dark=dark) == ""
+    assert "Content-Security-Policy" in page.read_text(encoding="utf-8")
+    assert wrong(browser, page, width, scheme) == []
 
 
-@pytest.mark.parametrize(("language", "width", "dark"), [("en", 390, True), ("zh", 1280, False)])
-def test_nor_is_anything_where_runs_are_compared(
-    tmp_path: Path, language: str, width: int, dark: bool
-) -> None:
-    runs = [full(tmp_path / f"a-run-with-a-long-name-{n}", train={"seed": n}) for n in range(3)]
+def compared(place: Path, language: str) -> Path:
+    """The page that compares three runs."""
+    runs = [full(place / f"a-run-with-a-long-name-{n}", train={"seed": n}) for n in range(3)]
     for folder in runs:
         write(folder.proof, proof() | {"seed": 1})
     words.use(language)
-    api.compare(runs, page=tmp_path / "compare.html")
-    assert measured(tmp_path, tmp_path / "compare.html", width, dark=dark) == ""
+    api.compare(runs, page=place / "compare.html")
+    return place / "compare.html"
 
 
-def test_a_pale_text_is_found(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("language", "width", "scheme"), [("en", 390, "dark"), ("zh", 1280, "light")]
+)
+def test_nor_is_anything_where_runs_are_compared(
+    browser: Any, tmp_path: Path, language: str, width: int, scheme: str
+) -> None:
+    assert wrong(browser, compared(tmp_path, language), width, scheme) == []
+
+
+def classified(place: Path) -> RunFolder:
+    """A run folder with everything, and the confusions of 20 classes with long names."""
+    folder, count = analysed(place), 20
+    names = [f"a class with a long name {n}" for n in range(count)]
+    each = [{"label": one, "precision": 0.5, "recall": 0.5, "f1": 0.5, "rows": 9} for one in names]
+    confusion = [[100 * (k == n) + k for k in range(count)] for n in range(count)]
+    found = folder.read(folder.proof)
+    assert found is not None
+    write(folder.proof, found | {"classes": {"tuned": {"table": each, "confusion": confusion}}})
+    return folder
+
+
+def on_paper(browser: Any, page: Path) -> tuple[list[str], list[str]]:
+    """The words of each sheet of A4 that a person in the dark prints, and those that the page has
+    to say: all but its way around itself, with what is folded.
+    """
+    tab = Tab(browser, "", 1280, "dark")
+    tab.page.goto(page.as_uri())
+    told = tab.page.evaluate(WORDS)
+    sheets = PdfReader(io.BytesIO(tab.page.pdf(format="A4"))).pages
+    tab.page.context.close()
+    return [sheet.extract_text() for sheet in sheets], told
+
+
+def letters(text: str) -> str:
+    """A text without what printing changes: spaces, where a word is broken, joined letters."""
+    return re.sub(r"\s+", "", unicodedata.normalize("NFKC", text))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", ["run", "compared"])
+def test_on_paper_nothing_is_missing_and_no_sheet_is_empty(
+    browser: Any, tmp_path: Path, kind: str
+) -> None:
+    page = build(classified(tmp_path / "trec"), lang="en") if kind == "run" else None
+    sheets, told = on_paper(browser, page or compared(tmp_path, "en"))
+    printed = letters("".join(sheets))
+    assert [word for word in told if letters(word) not in printed] == []
+    assert min(len(letters(text)) for text in sheets) > 60
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", ["run", "compared"])
+def test_on_paper_colours_are_light_and_nothing_is_wider(
+    browser: Any, tmp_path: Path, kind: str
+) -> None:
+    page = build(classified(tmp_path / "trec"), lang="zh") if kind == "run" else None
+    page = page or compared(tmp_path, "zh")
+    assert wrong(browser, page, PAPER, "dark", "print") == []
+    tab = Tab(browser, "", PAPER, "dark")
+    tab.page.emulate_media(media="print")
+    tab.page.goto(page.as_uri())
+    look = tab.page.evaluate(
+        "(({color, backgroundColor}) => [color, backgroundColor])(getComputedStyle(document.body))"
+    )
+    tab.page.context.close()
+    assert look == ["rgb(17, 17, 17)", "rgb(255, 255, 255)"]
+
+
+def test_a_pale_text_is_found(browser: Any, tmp_path: Path) -> None:
     page = tmp_path / "pale.html"
     pale = '<p style="color: #bbb; background: #fff">hard to read</p>'
     page.write_text(
-        f'<!doctype html><html lang="en"><head><meta http-equiv="x"><title>pale</title></head>'
+        f'<!doctype html><html lang="en"><head><title>pale</title></head>'
         f"<body><main><h1>a</h1>{pale}</main></body></html>"
     )
-    assert measured(tmp_path, page, 390).startswith("color-contrast")
+    assert wrong(browser, page, 390, "light")[0].startswith("color-contrast")
+
+
+def test_what_asks_a_network_or_runs_a_script_is_found(browser: Any, tmp_path: Path) -> None:
+    page = build(full(tmp_path / "trec"), lang="en")
+    html = page.read_text(encoding="utf-8")
+    script = "<script>document.title = 'ran'</script>"
+    page.write_text(html.replace("<main>", f"<main>{script}", 1), encoding="utf-8")
+    assert any("Content Security Policy" in one for one in wrong(browser, page, 390, "light"))

@@ -8,7 +8,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from tunesmith.plain import Named
+from tunesmith.proving.task import evenly
 from tunesmith.report.language import Say
+
+MOST, BETWEEN = 20, 6
+"""Questions that the page shows, and answers of each between its first and its last, at most."""
 
 
 @dataclass(frozen=True)
@@ -17,6 +21,8 @@ class Asked:
 
     question: str
     answers: tuple[tuple[str, str], ...]
+    left_out: int = 0
+    """Answers that are not among these."""
 
 
 def asked(markdown: str) -> list[Asked]:
@@ -51,6 +57,19 @@ def over_time(record: Sequence[Named], say: Say) -> list[Asked]:
             prompts[one["id"]] = one["prompt"]
             answers.setdefault(one["id"], []).append((say(key, **told), one["answer"]))
     return [Asked(prompt, tuple(answers[id_])) for id_, prompt in prompts.items()]
+
+
+def some(found: Sequence[Asked]) -> list[Asked]:
+    """Chooses questions, and answers of each, evenly; its first and its last answer stay."""
+    return [_some(one) for one in evenly(found, MOST)]
+
+
+def _some(one: Asked) -> Asked:
+    between = one.answers[1:-1]
+    if len(between) <= BETWEEN:
+        return one
+    kept = (one.answers[0], *evenly(between, BETWEEN), one.answers[-1])
+    return Asked(one.question, kept, len(one.answers) - len(kept))
 
 
 def _loud(answer: str) -> str:

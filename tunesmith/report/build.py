@@ -16,7 +16,7 @@ from tunesmith.proving.grading import grading_lines
 from tunesmith.proving.judge import metric
 from tunesmith.proving.proof import rival_named, rival_of, which_model
 from tunesmith.proving.trainings import training_lines
-from tunesmith.report.asked import asked, over_time
+from tunesmith.report.asked import asked, over_time, some
 from tunesmith.report.charts import short
 from tunesmith.report.checkpoints import checkpoints
 from tunesmith.report.classes import class_tables, counted
@@ -85,6 +85,8 @@ def page(folder: RunFolder, run: Run, say: Say) -> str:
     templates.globals["say_mistakes"] = lambda key, **values: say(f"mistakes.{key}", **values)
     pairs = OBJECTIVES.make(run.objective).pairs
     name, trained = shlex.quote(str(folder.path)), trained_with(folder)
+    told = folder.questions.read_text(encoding="utf-8") if folder.questions.is_file() else ""
+    questions = asked(told)
     contents = {
         "name": folder.path.resolve().name,
         "folder": name,
@@ -100,10 +102,9 @@ def page(folder: RunFolder, run: Run, say: Say) -> str:
         "curves": curves(folder.steps(), say, pairs=pairs, used=model_step(folder)),
         "events": events(folder.steps(), say),
         "signs": [sign.told(say) for sign in signs(Course.of(folder))],
-        "questions": asked(folder.questions.read_text(encoding="utf-8"))
-        if folder.questions.is_file()
-        else [],
-        "over_time": over_time(folder.steps(), say),
+        "questions": some(questions),
+        "questions_of": len(questions),
+        "over_time": some(over_time(folder.steps(), say)),
         "versions": versions(trained),
         "machine": machine(trained),
     }

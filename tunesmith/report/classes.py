@@ -7,6 +7,9 @@ from collections.abc import Mapping
 from tunesmith.plain import JsonObject, Named
 from tunesmith.proving.judge import TUNED
 
+MOST = 20
+"""Classes of a confusion that the page shows, at most; proof.json has all."""
+
 
 def class_tables(proof: Named) -> dict[str, JsonObject]:
     """Returns, by contender, tuned first: the table, and the cells of the confusion with their
@@ -16,8 +19,9 @@ def class_tables(proof: Named) -> dict[str, JsonObject]:
     named = [who for who, one in found.items() if isinstance(one, Mapping) and "table" in one]
     tables = {}
     for who in sorted(named, key=lambda who: who != TUNED):
-        cells = [_cells(row) for row in found[who].get("confusion", [])]
-        tables[who] = {"table": found[who]["table"], "confusion": cells}
+        rows = found[who].get("confusion", [])
+        cells = [_cells(row) for row in rows] if len(rows) <= MOST else []
+        tables[who] = {"table": found[who]["table"], "confusion": cells, "of": len(rows)}
     return tables
 
 
