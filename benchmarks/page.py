@@ -8,11 +8,15 @@ from __future__ import annotations
 
 import argparse
 import os
+import signal
 import statistics
 import subprocess
 import sys
 import tempfile
+import threading
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +28,8 @@ sys.path.insert(0, str(ROOT / "tests"))
 from material.browser import Tab, chromium, served  # noqa: E402
 from material.folders import bare, full, steps, write_lines  # noqa: E402
 
+LIMIT = 60
+"""Seconds that one page, and one step on it, may take; the longest that was seen is under 1."""
 PAGES = {
     "the runs": "",
     "a run with 150 steps": "run/first/",
@@ -47,19 +53,45 @@ for step in range(151, 100_000):
 SHOWN = "step => [...document.querySelectorAll('#facts b')].some(b => +b.textContent >= step)"
 
 
+@contextmanager
+def waited(what: str, server: subprocess.Popen[str]) -> Iterator[None]:
+    """Ends the benchmark where something is not seen in time: says what was waited for, and where
+    each thread of the server stands. Chromium itself may be what hangs, so that no wait of its own
+    is relied on.
+    """
+
+    def late() -> None:
+        # The server has a handler for this signal (see main) that shows its threads, and ends it.
+        server.send_signal(signal.SIGABRT)
+        threading.Timer(5, server.kill).start()  # where not even that is heard
+        told = server.stdout.read() if server.stdout is not None else ""
+        print(f"{what}: not seen within {LIMIT} s. The server:\n{told}", file=sys.stderr)
+        os._exit(1)
+
+    clock = threading.Timer(LIMIT, late)
+    clock.daemon = True
+    clock.start()
+    try:
+        yield
+    finally:
+        clock.cancel()
+
+
 def painted(page: Any, address: str) -> float:
     """Seconds until the first text of a page is seen."""
     page.goto(address)
-    page.wait_for_function(PAINTED)
+    # By a clock: a browser that draws nothing calls nothing that waits for its next frame.
+    page.wait_for_function(PAINTED, polling=50)
     return page.evaluate(PAINTED) / 1000
 
 
-def behind(page: Any, folder: Any, looks: int) -> list[float]:
+def behind(page: Any, folder: Any, looks: int, server: subprocess.Popen[str]) -> list[float]:
     """Seconds from when a step is written until it is shown."""
     late = []
     for _ in range(looks):
         wanted = folder.steps()[-1]["step"] + 2
-        page.wait_for_function(SHOWN, arg=wanted, polling=20)
+        with waited(f"step {wanted} of a run", server):
+            page.wait_for_function(SHOWN, arg=wanted, polling=20)
         written = next(one["at"] for one in folder.steps() if one["step"] == wanted)
         late.append(time.time() - written)
     return late
@@ -82,19 +114,25 @@ def main() -> None:
         write_lines(bare(root / "long").record, steps(10_000))
         live = bare(root / "live")
         write_lines(live.record, steps(150))
-        with served(root, "en") as (link, _):
-            page = Tab(browser, link, 390, "light").page
+        os.environ["PYTHONFAULTHANDLER"] = "1"
+        with served(root, "en") as (link, server):
+            with waited("the first page", server):
+                page = Tab(browser, link, 390, "light").page
             base = link.partition("?")[0]
             for number in range(rounds + 1):
                 for case, path in PAGES.items():
-                    taken = painted(page, base + path)
+                    with waited(case, server):
+                        taken = painted(page, base + path)
                     if number:  # the first round imports what the server needs
                         times[case].append(taken)
-            page.goto(f"{base}run/live/")
+            with waited("the page of a run that writes", server):
+                page.goto(f"{base}run/live/")
             words = [sys.executable, "-c", WRITER, str(live.record)]
             with subprocess.Popen(words) as writer:
-                late = behind(page, live, 2 * rounds)
-                writer.kill()
+                try:
+                    late = behind(page, live, 2 * rounds, server)
+                finally:
+                    writer.kill()
     lines = [f"| {case} | first paint | {told(taken)} |" for case, taken in times.items()]
     lines.append(f"| a run that writes a step each 0.25 s | behind | {told(late)} |")
     head = ["| page | | seconds, median (range) |", "|---|---|---|"]

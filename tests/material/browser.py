@@ -8,6 +8,7 @@ import re
 import shutil
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -61,9 +62,12 @@ def served(folder: Path, lang: str) -> Iterator[tuple[str, subprocess.Popen[str]
     ) as one:
         try:
             assert one.stdout is not None
+            late = threading.Timer(PATIENCE, one.kill)  # which ends the line that is waited for
+            late.start()
             told = one.stdout.readline()
+            late.cancel()
             link = re.search(r"http://127\.0\.0\.1:\d+/\?token=\S+", told)
-            assert link is not None, told
+            assert link is not None, f"no link within {PATIENCE} s: {told!r}"
             yield link[0], one
         finally:
             one.kill()
