@@ -161,6 +161,18 @@ def run_main(monkeypatch: pytest.MonkeyPatch, raised: BaseException) -> int:
     return main.main(["train"])
 
 
+def test_a_setting_is_no_name_however_long_and_a_name_that_is_too_long_is_told(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    assert main(["plan", f"data.system={'long ' * 100}", "--lang", "en"]) == 2
+    told = capsys.readouterr().err
+    assert "model: is required" in told and "too long" not in told
+    for words in (["train", "n" * 300], ["runs", "n" * 300], ["chat", "n" * 300]):
+        assert main([*words, "--lang", "en"]) == 2
+        told = capsys.readouterr().err
+        assert "no system takes a name this long" in told and len(told) < 200, told
+
+
 def test_exit_codes(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]):
     from tunesmith import words
     from tunesmith.errors import DiskError, SpecError, Stopped, TrainingError

@@ -21,7 +21,7 @@ from tunesmith.serving.served import asked_runs
 from tunesmith.settings.export import Export, export_settings
 from tunesmith.settings.prove import prove_settings
 from tunesmith.storage.run_folder import RunFolder
-from tunesmith.ui import work
+from tunesmith.ui import start_pages, work
 from tunesmith.ui.works import Work
 
 
@@ -214,11 +214,16 @@ def test_what_may_not_be_set_stands_in_its_field_still_and_is_not_called_missing
     assert not any("etc" in link or "a%2Fb" in link for link in links)
 
 
-def test_an_unknown_page_and_a_form_that_is_too_long_are_told(client: TestClient) -> None:
+def test_an_unknown_page_and_a_form_that_is_too_long_are_told(
+    client: TestClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(start_pages, "LONGEST_ADDRESS", 20_000)
     for path in ("/none", "/run/a/proof/start"):
         answer = client.get(path)
         assert answer.status_code in (404, 405) and "no such page" in Read(answer.text).text
     answer = client.post("/arena/start", data={"prompts": "x" * 1_000_001})
     assert answer.status_code == 413 and "longer than any form" in Read(answer.text).text
+    answer = client.get("/new/data", params={"asked": "why? " * 5_000})
+    assert answer.status_code == 414 and "longer than any form" in Read(answer.text).text
     answer = client.post("/arena/start", data={f"n{n}": "x" for n in range(1001)})
     assert answer.status_code == 413 and "longer than any form" in Read(answer.text).text

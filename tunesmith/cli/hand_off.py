@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pathlib import Path
+import os
 
 from tunesmith.cli.options import AsJson, Lang, SettingsArgument, progress, quiet, tell
 from tunesmith.cli.settings_line import settings_line
@@ -23,7 +23,7 @@ def hand_off(
         raise SpecError([Problem(name, say("hand_off.what_to_where")) for name in lacking])
     words = [word for word in words if not word.startswith(("to=", "out="))]
     given: object
-    if len(words) == 1 and Path(words[0]).is_dir():
+    if len(words) == 1 and os.path.isdir(words[0]):
         given, overrides = words[0], []
     else:
         given, overrides = settings_line(words, lang)

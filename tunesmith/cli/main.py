@@ -27,6 +27,8 @@ from tunesmith.settings.import_peers import peer_command
 from tunesmith.words import say
 
 DISK_ERRORS = (errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EROFS)
+SHOWN = 60
+"""Characters of a name that is too long for the system."""
 INTERRUPTED = 130
 """What typer makes of Ctrl-C, without a word."""
 ALIASES = {"eval": "prove", "infer": "predict", "stages": "rlhf"}
@@ -139,6 +141,9 @@ def main(argv: list[str] | None = None) -> int:
     except Exception as error:
         if isinstance(error, OSError) and error.errno in DISK_ERRORS:
             return _failed(DiskError(say("cli.disk", reason=error.strerror)), argv)
+        if isinstance(error, OSError) and error.errno == errno.ENAMETOOLONG:
+            told = Problem(f"{str(error.filename)[:SHOWN]}…", say("cli.long_name"))
+            return _failed(SpecError(told), argv)
         return _fault(error, argv)
     if code == INTERRUPTED:
         print(say("cli.interrupted"), file=sys.stderr)

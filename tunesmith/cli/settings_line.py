@@ -4,6 +4,7 @@ which is answered in our keys.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from itertools import takewhile
 from pathlib import Path
@@ -28,7 +29,7 @@ RUN_SUFFIXES = (".yaml", ".yml")
 
 def settings_line(words: Sequence[str], lang: str = "auto") -> tuple[str | JsonObject, list[str]]:
     """Returns the settings to start from, a file's path or nothing, and the overrides."""
-    if words and Path(words[0]).suffix == ".sh" and Path(words[0]).is_file():
+    if words and Path(words[0]).suffix == ".sh" and os.path.isfile(words[0]):
         text = Path(words[0]).read_text(encoding="utf-8")
         told = peer_command(shell_words(text))
         raise SpecError(told or say("peers.no_command", path=words[0]))
@@ -36,7 +37,7 @@ def settings_line(words: Sequence[str], lang: str = "auto") -> tuple[str | JsonO
     language = [] if lang == "auto" else [f"lang={lang}"]
     if not words:
         raise SpecError(say("cli.nothing_given"))
-    if "=" not in words[0] or Path(words[0]).is_file():
+    if "=" not in words[0] or os.path.isfile(words[0]):
         return words[0], [*words[1:], *language]
     return {}, [*words, *language]
 
@@ -68,7 +69,7 @@ def files_and_settings(
     """
     _no_flags(words)
     given = list(
-        takewhile(lambda word: "=" not in word or Path(word).is_file(), words[: most or len(words)])
+        takewhile(lambda word: "=" not in word or os.path.isfile(word), words[: most or len(words)])
     )
     if len(given) < least:
         key = "transforms.what_in_out" if most is not None else "transforms.what_ins_out"

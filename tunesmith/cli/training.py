@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -50,7 +51,7 @@ def train(
     else:
         given, overrides = settings_line(words, lang)
         # Read here, once for this process and what it trains.
-        if isinstance(given, str) and not Path(given).is_dir():
+        if isinstance(given, str) and not os.path.isdir(given):
             given = dict(read_settings(given))
         _in_several(settings_of(given, overrides), ["train", *words, "--lang", lang])
         with progress() as shown:

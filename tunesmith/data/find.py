@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from pathlib import Path
 
@@ -25,7 +26,8 @@ def find_data(path: str) -> list[Path]:
         return [packaged_data(path.removeprefix("package:"))]
     here = Path(path).expanduser()
     source = "ms:" if path.startswith("ms:") else ""
-    if on_disk(here)[0].exists() or (
+    # os.path and not Path: a name that no system takes is absent, and is told below.
+    if os.path.exists(on_disk(here)[0]) or (
         not source and (looks_local(path) or path.lower().removesuffix(".gz").endswith(SUFFIXES))
     ):
         return files(here)
@@ -39,9 +41,9 @@ def held_part(path: str) -> str | None:
     beside it, in the same JSON object or folder; None otherwise.
     """
     here = Path(path).expanduser()
-    if here.is_dir():
+    if os.path.isdir(here):
         found = held_words(every_file(here), here)
-    elif here.is_file() and here.name.lower().removesuffix(".gz").endswith(".json"):
+    elif os.path.isfile(here) and here.name.lower().removesuffix(".gz").endswith(".json"):
         key = facts(here).key
         train = len(key) == 1 and key[0].casefold() in TRAIN
         found = [name for name in parts(here) if name.casefold() in HELD] if train else []

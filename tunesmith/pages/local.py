@@ -15,6 +15,9 @@ if TYPE_CHECKING:
     import uvicorn
 
 HOST = "127.0.0.1"
+LONGEST_HEAD = 4 << 20
+"""Bytes of an address with its headers: more than a browser sends, so that what is too long is
+answered in words."""
 
 
 def require_pages() -> None:
@@ -42,7 +45,13 @@ def serve(app: App, port: int, tell: Callable[[str], None]) -> None:
         bound.listen()  # who opens the link at once waits, and is not refused
         port = bound.getsockname()[1]
         token = secrets.token_urlsafe(24)
-        how = uvicorn.Config(Guard(app, token, port), log_level="warning", lifespan="off")
+        how = uvicorn.Config(
+            Guard(app, token, port),
+            log_level="warning",
+            lifespan="off",
+            http="h11",
+            h11_max_incomplete_event_size=LONGEST_HEAD,
+        )
         server = uvicorn.Server(how)
         tell(f"http://{HOST}:{port}/?token={token}")
         _run(server, bound)

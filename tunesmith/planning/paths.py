@@ -15,7 +15,7 @@ def place(path: str) -> str:
     """
     name, rows = sized(path)
     here = Path(name).expanduser()
-    if not here.exists() or name.startswith("package:"):
+    if not os.path.exists(here) or name.startswith("package:"):
         return path
     return os.path.abspath(here) + (f"#{rows}" if rows is not None else "")
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -19,7 +20,7 @@ Overrides = Sequence[str] | Mapping[str, object]
 
 def settings_of(settings: Settings, overrides: Overrides = ()) -> Run:
     """Validates a YAML file, a mapping or a Run into a Run; answers a peer's settings with ours."""
-    if isinstance(settings, str | Path) and Path(settings).is_dir():
+    if isinstance(settings, str | Path) and os.path.isdir(settings):
         raise SpecError(Problem(str(settings), say("cli.is_folder", folder=settings)))
     plain = given(settings)
     if "stages" in plain:

@@ -5,6 +5,7 @@ translation.
 from __future__ import annotations
 
 import math
+import os
 import re
 import shlex
 from collections.abc import Mapping, Sequence
@@ -274,7 +275,7 @@ def _launched(words: list[str]) -> tuple[list[str], dict[str, object]]:
     called, and the number of processes that this says.
     """
     around: dict[str, object] = {}
-    while words and _ASSIGNED.fullmatch(words[0]) and not Path(words[0]).exists():
+    while words and _ASSIGNED.fullmatch(words[0]) and not os.path.exists(words[0]):
         name, _, value = words.pop(0).partition("=")  # CUDA_VISIBLE_DEVICES=0
         if name == "NPROC_PER_NODE":
             around["nproc_per_node"] = value

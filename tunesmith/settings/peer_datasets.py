@@ -5,6 +5,7 @@ the columns and the number of rows that stand there.
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 
 from tunesmith.plain import JsonObject, Named
@@ -38,7 +39,7 @@ def registered(name: str, settings: Named, translation: Translation) -> str | Js
     entry = json.loads(info.read_text(encoding="utf-8")).get(name, {}) if info.is_file() else {}
     path = _path(entry, folder)
     if path is None:
-        if not Path(name).exists():
+        if not os.path.exists(name):
             translation.left[f"dataset {name}"] = say(
                 "peers.registered", name=name, peer=translation.peer
             )

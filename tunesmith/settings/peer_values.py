@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Mapping
-from pathlib import Path
 from typing import Any
 
 from tunesmith.plain import JsonObject, Named
@@ -249,7 +249,7 @@ def _is_id(path: str) -> bool:
     return (
         bare.count("/") == 1
         and not bare.startswith((".", "/", "~", "ms:"))
-        and not Path(bare).exists()
+        and not os.path.exists(bare)
     )
 
 

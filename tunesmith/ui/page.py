@@ -4,6 +4,7 @@ gives its routes.
 
 from __future__ import annotations
 
+import errno
 from typing import TYPE_CHECKING
 
 from tunesmith.errors import TunesmithError
@@ -77,6 +78,8 @@ class Page:
     def refused(self, request: Request, error: Exception) -> Response:
         """Says what the disk refused, whatever was to be written or read."""
         assert isinstance(error, OSError), "it is registered for no other"
+        if error.errno == errno.ENAMETOOLONG:
+            return self.views.problem(say("cli.long_name"), 404)
         reason = ": ".join(filter(None, (error.strerror or str(error), error.filename)))
         return self.views.problem(say("cli.disk", reason=reason), 507)
 

@@ -77,7 +77,7 @@ class Places:
 
     def _holds(self, path: Path) -> bool:
         """Tells whether a place lies in the folder, with every file of rows that it holds."""
-        places = [path, *(every_file(path) if path.is_dir() else ())]
+        places = [path, *(every_file(path) if _there(path) and path.is_dir() else ())]
         return all(one.resolve().is_relative_to(self.root) for one in places)
 
     def files(self) -> list[str]:

@@ -35,6 +35,8 @@ if TYPE_CHECKING:
     from starlette.responses import Response
     from starlette.routing import Route
 
+LONGEST_ADDRESS = 100_000
+"""Characters of a draft; a word of a command, as a run is begun, has at most 128 KiB on Linux."""
 PATIENCE = 1.5
 """Seconds until a page says that it is still looking."""
 LONG = 120
@@ -174,6 +176,10 @@ class StartPages:
         return self.views.page("new_begun", **told)
 
     def _draft(self, request: Request) -> Draft:
+        from starlette.exceptions import HTTPException
+
+        if len(request.url.query) > LONGEST_ADDRESS:
+            raise HTTPException(414, say("ui.long_form"))
         pairs = request.query_params.multi_items()
         return draft_of([pair for pair in pairs if pair[0] not in BESIDE_DRAFT], self.places)
 

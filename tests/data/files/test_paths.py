@@ -7,7 +7,9 @@ from pathlib import Path
 import pytest
 
 from tunesmith.data.files.paths import files, held_words, of_part, on_disk
+from tunesmith.data.find import find_data, held_part
 from tunesmith.errors import DataError
+from tunesmith.planning.paths import place
 
 
 def made(folder: Path, *names: str) -> Path:
@@ -54,6 +56,10 @@ def test_a_file_that_is_not_there_is_told_with_what_is_near(tmp_path: Path) -> N
         files(tmp_path / "row.json")
     with pytest.raises(DataError, match="none"):
         files(tmp_path / "none" / "x.json")
+    for name in ("n" * 300 + ".csv", "n" * 300 + ".json#test"):  # no system takes such a name
+        assert held_part(str(tmp_path / name)) is None and place(name) == name
+        with pytest.raises(DataError, match="long"):
+            find_data(str(tmp_path / name))
     made(tmp_path, "empty/a.py")
     with pytest.raises(DataError, match=r"\.parquet"):
         files(tmp_path / "empty")

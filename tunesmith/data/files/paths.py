@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import os
 import re
 from collections.abc import Sequence
 from pathlib import Path
@@ -37,7 +38,7 @@ def on_disk(path: Path) -> tuple[Path, str]:
     names.
     """
     name, mark, part = path.name.rpartition("#")
-    if mark and not path.exists() and path.with_name(name).exists():
+    if mark and not os.path.exists(path) and os.path.exists(path.with_name(name)):
         return path.with_name(name), part
     return path, ""
 

@@ -5,6 +5,7 @@ safetensors are ever taken.
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 
 from tunesmith.data.find import find_data
@@ -47,11 +48,11 @@ def find_model(path: str, *, revision: str | None = None, code: bool = False) ->
     if path.startswith("package:"):
         return packaged_model(path.removeprefix("package:"))
     here = Path(path).expanduser()
-    if here.is_file():
+    if os.path.isfile(here):
         if here.suffix != ".gguf":
             raise ModelError(Problem(path, say("hub.model_is_file")))
         return convert_gguf(here)
-    if here.is_dir():
+    if os.path.isdir(here):
         return _checked(_inner(here, path), path)
     local = looks_local(path) or path.endswith((".gguf", ".safetensors"))
     if local and not path.startswith("ms:"):
