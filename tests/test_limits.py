@@ -5,6 +5,7 @@ which way imports point.
 from __future__ import annotations
 
 import ast
+import re
 import runpy
 from collections import defaultdict
 from collections.abc import Iterator
@@ -23,6 +24,7 @@ NAMES = [str(path.relative_to(PACKAGE)) for path in FILES]
 SIZE = runpy.run_path(str(PACKAGE.parent / "benchmarks" / "size.py"))
 
 FILE_LINES, FUNCTION_LINES, POSITIONAL, REPEATED = 400, 60, 5, 0.03
+TEMPLATE_LINES = 300
 ANY_A_THOUSAND, NODES_A_LINE = 12, 10
 MAY_GUESS = {
     *("models/loading/load.py", "models/calling/routing.py", "models/structure/kinds.py"),
@@ -138,6 +140,18 @@ def test_files_are_short():
         for name, path in zip(NAMES, FILES, strict=True)
     }
     assert {name: lines for name, lines in long.items() if lines > FILE_LINES} == {}
+
+
+def test_templates_scripts_and_styles_are_short_and_all_are_our_own():
+    """Nothing of others is vendored: a page needs no script but these, and asks no other place."""
+    shown = [path for end in ("j2", "js", "css") for path in PACKAGE.rglob(f"*.{end}")]
+    texts = {path.name: path.read_text(encoding="utf-8") for path in shown}
+    long = {name: len(text.splitlines()) for name, text in texts.items()}
+    assert {name: lines for name, lines in long.items() if lines > TEMPLATE_LINES} == {}
+    scripts = {path.name for path in shown if path.suffix == ".js"}
+    assert scripts == {"arena.js", "chat.js", "new.js", "sent.js", "ui.js"}
+    asked = re.compile(r"""(?:src|href|url|import|fetch)\W{1,3}(?:https?:)?//""")
+    assert [name for name, text in texts.items() if asked.search(text)] == []
 
 
 def test_functions_are_short():

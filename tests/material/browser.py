@@ -24,6 +24,8 @@ DROP = """([name, text]) => {
   given.items.add(new File([text], name));
   document.getElementById("drop").dispatchEvent(new DragEvent("drop", {dataTransfer: given}));
 }"""
+HERE = re.compile(r"http://127\.0\.0\.1:|data:|about:|blob:")
+"""What a page may ask: its own server."""
 AXE = "axe_playwright_python"
 """The package that brings axe.min.js; its own code is not used."""
 
@@ -83,6 +85,7 @@ class Tab:
         self.troubles: list[str] = []
         self.page.on("console", lambda said: self.troubles.append(said.text))
         self.page.on("pageerror", lambda error: self.troubles.append(str(error)))
+        self.page.on("request", lambda one: HERE.match(one.url) or self.troubles.append(one.url))
         if link:
             self.page.goto(link)
 

@@ -25,6 +25,7 @@ from material.page import Page as Read
 from tunesmith.errors import SpecError
 from tunesmith.pages.guard import Guard
 from tunesmith.settings.run import read_run
+from tunesmith.settings.yaml_file import read_yaml
 from tunesmith.storage.run_folder import RunFolder
 from tunesmith.ui import control, uploads
 from tunesmith.ui.allowed import ALLOWED, may_be_set
@@ -324,6 +325,29 @@ def test_columns_are_corrected_and_another_goal_is_offered(place: Path, client: 
     asked = "question,answer\n" + "".join(f"what is {n}?,\n" for n in range(40))
     (place / "data" / "german.csv").write_text(asked, "utf-8")
     assert "Learn from rewards" in Read(looked(client, "data", chosen(place, data=data)).text).text
+    (place / "data" / "german.csv").unlink()
+
+
+def test_of_several_files_each_has_its_own_columns(place: Path, client: TestClient) -> None:
+    rows = "frage,antwort,wer\n" + "".join(f"was ist {n}?,das ist {n},x\n" for n in range(40))
+    (place / "data" / "german.csv").write_text(rows, "utf-8")
+    both = chosen(place, **{"file.1": str(place / "data" / "german.csv")})
+    mixed = looked(client, "data", both)
+    fields = [dict(one) for name, one in Read(mixed.text).elements if name == "select"]
+    names = {one["name"] for one in fields}
+    assert {"columns.0.question", "columns.1.question"} <= names
+    assert len({one["id"] for one in fields}) == len(fields)
+    given = dict(mixed.url.params)
+    anew = {"columns.1": "on", "columns.1.question": "frage", "columns.1.answer": "antwort"}
+    right = looked(client, "data", given | anew)
+    assert "80 rows in 2 files" in Read(right.text).text
+    (plain, named) = read_yaml(dict(right.url.params)["data.path"])
+    assert isinstance(plain, str) and named["columns"] == {"question": "frage", "answer": "antwort"}
+    again = looked(client, "data", dict(right.url.params) | {"columns.1": "on"})
+    assert [isinstance(one, str) for one in read_yaml(dict(again.url.params)["data.path"])] == [
+        True,
+        True,
+    ]
     (place / "data" / "german.csv").unlink()
 
 

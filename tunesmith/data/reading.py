@@ -4,6 +4,7 @@ with a reason, or a problem.
 
 from __future__ import annotations
 
+import os
 from collections import Counter
 from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass, field
@@ -373,7 +374,7 @@ def sized(path: str) -> tuple[str, int | None]:
     very name.
     """
     name, mark, count = path.rpartition("#")
-    if mark and count.isdecimal() and int(count) and not Path(path).exists():
+    if mark and count.isdecimal() and int(count) and not os.path.exists(path):
         return name, int(count)
     return path, None
 

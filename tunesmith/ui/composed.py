@@ -25,6 +25,10 @@ COLUMN, FILE, TIMES, REST = "column.", "file.", "times.", "rest."
 """Before our name of a column (``column.question=Frage``), and before the number of a further file,
 of its weight, and of what else is set of it.
 """
+COLUMNS = "columns."
+"""Before the number of a file among several, from 0 on, and our name of a column of it
+(``columns.1.question=Frage``); the number alone says that its columns are given anew.
+"""
 REWARD, WEIGHT = "reward.", "weight."
 """Before the name of a reward: ``reward.length.target=40``, ``weight.length=0.5``."""
 ASKED, LEARN = "asked", "learn"
@@ -50,7 +54,8 @@ class File:
 
 def is_composed(key: str) -> bool:
     """Tells whether a field of a form is a part of a setting."""
-    return key in (ASKED, LEARN) or key.startswith((COLUMN, FILE, TIMES, REST, REWARD, WEIGHT))
+    parts = (COLUMN, COLUMNS, FILE, TIMES, REST, REWARD, WEIGHT)
+    return key in (ASKED, LEARN) or key.startswith(parts)
 
 
 def composed(parts: Mapping[str, str], data: str, goal: str) -> dict[str, str]:
@@ -127,9 +132,11 @@ def _read(value: str) -> Any:
 def _files(parts: Mapping[str, str], data: str) -> dict[str, str]:
     """Returns the setting of several files; nothing where one is named alone, as it is."""
     paths = {"0": data, **_under(FILE, parts)}
+    if is_list(data):
+        return _read_anew(_under(COLUMNS, parts), data)
     times, rest = _under(TIMES, parts), _under(REST, parts)
     chosen = {number: path for number, path in paths.items() if path}
-    if is_list(data) or (list(chosen) in ([], ["0"]) and "0" not in times):
+    if list(chosen) in ([], ["0"]) and "0" not in times:
         return {}
     if len(chosen) == 1 and not set(chosen) & set(times):
         return {"data.path": next(iter(chosen.values()))}
@@ -141,6 +148,22 @@ def _files(parts: Mapping[str, str], data: str) -> dict[str, str]:
             told["weight"] = _read(times[number])
         files.append(told if len(told) > 1 else path)
     return {"data.path": flow(files)}
+
+
+def _read_anew(typed: Mapping[str, str], data: str) -> dict[str, str]:
+    """Returns the setting of several files with other columns of some of them."""
+    files = _read(data)
+    if not typed or not isinstance(files, list):
+        return {}
+    found: list[object] = []
+    for number, one in enumerate(files):
+        told = dict(one) if isinstance(one, Mapping) else {"path": one}
+        if str(number) in typed:
+            told.pop("columns", None)
+            columns = _under(f"{number}.", typed)
+            told |= {"columns": columns} if columns else {}
+        found.append(told if len(told) > 1 else told["path"])
+    return {"data.path": flow(found)}
 
 
 def _file(one: object) -> File | None:

@@ -4,6 +4,7 @@ the rows and on the plan are made. It may be asked for in a process of its own.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import combinations
@@ -18,6 +19,7 @@ from tunesmith.data.find import find_data
 from tunesmith.data.ledger import reason_key
 from tunesmith.data.one_row import trained
 from tunesmith.data.readers import READERS
+from tunesmith.data.reading import sized
 from tunesmith.errors import Problem, TunesmithError
 from tunesmith.plain import JsonObject
 from tunesmith.planning.lines import few_lines, value_rows
@@ -138,7 +140,12 @@ def _files(plan: Plan) -> list[JsonObject]:
     else:
         entries = list(_unread(run))
     eats = OBJECTIVES.make(run.objective).eats
+    several = [os.path.abspath(sized(one.path)[0]) for one in run.data.sources]
     for entry in entries:
+        # Which of several files, or folders, it is of: its columns are its own.
+        place = os.path.abspath(entry["path"])
+        of = [n for n, one in enumerate(several) if f"{place}/".startswith(f"{one}/")]
+        entry["number"] = of[0] if of and len(several) > 1 else None
         reader = entry.get("reader") or run.data.reader
         known = [reader] if reader else READERS.names()
         wanted = [READERS.get(name) for name in known if READERS.get(name).gives is eats]
