@@ -39,6 +39,15 @@ def test_the_link_opens_the_page_and_leaves_no_token_in_the_address(client: Test
     assert page.headers["cache-control"] == "no-store"
 
 
+def test_a_link_on_a_page_of_another_site_is_gone_on_from_by_the_page_itself(client: TestClient):
+    """A browser follows a redirect from there without the cookie that it was just given."""
+    there = {"sec-fetch-site": "cross-site"}
+    opened = client.get("/", params={"token": TOKEN, "start": "1"}, headers=there)
+    assert opened.status_code == 200 and opened.headers["refresh"] == "0; url=/?start=1"
+    assert TOKEN not in opened.text and client.get("/").text == "hello"
+    assert client.get("/", params={"token": "wrong"}, headers=there).text != opened.text
+
+
 def test_a_link_into_the_page_leads_to_that_place_on_this_server(client: TestClient):
     for path, there in (
         ("//evil.example/", "/evil.example/"),

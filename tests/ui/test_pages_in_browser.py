@@ -6,6 +6,8 @@ from __future__ import annotations
 
 import shutil
 import sys
+import threading
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
@@ -179,6 +181,38 @@ def test_a_run_that_disappears_is_told_and_what_was_seen_stays(place: Path) -> N
         assert page.get_by_role("link", name="first").count() == 0
         page.go_back()
         page.get_by_text("may have been moved").wait_for()
+
+
+class Elsewhere(BaseHTTPRequestHandler):
+    """A page of another site, as a terminal in a browser is one."""
+
+    link = ""
+
+    def do_GET(self) -> None:
+        self.send_response(200)
+        self.send_header("content-type", "text/html")
+        self.end_headers()
+        self.wfile.write(f'<a href="{self.link}">the link</a>'.encode())
+
+    def log_message(self, format: str, *args: Any) -> None:
+        pass
+
+
+def test_the_link_opens_the_page_from_another_site_too(place: Path) -> None:
+    with (
+        chromium() as browser,
+        served(place, "en") as (link, _),
+        ThreadingHTTPServer(("127.0.0.1", 0), Elsewhere) as other,
+    ):
+        Elsewhere.link = link
+        threading.Thread(target=other.serve_forever, daemon=True).start()
+        page = browser.new_page()
+        page.set_default_timeout(1000 * PATIENCE)
+        page.goto(f"http://localhost:{other.server_port}/")
+        page.get_by_text("the link").click()
+        page.get_by_role("link", name="other").wait_for()
+        assert "token" not in page.url
+        other.shutdown()
 
 
 def test_a_browser_without_scripts_is_told_so(place: Path) -> None:

@@ -60,7 +60,7 @@ class Guard:
             path = "/" + quote(scope["path"].lstrip("/"))
             place = path + (f"?{urlencode(asked)}" if asked else "")
             cookie = f"{self.cookie}={self.token}; HttpOnly; SameSite=Strict; Path=/"
-            await _reply(send, 303, {"location": place, "set-cookie": cookie}, "")
+            await _opened(send, place, cookie, known.get("sec-fetch-site", ""))
         elif self._right(self._held(known.get("cookie", ""))):
             await self.app(scope, receive, _guarded(send))
         else:
@@ -95,6 +95,18 @@ def _guarded(send: Send) -> Send:
         await send(message)
 
     return with_headers
+
+
+async def _opened(send: Send, place: str, cookie: str, came_from: str) -> None:
+    """Goes on to the page without the token. Where the link was pressed on a page of another site,
+    as in a terminal that is one, a browser would follow a redirect without the cookie; what the
+    page itself goes on to is its own.
+    """
+    if came_from == "cross-site":
+        onward = {"refresh": f"0; url={place}", "set-cookie": cookie}
+        await _reply(send, 200, onward, say("pages.opening"))
+    else:
+        await _reply(send, 303, {"location": place, "set-cookie": cookie}, "")
 
 
 async def _reply(send: Send, status: int, headers: dict[str, str], text: str) -> None:
