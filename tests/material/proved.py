@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from tunesmith import api
+from tunesmith.events.stream import Event, Parts, Phase
 from tunesmith.storage.run_folder import RunFolder
 
 KINDS = {
@@ -86,3 +87,22 @@ def text_run(tiny_llama: Path, tmp_path_factory: pytest.TempPathFactory) -> RunF
     }
     train = {"steps": 4, "learning_rate": 1e-3, "keep": {"evaluate": 0, "save": 0}}
     return trained(folder, tiny_llama, rows, method="full", data=data, train=train)
+
+
+class Counted:
+    """The phases of a proof that begin once it was said how many follow; one may have the name of
+    the one before.
+    """
+
+    def __init__(self) -> None:
+        self.told, self._last = 0, ("", 0)
+        self.begun: list[str] = []
+
+    def hear(self, event: Event) -> None:
+        if isinstance(event, Parts):
+            self.told, self.begun, self._last = event.count, [], ("", 0)
+        elif isinstance(event, Phase) and self.told:
+            name, done = self._last
+            if event.phase != name or event.done < done:
+                self.begun.append(event.phase)
+            self._last = event.phase, event.done

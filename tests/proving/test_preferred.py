@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from material.proved import trained
+from material.proved import Counted, trained
 from tunesmith import api
 from tunesmith.errors import DataError, SpecError
 from tunesmith.export.make import export
@@ -82,7 +82,9 @@ def judged_run(tiny_llama: Path, tmp_path_factory: pytest.TempPathFactory) -> Ru
 
 
 def test_pairs_are_proved_against_the_base(pair_run: RunFolder) -> None:
-    proof = api.prove(pair_run)
+    counted = Counted()
+    proof = api.prove(pair_run, listen=[counted.hear])
+    assert counted.told == len(counted.begun) == 3, counted.begun
     found, objective = proof.to_json(), pair_run.resolved().run.objective.name
     assert found["primary"] == ("reward_accuracy" if objective == "dpo" else "pair_accuracy")
     assert proof.verdict == "improved" and found["items"] == 40

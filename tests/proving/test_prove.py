@@ -16,6 +16,7 @@ from sacrebleu.metrics.bleu import BLEU
 from sacrebleu.metrics.chrf import CHRF
 from sklearn.metrics import accuracy_score, f1_score
 
+from material.proved import Counted
 from tunesmith import api, words
 from tunesmith.errors import DataError, SpecError
 from tunesmith.models.saved import load_run
@@ -141,6 +142,17 @@ def test_the_same_seed_gives_the_same_proof(label_run, proof):
     assert {k: v for k, v in again.items() if k not in timed} == {
         k: v for k, v in proof.to_json().items() if k not in timed
     }
+
+
+@pytest.mark.parametrize(
+    ("name", "more"),
+    [("label_run", {}), ("label_run", {"shots": 0}), ("text_run", {"suites": ["probe"]})],
+)
+def test_a_proof_has_as_many_parts_as_it_says(request, tmp_path, name, more):
+    folder = shutil.copytree(request.getfixturevalue(name).path, tmp_path / "run")
+    counted = Counted()
+    api.prove(folder, items=10, **more, listen=[counted.hear])
+    assert counted.told == len(counted.begun) > 3, counted.begun
 
 
 def test_shots_are_training_rows_of_every_label_and_no_held_out_row(label_run, proof):

@@ -15,8 +15,10 @@ from starlette.testclient import TestClient
 from material.folders import bare, full, proof, write
 from material.opened_page import HOST
 from material.page import Page as Read
+from tunesmith.events.stream import Parts, Phase
 from tunesmith.storage.process import named_in
-from tunesmith.ui import works
+from tunesmith.ui import work, works
+from tunesmith.ui.work import Progress
 from tunesmith.ui.works import Work
 
 PROOF = "/run/first%20try/proof/"
@@ -117,6 +119,7 @@ def test_a_proof_that_is_under_way_is_shown_and_not_begun_twice(
         text = client.get(PROOF).text
         page = Read(text)
         assert "base answers 3/12" in page.text and ("value", "0.25") in page.attributes
+        assert "part" not in page.told["work"], "nobody said that there are parts"
         assert "start" not in {value for name, value in page.attributes if name == "action"}
         mark = dict(page.attributes)["data-seen"]
         assert client.get(f"{PROOF}now", params={"seen": mark}).status_code == 204
@@ -129,6 +132,37 @@ def test_a_proof_that_is_under_way_is_shown_and_not_begun_twice(
     assert "MemoryError" in client.get(PROOF).text  # it died before it could say why
     one.write("ended", {"problem": "rows: gone"})
     assert "rows: gone" in client.get(PROOF).text and 'action="start"' in client.get(PROOF).text
+
+
+def test_a_proof_says_which_of_its_parts_it_is_at_and_how_much_of_all_is_done(
+    place: Path, client: TestClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    one = Work(place / ".ui" / "20260101-000000-abcdef")
+    one.path.mkdir(parents=True)
+    asked = {"kind": "prove", "run": str(place / "first try"), "typed": "tunesmith prove it"}
+    one.write("asked", asked)
+    progress, clock = Progress(one), iter(range(0, 1000, 10))
+    monkeypatch.setattr(work.time, "monotonic", lambda: float(next(clock)))
+    with FileLock(one.lock), named_in(one.path):
+
+        def at(phase: str, done: int, total: int) -> tuple[str, float]:
+            progress.hear(Phase(phase, done, total))
+            page = Read(client.get(PROOF).text)
+            bar = next(told for tag, told in page.elements if tag == "progress")
+            return page.told["work"], float(bar["value"]) if "value" in bar else -1.0
+
+        before, whole = at("reading", 20, 20)
+        assert "reading 20/20" in before and "part" not in before and whole == 1
+        progress.hear(Parts(3))
+        told, whole = at("likelihoods", 0, 20)
+        assert "part 1 of 3: likelihoods 0/20" in told and whole == 0 and "left" not in told
+        told, whole = at("likelihoods", 10, 20)
+        assert whole == pytest.approx(1 / 6, rel=1e-3) and "left of this part" in told
+        assert at("likelihoods", 20, 20)[1] == pytest.approx(1 / 3, rel=1e-3)
+        told, whole = at("likelihoods", 0, 20)  # of the other model, under the same name
+        assert "part 2 of 3: likelihoods 0/20" in told and whole == pytest.approx(1 / 3, rel=1e-3)
+        told, whole = at("the verdict", 0, 0)
+        assert "part 3 of 3: the verdict" in told and whole == pytest.approx(2 / 3, rel=1e-3)
 
 
 def test_the_report_is_shown_as_it_stands_and_kept_as_one_file(

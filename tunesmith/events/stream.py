@@ -93,6 +93,13 @@ class Phase(Event):
     detail: str = ""
 
 
+@dataclass(frozen=True)
+class Parts(Event):
+    """How many phases follow, which are the parts of one whole."""
+
+    count: int
+
+
 class Events:
     """The stream of a verb: ``events(event)`` hands an event to every listener.
 

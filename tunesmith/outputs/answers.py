@@ -18,6 +18,7 @@ from tunesmith.proving import preferences
 from tunesmith.proving.answers import ContenderAnswers, metrics_of, settings_for
 from tunesmith.proving.contest import Contest, Outcome, Wanted
 from tunesmith.proving.options import choices_score, chosen_among_options, options_task
+from tunesmith.proving.others import OtherWriter
 from tunesmith.proving.parity_rows import written_answers
 from tunesmith.proving.rewarded import rewarded_answers
 from tunesmith.proving.speed import writing_speed
@@ -28,6 +29,7 @@ from tunesmith.words import say
 if TYPE_CHECKING:
     from tunesmith.data.prepare import Item, Prepared
     from tunesmith.data.rendering.render import Render
+    from tunesmith.models.loading.load import Loaded
     from tunesmith.predicting.engine import Engine
     from tunesmith.predicting.fitting import Fitting
     from tunesmith.predicting.predictor import Predictor
@@ -201,16 +203,17 @@ def _written_answers(contest: Contest) -> Outcome:
     metrics, primary, reason = metrics_of(run, task, contest.also)
     settings, weights = settings_for(run, task), contest.identities
     contenders = ContenderAnswers(task, settings, contest.events, contest.kept, weights)
+    contest.parts(_phases(contest, task))
     contenders.cheap(seed)
     with contest.base() as base:
         defaults = own_defaults(base.model)
-        speed = {"base": writing_speed(base, task.prompts, settings)} if task.prompts else {}
+        speed = {"base": _speed("base", base, contest, task, settings)} if task.prompts else {}
         shown = contenders.untuned(base, contest.prompt, seed, embeddings=run.prove.embeddings)
     for other in contest.others:
         contenders.other(other, contest)
     contenders.model("tuned", contest.tuned, weights["tuned"])
     if task.prompts:
-        speed["tuned"] = writing_speed(contest.tuned, task.prompts, settings)
+        speed["tuned"] = _speed("tuned", contest.tuned, contest, task, settings)
     told = settings.model_dump(mode="json")
     facts = {
         "stopped": contenders.shares_stopped,
@@ -224,11 +227,31 @@ def _written_answers(contest: Contest) -> Outcome:
     return Outcome(contenders.records(), metrics, primary, reason, facts=facts, speed=speed)
 
 
+def _phases(contest: Contest, task: Task) -> int:
+    """Counts the phases of the contenders: each is scored, writes where there is something to
+    answer, and the speed of two is measured.
+    """
+    writers = sum(isinstance(one, OtherWriter) for one in contest.others)
+    models = 2 + len(contest.others) - writers + bool(contest.prompt) + bool(task.shots)
+    embedded = contest.run.prove.embeddings and task.options and task.render.sides is None
+    each = 2 if task.prompts else 1
+    choosing = bool(task.shots)
+    return each * models + writers + bool(embedded) + choosing + 2 * bool(task.prompts)
+
+
+def _speed(
+    name: str, loaded: Loaded, contest: Contest, task: Task, settings: Generate
+) -> JsonObject | None:
+    contest.teller(say("prove.phase_speed", contender=say(f"prove.{name}")))(0, 0)
+    return writing_speed(loaded, task.prompts, settings)
+
+
 def _given_answers(contest: Contest) -> Outcome:
     """Compares how likely base and tuned find the given answers; nothing is written."""
     judged = contest.objective.eats is Feedback
     metrics, primary, reason = preferences.metrics_of(contest.run, contest.objective, judged=judged)
     preferences.refuse_one_kind(contest.items)
+    contest.parts(2)
     with contest.base() as base:
         before = preferences.known(base, contest.items, contest.events)
     after = preferences.known(contest.tuned, contest.items, contest.events)

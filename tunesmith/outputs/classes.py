@@ -168,10 +168,14 @@ class ClassesOfRows(Output):
         names, primary, reason = metrics_of(run, outputs)
         contenders = ContenderClasses(contest.items, Meaning.of(outputs, fitted))
         contenders.cheap(*training_rows(run, contest.prepared), seed=run.train.seed)
-        if tuned.facts["outputs"]["kept"]:
+        kept, asked = bool(tuned.facts["outputs"]["kept"]), contest.prompt is not None
+        single = outputs.problem == "single_label_classification"
+        embedded = run.prove.embeddings and single
+        contest.parts(1 + kept + embedded + asked + len(contest.others))
+        if kept:
             # Loaded anew: an adapter that is switched off may leave its trained head in place.
             contenders.model("base", load_run(contest.folder, tuned=False), contest)
-        if run.prove.embeddings and outputs.problem == "single_label_classification":
+        if embedded:
             contenders.embedded(load_run(contest.folder, tuned=False), contest)
         facts: JsonObject = {}
         if contest.prompt is not None:

@@ -77,6 +77,7 @@ class Scores(Output):
         """
         refuse_others(contest.run, [METRIC])
         pairs = {AGAINST: [_lengths(item) for item in contest.items]}
+        contest.parts(2 if contest.tuned.facts["outputs"]["kept"] else 1)
         if contest.tuned.facts["outputs"]["kept"]:
             with contest.base() as base:
                 pairs["base"] = _scores(base, contest)

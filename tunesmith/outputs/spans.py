@@ -109,6 +109,7 @@ class Spans(Output):
         found: dict[str, Sequence[Sequence[Span]]] = {
             AGAINST: [known.find(_text(item)) for item in items]
         }
+        contest.parts(2 if contest.tuned.facts["outputs"]["kept"] else 1)
         if contest.tuned.facts["outputs"]["kept"]:
             base = load_run(contest.folder, tuned=False)
             found["base"] = self._found(base, items, progress=_teller("base", contest))

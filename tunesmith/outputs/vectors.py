@@ -81,6 +81,7 @@ class Vectors(Output):
         names = list(dict.fromkeys([*refuse_others(run, usual), *usual]))
         pairs = _Pairs(contest.items, graded)
         pairs.add(CHEAP, pairs.cheap())
+        contest.parts(2)
         with contest.base() as base:
             pairs.add("base", pairs.cosines(base, objective, _teller("base", contest)))
         pairs.add(TUNED, pairs.cosines(contest.tuned, objective, _teller(TUNED, contest)))

@@ -164,6 +164,7 @@ class ContenderAnswers:
         if embeddings and task.options and task.render.sides is None:
             self._embedded(base, seed)
         if task.shots:
+            self._teller("prove.phase_choose", called("few_shot", shots=len(task.shots)))(0, 0)
             choose_best_shots(task, base, seed)
         if asked:
             task = prompted(task, asked, base.limit)

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tunesmith.errors import DataError, Problem, SpecError
-from tunesmith.events.stream import Events
+from tunesmith.events.stream import Events, Parts
 from tunesmith.events.verbs import Proved
 from tunesmith.plain import JsonObject
 from tunesmith.proving.collect import targets, to_collect
@@ -83,6 +83,8 @@ class Contest:
     """Contenders from outside the run."""
     also: Sequence[str] = ()
     """Metrics that are told beside those of the run."""
+    later: int = 1
+    """Phases after those of the contenders: grading, suites, the verdict."""
 
     @property
     def objective(self) -> Objective:
@@ -103,6 +105,10 @@ class Contest:
                 yield self.tuned
         else:
             yield load_run(self.folder, tuned=False)
+
+    def parts(self, own: int) -> None:
+        """Tells how many phases follow, of which ``own`` are those of the contenders."""
+        self.events(Parts(own + self.later))
 
     def teller(self, phase: str) -> Callable[[int, int], None]:
         """Makes a listener to the progress of one phase."""
@@ -139,6 +145,7 @@ def contest(folder: RunFolder, wanted: Wanted, events: Events, kept: Kept | None
     with_more = _with_more(run, wanted)
     prompt = read_prompt(wanted.prompt or run.prove.prompt)
     asked = asked_suites(suites_of(wanted.suites, run), folder)
+    events.phase(say("train.loading"), 0, 0)
     tuned = load_run(folder)
     prepared = prepared_again(folder, run, tuned.tokenizer, events)
     place, held, facts = _held(folder, run, prepared, wanted.data)
@@ -157,6 +164,7 @@ def contest(folder: RunFolder, wanted: Wanted, events: Events, kept: Kept | None
         _identities(weights),
         wanted.others,
         with_more.prove.named,
+        later=bool(graders(with_more)) + 2 * len(asked) + 1,
     )
     found = given.objective.output.prove(given)
     facts["grading"] = _graded(given, found, with_more)
@@ -179,6 +187,7 @@ def contest(folder: RunFolder, wanted: Wanted, events: Events, kept: Kept | None
     if asked:
         told["retention"], suite_lines = retained(given, asked)
         where["suite_lines"] = suite_lines
+    events.phase(say("prove.phase_verdict"), 0, 0)
     proof = conclude(folder, run, lines, found.metrics, found.primary, **where, **told)
     if kept is None:
         given.kept.done()

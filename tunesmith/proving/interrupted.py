@@ -73,6 +73,7 @@ class Kept:
         made from.
         """
         found: list[Any] = []
+        progress(0, len(items))
         for start in range(0, len(items), AT_ONCE):
             some = items[start : start + AT_ONCE]
 

@@ -37,6 +37,7 @@ def rewarded_answers(contest: Contest) -> Outcome:
     metrics, primary = _metrics(contest)
     config = contest.run.source
     answers, seconds = {}, {}
+    contest.parts(2)
     with contest.base() as base:
         answers["base"], seconds["base"] = _of("base", base, contest)
     answers[TUNED], seconds[TUNED] = _of(TUNED, contest.tuned, contest)

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from tunesmith import words
 from tunesmith.errors import ExportError, TunesmithError
-from tunesmith.events.stream import Event, Phase
+from tunesmith.events.stream import Event, Parts, Phase
 from tunesmith.plain import JsonObject
 from tunesmith.storage.process import named_in
 from tunesmith.storage.run_folder import RunFolder
@@ -28,20 +28,40 @@ class Progress:
 
     def __init__(self, work: Work) -> None:
         self.work, self._phase, self._at = work, "", 0.0
+        self._done, self._began, self._from = 0, 0.0, 0
+        self._part, self._parts = 0, 0
 
     def hear(self, event: Event) -> None:
         """Takes an event of a verb."""
-        if isinstance(event, Phase):
+        if isinstance(event, Parts):
+            self._part, self._parts, self._phase = 0, event.count, ""
+        elif isinstance(event, Phase):
             self(event.phase, event.done, event.total)
         elif (text := event.text()) is not None:
             print(text)
 
     def __call__(self, phase: str, done: int, total: int) -> None:
-        """Notes where a phase stands; at once where it is a new one."""
+        """Notes where a phase stands; at once where it is a new one, which may have the name of the
+        one before.
+        """
         now = time.monotonic()
-        if phase != self._phase or done == total or now - self._at >= EVERY:
-            self._phase, self._at = phase, now
-            self.work.write("phase", {"phase": phase, "done": done, "total": total})
+        new = phase != self._phase or done < self._done
+        if new:
+            self._phase, self._began, self._from = phase, now, done
+            self._part += bool(self._parts)
+        self._done = done
+        if new or done == total or now - self._at >= EVERY:
+            self._at = now
+            part = {"part": min(self._part, self._parts), "parts": self._parts}
+            stands = {"phase": phase, "done": done, "total": total, **part}
+            self.work.write("phase", {**stands, "left": self._left(done, total)})
+
+    def _left(self, done: int, total: int) -> float | None:
+        """Returns the seconds that the phase still takes at its pace so far; None before there is
+        one.
+        """
+        own = done - self._from
+        return (time.monotonic() - self._began) / own * (total - done) if own > 0 else None
 
 
 def serve(work: Work, asked: JsonObject) -> None:

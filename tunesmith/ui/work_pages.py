@@ -11,8 +11,10 @@ from tunesmith.errors import TunesmithError
 from tunesmith.plain import JsonObject
 from tunesmith.storage.run_folder import RunFolder
 from tunesmith.ui.forms import Form, form_in, form_of
+from tunesmith.ui.standing import duration
 from tunesmith.ui.views import Views
 from tunesmith.ui.works import Work
+from tunesmith.words import say
 
 if TYPE_CHECKING:
     from starlette.requests import Request
@@ -149,7 +151,28 @@ def shown_of(work: Work, stands: tuple[str, str], again: Form | None = None) -> 
     """
     state, problem = stands
     shown = {"state": state, "problem": "" if again and again.at else problem}
-    return {**shown, "phase": work.read("phase"), "said": work.last_words()}
+    return {**shown, "phase": _phase(work), "said": work.last_words()}
+
+
+def _phase(work: Work) -> JsonObject | None:
+    """Returns where a work stands, with how much of the whole is ``done``; None where that is not
+    known.
+    """
+    known = work.read("phase")
+    if known is None:
+        return None
+    stands = {"parts": 0, "left": None, **known}  # what an older version wrote has neither
+    told, parts = str(stands["phase"]), stands["parts"]
+    if stands["total"]:
+        told += f" {stands['done']}/{stands['total']}"
+    if parts:
+        told = f"{say('ui_work.part', **stands)}: {told}"
+    if stands["left"]:
+        told += say("ui_work.left", time=duration(stands["left"]))
+    within = stands["done"] / stands["total"] if stands["total"] else 0.0
+    if parts:
+        return {"told": told, "share": (max(stands["part"] - 1, 0) + within) / parts}
+    return {"told": told, "share": within if stands["total"] else None}
 
 
 def is_finished(folder: RunFolder) -> bool:

@@ -54,6 +54,8 @@ def forwards(
 
     found: dict[int, T] = {}
     loaded.model.eval()
+    if progress:
+        progress(0, len(examples))
     for part, batch in batches(loaded, examples, budget=budget):
         if stopped is not None and stopped():
             raise BrokenOff

@@ -103,6 +103,8 @@ def generate(
     room = Room.of(model, tokenizer, settings)
     room.refuse(prompts)
     answers: dict[int, Answer] = {}
+    if progress:
+        progress(0, len(rows))
     with as_given(model, seed if settings.temperature > 0 else None):
         for batch in room.batches([len(row) for row in rows], budget):
             written = _written(
