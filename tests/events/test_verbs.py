@@ -28,7 +28,7 @@ def named(events: list[Event], *without: str) -> list[str]:
 def test_a_proof_is_heard_from_its_beginning_to_its_verdict(label_run: RunFolder) -> None:
     heard: list[Event] = []
     proof = api.prove(label_run, items=12, listen=[heard.append])
-    assert named(heard, "Phase") == ["ProofBegun", "Proved"]
+    assert named(heard, "Phase") == ["ProofBegun", "Parts", "Proved"]
     assert heard[0] == verbs.ProofBegun(label_run.path)
     assert heard[-1] == verbs.Proved(label_run.path, proof.verdict, proof.found["primary"])
     last = {event.phase: event for event in heard if isinstance(event, Phase)}

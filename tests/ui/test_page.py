@@ -5,7 +5,9 @@ one point and ten thousand.
 from __future__ import annotations
 
 import json
+import re
 import shlex
+import shutil
 import socket
 from pathlib import Path
 
@@ -35,7 +37,7 @@ def place(tmp_path: Path) -> Path:
     """A folder of runs: one with everything, and one outside that a link leads to."""
     bare(tmp_path / "outside" / "secret")
     run = full(tmp_path / "runs" / "first try #1")
-    run.report.write_text("<style>p {color: red}</style><script>alert(1)</script>", "utf-8")
+    run.report.write_text("<p>of an older version</p>", "utf-8")
     (tmp_path / "runs" / "linked").symlink_to(tmp_path / "outside" / "secret")
     return tmp_path / "runs"
 
@@ -57,7 +59,7 @@ def test_without_the_link_nothing_is_shown_and_nothing_is_done(
 ) -> None:
     monkeypatch.setattr(control, "ask_to_stop", lambda path: pytest.fail("it was stopped"))
     stranger = TestClient(client.app, base_url=f"http://{HOST}")
-    for path in ("/", "/ui.css", RUN, f"{RUN}now", f"{RUN}report", "/run/none/"):
+    for path in ("/", "/ui.css", RUN, f"{RUN}now", f"{RUN}proof/report", "/run/none/"):
         assert stranger.get(path).status_code == 403
         assert client.get(path, headers={"host": "evil.example"}).status_code == 403
     for act in ("stop", "resume"):
@@ -73,7 +75,7 @@ def test_without_the_link_nothing_is_shown_and_nothing_is_done(
 )
 def test_no_name_leads_out_of_the_folder(place: Path, client: TestClient, name: str) -> None:
     assert RunFolder(place / "linked").resolved()  # it is there, and it is a run
-    for page in ("", "now", "report"):
+    for page in ("", "now", "proof/report"):
         assert client.get(f"/run/{name}/{page}").status_code == 404
     for act in ("stop", "resume"):
         assert client.post(f"/run/{name}/{act}").status_code in (404, 405)
@@ -127,10 +129,41 @@ def test_a_runs_page_is_a_view_of_its_folder(place: Path, client: TestClient) ->
     assert Path(file) == folder.run_yaml and file in page.text and verb == "train"
     assert Path(out.removeprefix("out=")) == place / "first-try"
     assert folder.run_yaml.read_text("utf-8") in page.texts
-    report = client.get(f"{RUN}report")
-    assert report.text == folder.report.read_text("utf-8")
+    assert ("href", "proof/report") in page.attributes
+    report = client.get(f"{RUN}proof/report")
     policy = report.headers.get_list("content-security-policy")
     assert len(policy) == 1 and "default-src 'none'; style-src 'unsafe-inline'" in policy[0]
+
+
+def next_steps(client: TestClient, address: str) -> list[tuple[str, str]]:
+    """What stands out on a page, and where it leads."""
+    tags = re.findall(
+        r'<(?:a|button) class="(?:button )?first"[^>]*>[^<]+', client.get(address).text
+    )
+    links = [re.search(r'href="([^"]*)"', tag) for tag in tags]
+    return [
+        (tag.partition(">")[2], link[1] if link else "")
+        for tag, link in zip(tags, links, strict=True)
+    ]
+
+
+def test_a_page_has_one_step_that_comes_next(place: Path, client: TestClient) -> None:
+    folder = RunFolder(place / "first try #1")
+    assert next_steps(client, RUN) == [("Resume", "")]
+    folder.model.mkdir(exist_ok=True)
+    write(folder.model / "tunesmith.json", {"step": 150})
+    assert next_steps(client, RUN) == [("Read the proof", "proof/")]
+    assert next_steps(client, f"{RUN}proof/") == []
+    folder.proof.unlink()
+    assert next_steps(client, RUN) == [("Prove this run", "proof/")]
+    assert next_steps(client, f"{RUN}proof/") == [("Prove this run", "")]
+    assert next_steps(client, "/chat/") == [("Begin a conversation", "")]
+    write(folder.ledger, {"trained": 40, "proof": 0})
+    assert next_steps(client, RUN) == [("Chat with the model", "/chat/?run=first%20try%20%231")]
+    shutil.rmtree(folder.path)
+    assert next_steps(client, "/") == [("Begin a first run", "/new/")]
+    for page in ("chat", "arena", "serve"):
+        assert next_steps(client, f"/{page}/") == [("Begin a run", "/new/")], page
 
 
 def test_only_what_is_new_is_sent(place: Path, client: TestClient) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shlex
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -142,7 +143,7 @@ def test_a_proof_says_which_of_its_parts_it_is_at_and_how_much_of_all_is_done(
     asked = {"kind": "prove", "run": str(place / "first try"), "typed": "tunesmith prove it"}
     one.write("asked", asked)
     progress, clock = Progress(one), iter(range(0, 1000, 10))
-    monkeypatch.setattr(work.time, "monotonic", lambda: float(next(clock)))
+    monkeypatch.setattr(work, "time", SimpleNamespace(monotonic=lambda: float(next(clock))))
     with FileLock(one.lock), named_in(one.path):
 
         def at(phase: str, done: int, total: int) -> tuple[str, float]:
@@ -176,8 +177,12 @@ def test_the_report_is_shown_as_it_stands_and_kept_as_one_file(
     assert "frame-ancestors 'self'" in policy[0] and "script" not in policy[0]
     assert 'id="proof"' in report.text and 'id="samples"' in report.text
     kept = client.get(f"{PROOF}file")
-    assert "attachment" in kept.headers["content-disposition"] and kept.text == report.text
+    assert "attachment" in kept.headers["content-disposition"]
+    assert "tunesmith chat" in kept.text and "tunesmith chat" not in report.text
     (place / "first try" / "proof.json").unlink()
+    here, file = (Read(client.get(f"{PROOF}{name}").text).text for name in ("report", "file"))
+    assert "“Prove this run” on the page “Proof” proves it." in here
+    assert "tunesmith prove" not in here and "tunesmith prove" in file
     assert 'id="proof"' not in client.get(f"{PROOF}report").text
     assert shown not in client.get(PROOF).text
 

@@ -18,17 +18,19 @@ import pytest
 
 pytest.importorskip("starlette", reason="pip install 'tunesmith[serve]'")
 
+from rich.cells import cell_len
 from starlette.applications import Starlette
 from starlette.testclient import TestClient
 
 from material.page import Page as Read
+from tunesmith import words
 from tunesmith.errors import SpecError
 from tunesmith.pages.guard import Guard
 from tunesmith.settings.run import read_run
 from tunesmith.settings.yaml_file import read_yaml
 from tunesmith.storage.run_folder import RunFolder
 from tunesmith.ui import control, uploads
-from tunesmith.ui.allowed import ALLOWED, may_be_set
+from tunesmith.ui.allowed import ALLOWED, PLUG_INS, may_be_set
 from tunesmith.ui.composed_fields import composed_fields
 from tunesmith.ui.draft import draft_from_yaml, draft_of
 from tunesmith.ui.fields import BESIDE as OWN_PLACE
@@ -231,6 +233,29 @@ def test_nothing_in_the_list_names_code_or_a_place(place: Path) -> None:
         assert not may_be_set(path)
     assert may_be_set("method.rank") and may_be_set("objective.beta")
     assert not may_be_set("objective.teacher") and not may_be_set("method.name")
+
+
+@pytest.mark.parametrize("lang", ["en", "zh"])
+def test_each_setting_has_a_label_in_words_beside_its_name(place: Path, lang: str) -> None:
+    words.use(lang)
+    drafts = [
+        draft_of([(path, name)], Places(place))
+        for path, family in PLUG_INS.items()
+        for name in family.names()
+    ]
+    fields = {
+        f"{one.path} {draft.values}": one
+        for draft in drafts
+        for group in drawer(draft, []).values()
+        for one in group
+    }
+    for where, one in fields.items():
+        assert 2 <= cell_len(one.label) <= 100 and one.label != one.path, where
+        assert not one.label[0].isdigit() and one.label[-1] not in ".;:；：。", where
+        assert not one.label.startswith(tuple(one.options)), f"{where}: a value is no label"
+        told = one.label + one.more
+        assert told.count("(") == told.count(")") and len(one.help) - len(told) <= 3, where
+        assert one.label.count("(") == one.label.count(")"), where
 
 
 def test_a_file_is_kept_whole_under_a_name_of_its_own(place: Path, client: TestClient) -> None:

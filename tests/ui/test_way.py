@@ -58,7 +58,7 @@ def test_from_a_dropped_file_to_a_proof(tmp_path: Path, tiny_llama: Path) -> Non
         page.wait_for_url("**/run/**")
         page.get_by_text("已完成", exact=True).wait_for()
         tab.is_well()
-        page.get_by_role("link", name="检验").click()
+        page.get_by_role("link", name="检验这次运行").click()
         tab.press("检验这次运行")
         page.frame_locator("iframe.report").locator(".verdict .says").wait_for()
         tab.is_well()

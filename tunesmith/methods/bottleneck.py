@@ -46,8 +46,8 @@ class Bottleneck(Method):
         """Bottleneck adapters."""
 
         variant: Literal["houlsby", "pfeiffer", "parallel"] = "pfeiffer"
-        """houlsby: behind attention and feed-forward; pfeiffer: behind feed-forward; parallel:
-        beside it, on its input.
+        """Where the adapters stand; houlsby: behind attention and feed-forward; pfeiffer: behind
+        feed-forward; parallel: beside it, on its input.
         """
         size: Annotated[int, Gt(0)] | None = None
         """Width of the bottleneck; the model's width over ``reduction`` when not given."""

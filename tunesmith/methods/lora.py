@@ -58,8 +58,8 @@ class Lora(Method):
         alpha: Annotated[float, Gt(0)] | None = None
         """Scale of the change is alpha / rank; twice the rank when not given."""
         variant: Literal["plain", "rslora", "dora"] = "plain"
-        """rslora scales by alpha / √rank, for high ranks; dora trains size and direction apart,
-        more slowly.
+        """Variant of LoRA: rslora scales by alpha / √rank, for high ranks; dora trains size and
+        direction apart, more slowly.
         """
         init: Literal["plain", "gaussian", "orthogonal", "pissa", "olora", "eva", "loftq"] = "plain"
         """Where A and B start; pissa and olora start at the main part of the layer, which the base

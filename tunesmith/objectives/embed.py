@@ -57,9 +57,9 @@ class Embed(Objective):
         """Pairs of texts, and how they are contrasted."""
 
         loss: Literal["auto", "infonce", "cosent", "triplet"] = "auto"
-        """infonce tells a text's partner from all other texts of the step, cosent ranks graded
-        pairs, triplet keeps a text nearer to its partner than to its negative; auto takes cosent
-        where rows have a similarity, else infonce."""
+        """The loss of a step: infonce tells a text's partner from all other texts of the step,
+        cosent ranks graded pairs, triplet keeps a text nearer to its partner than to its negative;
+        auto takes cosent where rows have a similarity, else infonce."""
         pooling: Literal["mean", "cls", "last"] = "mean"
         """What stands for a text: the mean of its tokens, the first one, or the last one, which a
         decoder needs.

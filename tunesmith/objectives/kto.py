@@ -40,7 +40,8 @@ class Kto(Objective):
         beta: Annotated[float, Gt(0)] = 0.1
         """Strength of the pull towards the base; higher stays closer."""
         loss: Literal["kto", "apo_zero_unpaired"] = "kto"
-        """kto measures from z0; apo_zero_unpaired from 0, which needs no answers of other prompts.
+        """The point from which answers are measured: kto takes z0; apo_zero_unpaired takes 0, which
+        needs no answers of other prompts.
         """
         desirable_weight: Annotated[float, Gt(0)] = 1.0
         """Weight of desirable answers; with many fewer of them, raise it until the two kinds weigh

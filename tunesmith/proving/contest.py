@@ -139,14 +139,12 @@ def contest(folder: RunFolder, wanted: Wanted, events: Events, kept: Kept | None
     longer what was trained on.
     """
     from tunesmith.models.finding.hub import folder_of
-    from tunesmith.models.saved import load_run
 
     run = folder.resolved().run
     with_more = _with_more(run, wanted)
     prompt = read_prompt(wanted.prompt or run.prove.prompt)
     asked = asked_suites(suites_of(wanted.suites, run), folder)
-    events.phase(say("train.loading"), 0, 0)
-    tuned = load_run(folder)
+    tuned = _tuned(folder, events)
     prepared = prepared_again(folder, run, tuned.tokenizer, events)
     place, held, facts = _held(folder, run, prepared, wanted.data)
     leaked = leaks(held, prepared.train, partial(_texts, tuned.tokenizer))
@@ -193,6 +191,13 @@ def contest(folder: RunFolder, wanted: Wanted, events: Events, kept: Kept | None
         given.kept.done()
     events(Proved(folder.path, proof.verdict, found.primary))
     return proof
+
+
+def _tuned(folder: RunFolder, events: Events) -> Loaded:
+    from tunesmith.models.saved import load_run
+
+    events.phase(say("train.loading"), 0, 0)
+    return load_run(folder)
 
 
 def _with_more(run: Run, wanted: Wanted) -> Run:

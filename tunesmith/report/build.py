@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime
 import shlex
 from collections import Counter
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -75,8 +76,10 @@ def build(folder: RunFolder, *, lang: str | None = None) -> Path:
     return folder.report
 
 
-def page(folder: RunFolder, run: Run, say: Say) -> str:
-    """Renders the page as HTML."""
+def page(folder: RunFolder, run: Run, say: Say, *, buttons: Mapping[str, str] | None = None) -> str:
+    """Renders the page as HTML. Within pages that have ``buttons`` for what a command does, their
+    names stand in place of the commands.
+    """
     templates = templates_of()
     templates.filters["cut"] = _cut
     templates.filters["count"] = lambda value: f"{value:,}"
@@ -90,6 +93,7 @@ def page(folder: RunFolder, run: Run, say: Say) -> str:
     contents = {
         "name": folder.path.resolve().name,
         "folder": name,
+        "buttons": buttons,
         "lang": "zh-CN" if say.language == "zh" else "en",
         "date": datetime.datetime.fromtimestamp(folder.run_yaml.stat().st_mtime).strftime(
             "%Y-%m-%d %H:%M"

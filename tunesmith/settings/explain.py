@@ -82,12 +82,12 @@ def explain(path: str = "") -> list[HelpPage]:
         return [HelpPage("start", "", "", entries=_group(Run, ""))]
     if listed in FAMILIES:
         own = path in FAMILIES and path not in UNDER_OTHER_NAMES
-        return [*([_setting(path)] if own else []), _family(listed)]
+        return [*([setting_page(path)] if own else []), _family(listed)]
     for place, family in FAMILIES.items():
         if listed.startswith(f"{place}."):
             rest = listed.removeprefix(f"{place}.")
             return _pages(_owners(place, family, rest)) or [_plug_in(place, family, rest)]
-    return _pages([] if path in Run.model_fields else _meant(path)) or [_setting(path)]
+    return _pages([] if path in Run.model_fields else _meant(path)) or [setting_page(path)]
 
 
 def _pages(paths: list[str]) -> list[HelpPage]:
@@ -197,7 +197,10 @@ def _home(key: str) -> str:
     return f"method.{of}.{setting}" if of else key
 
 
-def _setting(path: str) -> HelpPage:
+def setting_page(path: str) -> HelpPage:
+    """Returns the help for one setting of a run, whatever else has its name; raises SpecError where
+    there is none.
+    """
     group: type[Spec] = Run
     field: FieldInfo | None = None
     described = ""

@@ -173,12 +173,12 @@ class Keep(Spec):
     """What is measured and saved on the way."""
 
     evaluate: Annotated[float, Ge(0)] | Literal["epoch"] = 0.1
-    """Held-out evaluation every this share of the run (below 1), every this many steps, or at the
-    end of each ``epoch``; 0 never.
+    """How often held-out rows are looked at: every this share of the run (below 1), every this many
+    steps, or at the end of each ``epoch``; 0 never.
     """
     save: Annotated[float, Ge(0)] | Literal["epoch"] = 0.1
-    """Checkpoint every this share of the run (below 1), every this many steps, or at the end of
-    each ``epoch``; 0 only at the end.
+    """How often a checkpoint is saved: every this share of the run (below 1), every this many
+    steps, or at the end of each ``epoch``; 0 only at the end.
     """
     keep: Annotated[int, Gt(0)] = 2
     """How many checkpoints stay on disk; the best is kept apart."""
@@ -213,7 +213,7 @@ class Train(Spec):
     weight_decay: Annotated[float, Ge(0), Le(1000)] = 0.0
     """Decoupled weight decay, on matrices only."""
     optimizer: choice(OPTIMIZERS, "adamw") = "adamw"  # type: ignore[valid-type]
-    """adamw, adafactor, sgd, muon, adamw_8bit or paged_adamw_8bit."""
+    """The optimizer: adamw, adafactor, sgd, muon, adamw_8bit or paged_adamw_8bit."""
     schedule: choice(SCHEDULES, "cosine") = "cosine"  # type: ignore[valid-type]
     """Shape of the learning rate over the run."""
     warmup: Annotated[float, Ge(0)] = 0.03
@@ -244,7 +244,7 @@ class Generate(Spec):
     max_new_tokens: Annotated[int, Gt(0)] = 256
     """Longest answer (tokens)."""
     temperature: Annotated[float, Ge(0)] = 0.0
-    """0 takes the likeliest token each time (greedy)."""
+    """Temperature of the sampling; 0 takes the likeliest token each time (greedy)."""
     top_p: Annotated[float, Gt(0), Le(1)] = 1.0
     """Sample from the likeliest tokens that together have this probability."""
     no_repeat_ngram: Annotated[int, Ge(0)] = 0

@@ -4,15 +4,17 @@ where a value comes from that is not given.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
 from typing import Any, Literal, get_args, get_origin
 
 from pydantic.fields import FieldInfo
+from rich.cells import cell_len
 
 from tunesmith.errors import Problem
-from tunesmith.settings.explain import HelpPage, explain
+from tunesmith.settings.explain import HelpPage, explain, setting_page
 from tunesmith.settings.open_values import MAY_BE_OPEN
 from tunesmith.settings.problems import group_of
 from tunesmith.settings.run import Run
@@ -28,6 +30,10 @@ BESIDE = ("model.path", "data.path", "questions")
 """Settings that have a place of their own on the page, as those of rewards have."""
 LONG = ("data.template", "data.system")
 """Settings that are texts of several lines."""
+ENDS, COMMA = re.compile(r"[;:；：。]|\.(?=\s|$)"), re.compile(r",\s|，")
+"""What ends the part of a help that says what a setting is."""
+LONG_LABEL = 60
+"""Columns of a label that is cut at a comma, where it has one."""
 
 
 @dataclass(frozen=True)
@@ -45,6 +51,22 @@ class Field:
     options: tuple[str, ...] = ()
     long: bool = False
     problems: tuple[str, ...] = ()
+
+    @property
+    def label(self) -> str:
+        """What it is, in a few words: how its help begins."""
+        first = ENDS.split(self.help.partition("\n")[0])[0]
+        shorter = COMMA.split(first)[0]
+        return shorter if cell_len(first) > LONG_LABEL and _closed(shorter) else first
+
+    @property
+    def more(self) -> str:
+        """What the help says beside that."""
+        return self.help.removeprefix(self.label).lstrip(",;:.，；：。 \n")
+
+
+def _closed(text: str) -> bool:
+    return text.count("(") == text.count(")") and text.count("（") == text.count("）")
 
 
 def drawer(draft: Draft, problems: Sequence[Problem]) -> dict[str, list[Field]]:
@@ -91,7 +113,9 @@ def _field(path: str, draft: Draft, problems: Sequence[str]) -> Field:
 @cache
 def explained(path: str, language: str) -> HelpPage:
     """Returns the help of a setting, which is the same for each page in a language."""
-    return explain(path)[0]
+    page = explain(path)[0]
+    # The page of a family, such as the readers, says nothing of the setting that names one.
+    return setting_page(path) if page.kind == "family" else page
 
 
 def _page_of(path: str, draft: Draft) -> str:
@@ -126,6 +150,8 @@ def usual_of(info: FieldInfo) -> str:
         return "-"
     if isinstance(value, Spec):
         return str(value.values("name")["name"])
+    if isinstance(value, tuple | list):
+        return ", ".join(map(str, value))
     return str(value).lower() if isinstance(value, bool) else str(value)
 
 

@@ -1,5 +1,5 @@
-// Sends a dropped file, reads a chosen YAML file into its field, leaves empty fields out of the
-// address, and asks again while the server is still looking. All else comes whole from the server.
+// Sends a dropped file, reads a chosen YAML file into its field, leaves empty fields, and those of
+// another goal, out of the address, and asks again while the server is still looking. All else comes whole from the server.
 "use strict";
 const drop = document.getElementById("drop");
 const form = document.getElementById("new");
@@ -62,7 +62,10 @@ if (form) {
     document.getElementById("dropped").textContent = drop.dataset.later;
   });
   form.addEventListener("formdata", (event) => {
-    for (const [name, value] of [...event.formData]) if (value === "") event.formData.delete(name);
+    const data = event.formData;
+    for (const [name, value] of [...data]) if (value === "") data.delete(name);
+    if (data.get("goal") !== "rewards")
+      for (const one of form.querySelectorAll(".rewards [name]")) data.delete(one.name);
   });
 }
 

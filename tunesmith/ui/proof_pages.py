@@ -52,7 +52,8 @@ class ProofPages(WorkPages):
 
     def report(self, request: Request) -> Response:
         """Sends the report as it would be written now, in the language of the pages."""
-        return self._report(request, {})
+        buttons = {"prove": "ui_proof.start", "page": "ui_proof.title", "asked": "ui_new.asked"}
+        return self._report(request, {}, {name: say(key) for name, key in buttons.items()})
 
     def file(self, request: Request) -> Response:
         """Sends the same as a file to keep."""
@@ -98,12 +99,18 @@ class ProofPages(WorkPages):
             listed = self.views.runs.table()
             others = [one.row["name"] for one in listed if one.chats and one.row["name"] != name]
             found = {"others": others, "suites": SUITES, "report": report}
+            found |= {"proved": folder.proof.is_file()}
             found |= {"files": self.places.files(), "root": self.places.root}
             return found | {"elsewhere": [_told(folder, path) for path in _elsewhere(folder)]}
 
         return [report, *map(stamp, _elsewhere(folder))], shows
 
-    def _report(self, request: Request, headers: Mapping[str, str]) -> Response:
+    def _report(
+        self,
+        request: Request,
+        headers: Mapping[str, str],
+        buttons: Mapping[str, str] | None = None,
+    ) -> Response:
         from starlette.responses import HTMLResponse
 
         folder = self.views.runs.find(request.path_params["name"])
@@ -115,7 +122,7 @@ class ProofPages(WorkPages):
             answer.headers.update(shown)
             return answer
         try:
-            html = page(folder, folder.resolved().run, Say(language()))
+            html = page(folder, folder.resolved().run, Say(language()), buttons=buttons)
         except (TunesmithError, OSError, *FAULTS) as error:
             told = str(error) if isinstance(error, TunesmithError) else f"{folder.path}: {error!r}"
             answer = self.views.problem(told, 500)

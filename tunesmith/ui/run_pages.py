@@ -10,7 +10,7 @@ from tunesmith.errors import TunesmithError
 from tunesmith.storage.run_folder import RunFolder
 from tunesmith.ui.places import Places
 from tunesmith.ui.standing import seen, standing
-from tunesmith.ui.views import REPORT_POLICY, Views
+from tunesmith.ui.views import Views
 
 if TYPE_CHECKING:
     from starlette.requests import Request
@@ -31,7 +31,6 @@ class RunPages:
 
         return [
             Route("/run/{name:path}/now", self.now),
-            Route("/run/{name:path}/report", self.report),
             Route("/run/{name:path}/stop", self.stop, methods=["POST"]),
             Route("/run/{name:path}/resume", self.resume, methods=["POST"]),
             Route("/run/{name:path}/", self.run),
@@ -44,15 +43,6 @@ class RunPages:
     def now(self, request: Request) -> Response:
         """Sends what changes of a run's page; nothing (204) where it stands as the page has it."""
         return self._of_run(request, "now")
-
-    def report(self, request: Request) -> Response:
-        """Sends report.html as it lies in the run's folder."""
-        from starlette.responses import FileResponse
-
-        folder = self._folder(request)
-        if folder is None or not folder.report.is_file():
-            return self.views.absent()
-        return FileResponse(folder.report, headers={"content-security-policy": REPORT_POLICY})
 
     async def stop(self, request: Request) -> Response:
         """Asks a run to save and end."""

@@ -13,6 +13,7 @@ from tunesmith.report.asked import Asked, asked
 from tunesmith.report.curves import Curve, curves, events, held_out, points, watched_rows
 from tunesmith.report.language import Say
 from tunesmith.report.runs import cell, model_step, run_row, state_words
+from tunesmith.settings.family import OBJECTIVES
 from tunesmith.settings.run import Run
 from tunesmith.storage.process import NAME, process_of
 from tunesmith.storage.run_folder import RunFolder
@@ -38,6 +39,8 @@ class Standing:
     running: bool
     may_stop: bool
     may_resume: bool
+    next: str
+    """What comes next for a finished run: prove, proof (to be read), chat, export; else empty."""
     curves: tuple[Curve, ...]
     events: tuple[tuple[int, str], ...]
     questions: tuple[Asked, ...]
@@ -74,6 +77,7 @@ def standing(folder: RunFolder, starting: bool) -> Standing:
         running=running,
         may_stop=process is not None and not stopping,
         may_resume=row["state"] == "stopped" and not starting,
+        next=_next(folder, run, row),
         curves=tuple(curves(record, speak, used=model_step(folder))),
         events=tuple(events(record, speak)),
         questions=tuple(asked(text)),
@@ -101,6 +105,18 @@ def seconds_left(record: Sequence[Named], share: float) -> float | None:
         return None
     pace = statistics.median(line["seconds"] for line in steps[-RECENT:])
     return pace * steps[-1]["step"] * (1 - share) / share
+
+
+def _next(folder: RunFolder, run: Run, row: JsonObject) -> str:
+    if row["state"] != "finished":
+        return ""
+    if row.get("proof"):
+        return "proof"
+    if (folder.read(folder.ledger) or {}).get("proof"):
+        return "prove"
+    # Nothing was held out, so it is used as it is.
+    writes = "chat/completions" in OBJECTIVES.make(run.objective).output.endpoints
+    return "chat" if writes else "export"
 
 
 def _phase(row: JsonObject, record: Sequence[Named], *, starting: bool, stopping: bool) -> str:
