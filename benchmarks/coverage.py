@@ -2,10 +2,12 @@
 
     python benchmarks/coverage.py            # about 25 minutes on one core
     python benchmarks/coverage.py --only "right or wrong, equal, grouped" --items 1000 --seed 1
+    python benchmarks/coverage.py --trainings          # of ``prove --seeds``; seconds
 
 Two contenders answer the same items. Scores are right or wrong, or positive and skewed like a
-loss; items stand alone, or five of a group share a part; or hardly an answer differs. ``equal`` is
-the case in which a false "improved" can happen: both contenders are drawn alike.
+loss; items stand alone, or those of a group share a part, five in each or 1 to 17; or hardly an
+answer differs. ``equal`` is the case in which a false "improved" can happen: both contenders are
+drawn alike.
 """
 
 from __future__ import annotations
@@ -17,11 +19,14 @@ from dataclasses import dataclass
 import numpy as np
 
 from tunesmith.proving import statistics
+from tunesmith.proving.trainings import crossed
 
 DRAWS = {20: 10_000, 100: 10_000, 1000: 2_000}
 """Draws by items or groups; a share of 2.5 % is known to 0.16 and 0.35 points (standard error)."""
-GROUP = 5
-"""Items of one group."""
+SIZES = {"": (1,), ", grouped": (5,), ", unequal groups": (1, 1, 2, 4, 17)}
+"""Items of one group, each number as likely as the others."""
+GAIN = 0.3
+"""True difference over several trainings."""
 Draw = Callable[[np.random.Generator, int, int], np.ndarray]
 
 
@@ -32,10 +37,10 @@ class Case:
     name: str
     draw: Draw
     truth: float
-    grouped: bool
+    sizes: str = ""
 
     def __str__(self) -> str:
-        return f"{self.name}, grouped" if self.grouped else self.name
+        return self.name + self.sizes
 
 
 @dataclass(frozen=True)
@@ -97,31 +102,32 @@ def _around_one(generator: np.random.Generator, spread: float, shape: tuple) -> 
 
 
 CASES = [
-    Case(name, draw, truth, grouped)
+    Case(name, draw, truth, sizes)
     for name, draw, truth in (
         ("right or wrong, equal", right_or_wrong(0.7, 0.7), 0.0),
         ("right or wrong, 70 % and 60 %", right_or_wrong(0.7, 0.6), 0.1),
         ("skewed, equal", skewed(1.0), 0.0),
         ("skewed, a fifth lower", skewed(0.8), -0.2),
     )
-    for grouped in (False, True)
+    for sizes in SIZES
 ]
 FEW_DIFFER = [
-    Case("right or wrong, 5 % gained", few_differ(0.05, 0.0), 0.05, grouped=False),
-    Case("right or wrong, 8 % gained, 2 % lost", few_differ(0.08, 0.02), 0.06, grouped=False),
+    Case("right or wrong, 5 % gained", few_differ(0.05, 0.0), 0.05),
+    Case("right or wrong, 8 % gained, 2 % lost", few_differ(0.08, 0.02), 0.06),
 ]
-"""Of 20 such items the interval does not hold what it says; a verdict waits for 6 changes."""
 ALL = [*CASES, *FEW_DIFFER]
 
 
 def measure(case: Case, *, units: int, draws: int, resamples: int, seed: int) -> Row:
     """The shares over ``draws`` draws of ``units`` items, or of so many groups."""
     generator = np.random.default_rng(seed)
-    size = GROUP if case.grouped else 1
+    sizes = SIZES[case.sizes]
     above = below = 0
     for number in range(draws):
-        first, second = case.draw(generator, units, size)
-        tables = [np.stack([side.sum(1), np.full(units, size)], 1) for side in (first, second)]
+        scores_2US = case.draw(generator, units, max(sizes))
+        size_U = generator.choice(sizes, units) if len(sizes) > 1 else np.full(units, *sizes)
+        there_US = np.arange(max(sizes)) < size_U[:, None]
+        tables = [np.stack([(side * there_US).sum(1), size_U], 1) for side in scores_2US]
         found = statistics.paired(
             *tables, lambda sums: sums[..., 0] / sums[..., 1], seed=number, resamples=resamples
         )
@@ -130,23 +136,62 @@ def measure(case: Case, *, units: int, draws: int, resamples: int, seed: int) ->
     return Row(1 - (above + below) / draws, above / draws, below / draws)
 
 
+def drawn_trainings(
+    generator: np.random.Generator, trainings: int, units: int, spread: tuple[float, float, float]
+) -> np.ndarray:
+    """Differences [trainings, units] round ``GAIN``; ``spread`` is that of trainings, of units, and
+    of what is left.
+    """
+    training, unit, rest = spread
+    own = generator.standard_normal((trainings, 1)), generator.standard_normal((1, units))
+    left = generator.standard_normal((trainings, units))
+    return GAIN + training * own[0] + unit * own[1] + rest * left
+
+
+def trainings_hold(trainings: int, spread: tuple[float, float, float], *, draws: int) -> float:
+    """The share of ``draws`` draws of 60 units in which the interval over several trainings holds
+    the truth.
+    """
+    generator, inside = np.random.default_rng(0), 0
+    for _ in range(draws):
+        found = crossed(drawn_trainings(generator, trainings, 60, spread)).interval
+        inside += found.low <= GAIN <= found.high
+    return inside / draws
+
+
+def print_trainings(draws: int) -> None:
+    """Prints the table of ``prove --seeds``: by standard deviation between trainings."""
+    numbers = (2, 3, 5)
+    heads = ["between trainings", *(f"{number} trainings" for number in numbers)]
+    print(f"| {' | '.join(heads)} |\n|{'---|' * len(heads)}")
+    for spread in (0.0, 0.1, 0.3, 1.0):
+        shares = [trainings_hold(number, (spread, 1.0, 1.0), draws=draws) for number in numbers]
+        print(f"| {spread:g} | {' | '.join(f'{100 * one:.1f} %' for one in shares)} |")
+
+
 def main() -> None:
-    """Prints the table, or the lines of one case, or of one number of items or groups."""
+    """Prints the table, or the lines of one case, or of one number of items or groups; or that of
+    several trainings.
+    """
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--resamples", type=int, default=1000)
     parser.add_argument("--only", choices=[str(case) for case in ALL])
     parser.add_argument("--items", type=int, choices=[*DRAWS])
+    parser.add_argument("--draws", type=int, help="instead of 10 000, or 2 000 of 1000 items")
     parser.add_argument("--seed", type=int, default=0, help="other draws for the same line")
+    parser.add_argument("--trainings", action="store_true", help="the table of prove --seeds")
     asked = parser.parse_args()
+    if asked.trainings:
+        print_trainings(asked.draws or 10_000)
+        return
     print("| scores | items or groups | holds the truth | wholly above | wholly below |")
     print("|---|---|---|---|---|")
     for case in ALL:
         for units, draws in DRAWS.items():
             if asked.only not in (None, str(case)) or asked.items not in (None, units):
                 continue
-            row = measure(
-                case, units=units, draws=draws, resamples=asked.resamples, seed=asked.seed
-            )
+            how = {"draws": asked.draws or draws, "resamples": asked.resamples, "seed": asked.seed}
+            row = measure(case, units=units, **how)
             shares = (row.covered, row.above, row.below)
             told = " | ".join(f"{100 * share:.1f} %" for share in shares)
             print(f"| {case} | {units} | {told} |", flush=True)

@@ -42,7 +42,8 @@ def test_items_of_one_group_are_drawn_together():
     assert (one["units"], other["units"]) == (100, 20)
     assert one["difference"] == other["difference"] == pytest.approx(0.2)
     # The root of 4 times as much in a group's sum of 5 as in one item's, and few units.
-    assert 2.1 < (other["high"] - other["low"]) / (one["high"] - one["low"]) < 2.7
+    assert 2.1 < (other["high"] - other["low"]) / (one["high"] - one["low"]) < 3
+    assert (one["interval"], other["interval"]) == ("score", "bootstrap")
     assert "p" in one and "p" not in other, "McNemar's test is for items by themselves"
 
 
@@ -99,6 +100,19 @@ def test_a_word_beside_the_one_that_decides_is_corrected_for_their_number():
     assert decided["verdict"] == "improved" and "p_holm" not in decided
 
 
+def test_a_large_group_among_small_ones_widens_the_interval():
+    draw = np.random.default_rng(5)
+    right = {"tuned": draw.random(100) < 0.7, "base": draw.random(100) < 0.5}
+    even = [str(place // 4) for place in range(100)]
+    one_large = [str(max(0, place - 75)) for place in range(100)]
+    wide = []
+    for groups in (even, one_large):
+        told = judge(items(right, groups), METRICS, seed=0)["differences"]["base"]["pair_accuracy"]
+        assert told["units"] == 25
+        wide.append(told["high"] - told["low"])
+    assert wide[1] > 2 * wide[0]
+
+
 def test_too_few_groups_give_no_verdict_however_many_items_they_hold():
     right = {"tuned": np.ones(400, bool), "base": np.zeros(400, bool)}
     rows = items(right, [str(place % 19) for place in range(400)])
@@ -108,9 +122,10 @@ def test_too_few_groups_give_no_verdict_however_many_items_they_hold():
 
 
 def test_an_interval_of_shares_ends_where_shares_do():
-    gained = np.ones(24, bool)
-    gained[0] = False
-    right = {"tuned": np.ones(24, bool), "base": ~gained}
-    told = judge(items(right), METRICS, seed=0, decides=("base", "pair_accuracy"))
+    gained = np.ones(48, bool)
+    gained[:2] = False
+    right = {"tuned": np.ones(48, bool), "base": ~gained}
+    groups = [f"patient {place // 2}" for place in range(48)]
+    told = judge(items(right, groups), METRICS, seed=0, decides=("base", "pair_accuracy"))
     one = told["differences"]["base"]["pair_accuracy"]
     assert one["difference"] == pytest.approx(23 / 24) and one["high"] == 1 and one["low"] > 0.5

@@ -50,8 +50,8 @@ MARGIN = {"probe": (0.05, "share")}
         (10, 0, 15, "not shown"),
         (50, 90, 200, "kept"),
         (20, 20, 20, "not shown"),
-        (71, 71, 71, "not shown"),
-        (72, 72, 72, "kept"),
+        (75, 75, 75, "not shown"),
+        (76, 76, 76, "kept"),
         (0, 0, 200, "not shown"),
     ],
 )
@@ -61,7 +61,7 @@ def test_kept_lost_or_neither(base: int, tuned: int, items: int, word: str) -> N
     assert found["suites"]["probe"]["difference"] == pytest.approx((tuned - base) / items)
 
 
-@pytest.mark.parametrize("items", [20, 40, 80, 200])
+@pytest.mark.parametrize("items", [20, 76, 100, 150, 200])
 def test_a_loss_of_the_margin_is_hardly_ever_called_kept(items: int) -> None:
     """Of models that lose 5 points in truth, at most 2.5 % are called kept: the chance of each
     number of lost answers, over the numbers that are called so.
@@ -73,6 +73,13 @@ def test_a_loss_of_the_margin_is_hardly_ever_called_kept(items: int) -> None:
             break  # whoever loses more is not called so either
         chance += math.comb(items, lost) * 0.05**lost * 0.95 ** (items - lost)
     assert chance <= 0.025
+
+
+def test_shares_between_right_and_wrong_are_not_kept_by_a_few_changes() -> None:
+    """Half right answers have a drawn interval, which shows nothing of 200 answers that stay."""
+    halves = [0.5] * 200
+    found = weigh(lines("probe", "a", halves, halves), MARGIN, seed=0)["suites"]["probe"]
+    assert (found["interval"], found["low"], found["verdict"]) == ("bootstrap", 0, "not shown")
 
 
 def test_the_kind_that_was_lost_is_named_and_holm_counts_the_kinds() -> None:

@@ -9,23 +9,14 @@ from typing import Any
 import numpy as np
 import pytest
 
+from benchmarks import coverage
 from tunesmith.proving.judge import TUNED
 from tunesmith.proving.trainings import crossed, over_trainings, training_lines
 
 
-def drawn(seed: int, trainings: int, units: int, spread: tuple[float, float, float]) -> np.ndarray:
-    draw = np.random.default_rng(seed)
-    training, unit, rest = spread
-    return (
-        0.3
-        + training * draw.standard_normal((trainings, 1))
-        + unit * draw.standard_normal((1, units))
-        + rest * draw.standard_normal((trainings, units))
-    )
-
-
 def test_spreads_of_known_size_are_found():
-    found = [crossed(drawn(seed, 5, 200, (0.2, 0.5, 1.0))) for seed in range(200)]
+    draw, spread = np.random.default_rng(0), (0.2, 0.5, 1.0)
+    found = [crossed(coverage.drawn_trainings(draw, 5, 200, spread)) for _ in range(200)]
     assert np.mean([one.training**2 for one in found]) == pytest.approx(0.04, rel=0.1)
     assert np.mean([one.unit**2 for one in found]) == pytest.approx(0.25, rel=0.1)
     assert np.mean([one.rest for one in found]) == pytest.approx(1.0, rel=0.02)
@@ -35,8 +26,7 @@ def test_spreads_of_known_size_are_found():
 @pytest.mark.parametrize("trainings", [2, 5])
 def test_the_interval_holds_the_truth(trainings: int, spread: tuple[float, float, float]):
     """95 % are promised; 1 000 draws tell them from 92 %. Few trainings cost width, not truth."""
-    found = [crossed(drawn(seed, trainings, 60, spread)).interval for seed in range(1000)]
-    assert np.mean([one.low <= 0.3 <= one.high for one in found]) >= 0.935
+    assert coverage.trainings_hold(trainings, spread, draws=1000) >= 0.935
 
 
 def test_trainings_that_agree_leave_the_interval_of_the_items_alone():

@@ -38,6 +38,18 @@ def test_verdict_comes_first_with_its_numbers(tmp_path: Path) -> None:
     )
 
 
+@pytest.mark.parametrize("by", ["score", "bootstrap"])
+def test_the_page_says_how_the_interval_was_made(tmp_path: Path, by: str) -> None:
+    folder = full(tmp_path / "trec")
+    found = proof()
+    found["differences"]["base"][found["primary"]]["interval"] = by
+    write(folder.proof, found)
+    told = {"score": "(Tango's score interval)", "bootstrap": "(the wider of a BCa bootstrap"}
+    assert f"95 % interval +63.7 to +71.7 {told[by]}" in read(folder).text
+    told = {"score": "（Tango 得分区间）", "bootstrap": "（取 BCa 自助法与学生 t"}
+    assert told[by] in read(folder, "zh").text
+
+
 def test_proof_table_and_intervals(tmp_path: Path) -> None:
     page = read(full(tmp_path / "trec"))
     assert (

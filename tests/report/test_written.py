@@ -41,11 +41,12 @@ def test_every_comparison_is_a_line_with_its_numbers(asked: RunFolder, tmp_path:
             told["low"],
             told["high"],
         ]
-        assert line["verdict"] == told["verdict"]
+        assert (line["verdict"], line["interval"]) == (told["verdict"], "")
     kept = {line["of"]: line for line in lines if line["of"] != "task"}
     assert list(kept) == ["a|b", "a|b: kind 0", "a|b: kind 1"]
     assert [one["verdict"] for one in kept.values()] == ["lost", "lost", ""]
     assert (kept["a|b"]["tuned"], kept["a|b"]["other"]) == ("0.5", "1.0")
+    assert kept["a|b"]["interval"] == "score"
 
 
 @pytest.mark.parametrize("lang", ["en", "zh"])

@@ -92,27 +92,27 @@ def judge(
     for key, predictions in given.items():
         if metrics[key[1]].redrawn:
             redraw = _Redraw(metrics[key[1]], predictions, references, unit_I)
-            drawn[key] = redraw.drawn(seed, resamples)
-            without[key] = redraw.without_each()
-    every, graded = int(unit_I.max()) + 1, _graded_units(tables, metrics)
+            drawn[key], without[key] = redraw.drawn(seed, resamples), redraw.without_each()
+    size_U, graded = np.bincount(unit_I), _graded_sizes(tables, metrics)
+    single = _single_scores(tables, metrics, judged)
     intervals = {
         key: statistics.interval(
             values[mine] - values[key],
             drawn[mine] - drawn[key],
             without[mine] - without[key],
-            carried_by=graded.get(key),
+            single=single.get(key),
+            carried_by=statistics.effective_units(graded.get(key, size_U)),
         )
         for key in drawn
         if key[0] != judged and (mine := (judged, key[1])) in drawn
     }
     corrected = _corrected(intervals, decides)
     found: JsonObject = {"contenders": _by_contender(items, values), "differences": {}}
-    for (who, name), interval in intervals.items():
-        units, test = graded.get((who, name), every), None
-        if metrics[name].right_or_wrong and units == len(items):  # of independent items alone
-            test = statistics.mcnemar(tables[judged, name][:, 0], tables[who, name][:, 0])
+    for key, interval in intervals.items():
+        (who, name), units = key, int((graded.get(key, size_U) > 0).sum())
+        test = statistics.mcnemar(*single[key]) if key in single else None
         told = _compared(_possible(metrics[name], interval), test, units)
-        told |= verdict(metrics[name], interval, test, units, corrected.get((who, name)))
+        told |= verdict(metrics[name], interval, test, units, corrected.get(key))
         found["differences"].setdefault(who, {})[name] = told
     return found
 
@@ -133,15 +133,27 @@ def _by_contender(items: Items, values: Mapping[Key, float]) -> dict[str, JsonOb
     }
 
 
-def _graded_units(
+def _graded_sizes(
     tables: Mapping[Key, np.ndarray], metrics: Mapping[str, Metric]
-) -> dict[Key, int]:
-    """Counts the units with an item that was graded, for metrics that may leave items out."""
+) -> dict[Key, np.ndarray]:
+    """Counts the items of each unit [U] that were graded, for metrics that may leave items out."""
     return {
-        key: int((table_US[:, 1] > 0).sum())
-        for key, table_US in tables.items()
-        if metrics[key[1]].reads == "grade"
+        key: table_US[:, 1] for key, table_US in tables.items() if metrics[key[1]].reads == "grade"
     }
+
+
+def _single_scores(
+    tables: Mapping[Key, np.ndarray], metrics: Mapping[str, Metric], judged: str
+) -> dict[Key, statistics.Scores]:
+    """Returns the scores of ``judged`` and of each other contender by each metric that tells right
+    from wrong, where each unit is one item.
+    """
+    found = {}
+    for (who, name), table_US in tables.items():
+        mine = tables.get((judged, name))
+        if who != judged and mine is not None and metrics[name].right_or_wrong:
+            found[who, name] = statistics.single_scores(mine, table_US)
+    return {key: scores for key, scores in found.items() if scores is not None}
 
 
 def _corrected(
@@ -291,6 +303,7 @@ def _compared(
         "difference": _finite(interval.difference),
         "low": _finite(interval.low),
         "high": _finite(interval.high),
+        "interval": interval.by,
         "units": units,
         "smallest_effect": _finite(smallest),
         "items_needed": statistics.items_needed(interval.difference, units, smallest),

@@ -36,9 +36,13 @@ def compare_slices(
     tables = {one: _sums(inside_I, scores_2I, unit_I) for one, inside_I in tested}
     drawn = statistics.resample(tables, seed=seed) if tables else {}
     weaker, gains = {}, {}
+    gained = {one: _single_scores(scores_2I, inside_I, unit_I, name) for one, inside_I in tested}
     for one, inside_I in tested:
-        how = (tables[one], drawn[one], _units(inside_I, unit_I))
-        weaker[one], gains[one] = _interval(_apart, *how), _interval(_gained, *how)
+        sides = (inside_I, ~inside_I)
+        carried_by = min(statistics.effective_units(np.bincount(unit_I[i])) for i in sides)
+        how = (tables[one], drawn[one], carried_by)
+        weaker[one] = _interval(_apart, *how)
+        gains[one] = _interval(_gained, *how, single=gained[one])
     raised = statistics.holm({one: found.p for one, found in weaker.items()})
     raised_gains = statistics.holm({one: found.p for one, found in gains.items()})
     found = []
@@ -46,7 +50,8 @@ def compare_slices(
         sums = tables[one].sum(0)
         apart = _told(weaker[one]) | {"p_holm": raised[one]}
         apart["verdict"] = _weaker(weaker[one], raised[one], higher=metric(name).higher)
-        gain = _gain(gains[one], scores_2I[:, inside_I], name, unit_I[inside_I], raised_gains[one])
+        size = len(np.unique(unit_I[inside_I]))
+        gain = _gain(gains[one], gained[one], name, size, raised_gains[one])
         told = {"by": one.by, "value": one.value, "low": one.low, "high": one.high}
         told |= {"rows": int(inside_I.sum()), "tuned": float(sums[0] / sums[1])}
         told |= {"elsewhere": float(sums[2] / sums[3]), "rival": float(sums[4] / sums[1])}
@@ -79,6 +84,15 @@ def _sums(inside_I: np.ndarray, scores_2I: np.ndarray, unit_I: np.ndarray) -> np
     return table_UC
 
 
+def _single_scores(
+    scores_2I: np.ndarray, inside_I: np.ndarray, unit_I: np.ndarray, name: str
+) -> statistics.Scores | None:
+    if not metric(name).right_or_wrong or len(np.unique(unit_I[inside_I])) < inside_I.sum():
+        return None
+    tuned, rival = scores_2I[:, inside_I]
+    return tuned, rival
+
+
 def _apart(sums: np.ndarray) -> np.ndarray:
     return sums[..., 0] / sums[..., 1] - sums[..., 2] / sums[..., 3]
 
@@ -88,16 +102,22 @@ def _gained(sums: np.ndarray) -> np.ndarray:
 
 
 def _interval(
-    value: statistics.Values, table_UC: np.ndarray, drawn_RC: np.ndarray, units: int
+    value: statistics.Values,
+    table_UC: np.ndarray,
+    drawn_RC: np.ndarray,
+    carried_by: float,
+    single: statistics.Scores | None = None,
 ) -> statistics.Interval:
     with np.errstate(invalid="ignore", divide="ignore"):
         drawn_R = value(drawn_RC)
     without_U = statistics.without_each(table_UC, value)
-    return statistics.interval(float(value(table_UC.sum(0))), drawn_R, without_U, carried_by=units)
+    difference = float(value(table_UC.sum(0)))
+    return statistics.interval(difference, drawn_R, without_U, single=single, carried_by=carried_by)
 
 
 def _told(one: statistics.Interval) -> JsonObject:
-    return {"difference": one.difference, "low": one.low, "high": one.high, "p_zero": one.p}
+    told = {"difference": one.difference, "low": one.low, "high": one.high}
+    return told | {"interval": one.by, "p_zero": one.p}
 
 
 def _bad(one: statistics.Interval, *, higher: bool) -> bool:
@@ -111,12 +131,10 @@ def _weaker(one: statistics.Interval, raised: float, *, higher: bool) -> str:
 
 def _gain(
     one: statistics.Interval,
-    scores_2I: np.ndarray,
+    single: statistics.Scores | None,
     name: str,
-    unit_I: np.ndarray,
+    units: int,
     raised: float,
 ) -> JsonObject:
-    units = len(np.unique(unit_I))
-    single = metric(name).right_or_wrong and units == len(unit_I)
-    test = statistics.mcnemar(*scores_2I) if single else None
+    test = statistics.mcnemar(*single) if single else None
     return _told(one) | verdict(metric(name), one, test, units, raised)

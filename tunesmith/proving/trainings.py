@@ -41,7 +41,7 @@ def crossed(values_KU: np.ndarray) -> Crossed:
     The variance of the mean is never taken as less than one of the two spreads alone gives, and
     each bound is the farther of this interval and Student's t over the trainings' means: with 2
     trainings that differ, the first alone holds the truth only 87 to 91 times in 100, with 3 of
-    them 92 to 93; together they hold it 94 to 99 (1 500 draws a line, 60 units).
+    them 92 to 93; together they hold it 94 to 99 (``benchmarks/coverage.py --trainings``).
     """
     from scipy.special import stdtr, stdtrit
 

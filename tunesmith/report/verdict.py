@@ -96,8 +96,12 @@ def verdict(proof: Named, say: Say) -> Verdict:
     difference, low, high = (
         number(name, compared[key], sign=True) for key in ("difference", "low", "high")
     )
-    unit = say("report.points") if metric(name).right_or_wrong else ""
-    detail = [say("report.verdict_interval", difference=difference, low=low, high=high, unit=unit)]
+    told = {
+        "unit": say("report.points") if metric(name).right_or_wrong else "",
+        # A proof from before 2026-11-29 does not say how its interval was made.
+        "by": say(f"report.by_{compared['interval']}") if "interval" in compared else "",
+    }
+    detail = [say("report.verdict_interval", difference=difference, low=low, high=high, **told)]
     if word == "open":
         detail += would_show(proof, number(name, compared["smallest_effect"]), say)
     return Verdict(word, sentence, " ".join(detail))

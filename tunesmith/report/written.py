@@ -26,9 +26,11 @@ from tunesmith.words import say
 
 COLUMNS: list[str] = [
     *("of", "against", "metric", "items", "tuned", "other"),
-    *("difference", "low", "high", "verdict"),
+    *("difference", "low", "high", "interval", "verdict"),
 ]
-"""What a comparison is of (the task, a suite or one of its kinds), its numbers and its word."""
+"""What a comparison is of (the task, a suite or one of its kinds), its numbers, how its interval
+was made, and its word.
+"""
 
 
 def written(folder: RunFolder, path: Path, *, lang: str | None = None) -> str:
@@ -103,7 +105,8 @@ def _comparisons(proof: JsonObject) -> Iterator[JsonObject]:
 
 def _line(at: Sequence[object], scores: Sequence[object], told: Named, word: str) -> JsonObject:
     apart = (told[name] for name in ("difference", "low", "high"))
-    return dict(zip(COLUMNS, (*at, *scores, *apart, word), strict=True))
+    how = told.get("interval", "")  # proofs from before 2026-11-29 do not say it
+    return dict(zip(COLUMNS, (*at, *scores, *apart, how, word), strict=True))
 
 
 FORMS: dict[str, Callable[[RunFolder, JsonObject, Say], str]] = {".md": _markdown, ".csv": _csv}

@@ -192,9 +192,13 @@ def compare(
         for second in tables:
             if first != second:
                 difference = values(tables[first], name) - values(tables[second], name)
+                scores = statistics.single_scores(tables[first], tables[second])
                 found[first, second] = _told(
                     statistics.interval(
-                        difference, spread[first] - spread[second], without[first] - without[second]
+                        difference,
+                        spread[first] - spread[second],
+                        without[first] - without[second],
+                        single=scores if one.right_or_wrong else None,
                     ),
                     count,
                     one.higher,
