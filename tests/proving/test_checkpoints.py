@@ -12,7 +12,9 @@ from tunesmith import api
 from tunesmith.cli.main import main
 from tunesmith.errors import SpecError
 from tunesmith.proving import contest as frame
+from tunesmith.proving.judge import judge
 from tunesmith.report.build import build
+from tunesmith.report.samples import read_items
 from tunesmith.storage.run_folder import RunFolder
 
 
@@ -56,6 +58,14 @@ def test_the_curve_holds_what_each_checkpoint_s_own_proof_says(
         kept = proof["retention"]["suites"][title]
         assert point["suites"][title]["tuned"] == kept["tuned"]
         assert found["suites"][title]["base"] == kept["base"]
+        # All of it follows from the lines beside that proof.
+        lines = read_items(run.path / "proofs" / f"step-{point['step']}" / "items.jsonl")
+        names, decides = list(proof["contenders"]["tuned"]), (rival, primary)
+        again = judge(lines, names, seed=proof["seed"], decides=decides)
+        assert again["contenders"]["tuned"][primary] == pytest.approx(point["value"])
+        bounds = again["differences"][rival][primary]
+        assert bounds["low"] == pytest.approx(point["low"])
+        assert bounds["high"] == pytest.approx(point["high"])
     proofs = [run.read(run.path / "proofs" / f"step-{n}" / "proof.json") for n in (5, 10)]
     first, second = (one["contenders"]["tuned"]["nll"] for one in proofs)
     assert first != second, "the steps are different models"

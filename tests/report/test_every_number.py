@@ -1,5 +1,9 @@
-"""Every number of the proof on a report's page is recomputed from items.jsonl, suites.jsonl and
-record.jsonl; what is not, is a setting, a size or a measured time.
+"""Every number of the proof on a report's page is recomputed from items.jsonl, suites.jsonl,
+judgements.jsonl and record.jsonl; what is not, is a setting, a size, a measured time, or a row that
+was left out and so stands in none of them.
+
+Those over several trainings and over checkpoints: tests/curves/test_seeds.py and
+tests/proving/test_checkpoints.py.
 """
 
 from __future__ import annotations
@@ -19,7 +23,10 @@ from sklearn.metrics import confusion_matrix, precision_recall_fscore_support
 from material import classified
 from material.page import Page
 from material.proved import labelled
+from material.voted import models
 from tunesmith import api, words
+from tunesmith.metrics import METRICS, Written
+from tunesmith.proving.interrupted import Kept
 from tunesmith.proving.judge import judge, metric, rows_of
 from tunesmith.proving.mistakes import mistakes
 from tunesmith.proving.retention import weigh
@@ -197,3 +204,26 @@ def test_a_number_that_follows_from_no_item_is_found(proved: RunFolder, tmp_path
     found["differences"][found["against"]][found["primary"]]["low"] -= 0.34567
     run.proof.write_text(json.dumps(found), encoding="utf-8")
     assert [one for one in shown(run, "en") if one not in told]
+
+
+def test_what_a_judge_s_figures_say_follows_from_its_kept_replies(
+    adapter_run: RunFolder, tmp_path: Path
+) -> None:
+    shutil.copytree(adapter_run.path, tmp_path / "run")
+    run = RunFolder(tmp_path / "run")
+    with models() as url:
+        asked = {"name": "judge", "url": url, "model": "judge", "prices": [1.0, 2.0]}
+        found = api.prove(run, shots=0, items=20, metrics=[asked]).found
+    # Nobody answers there now.
+    items = lines_of(run.items)
+    columns = ([line[name] for line in items] for name in ("id", "prompt", "reference"))
+    names = items[0]["predictions"]
+    answers = {name: [line["predictions"][name] for line in items] for name in names}
+    kept = {"kept": Kept(run.path / "judgements.jsonl"), "progress": lambda done, of: None}
+    written = Written(*columns, [{}] * len(items), answers, **kept)
+    again = METRICS.make(METRICS.config(asked)).grade(written)
+    told = found["grading"]["judge"]
+    assert 0 < told["agreed"] < told["pairs"], "of two that are as long, the second wins"
+    assert again.facts == {key: told[key] for key in again.facts} | {"asked_now": 0}
+    for name, values in again.values.items():
+        assert values == [line["grades"]["judge"][name] for line in items]
