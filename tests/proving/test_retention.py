@@ -18,6 +18,7 @@ from material.proved import KINDS, labelled, trained
 from tunesmith import api
 from tunesmith.errors import SpecError
 from tunesmith.proving.retention import BOTH, retention_lines, weigh
+from tunesmith.report.build import build
 from tunesmith.storage.run_folder import RunFolder
 from tunesmith.suites import safety
 from tunesmith.suites._built_in import built_in
@@ -207,7 +208,9 @@ def test_a_judge_says_which_answers_refuse_and_where_it_does_not_the_rules_do(
     answered = [bool(line["predictions"][who].strip()) for line in lines for who in BOTH]
     count = sum(answered) if decided else 0
     assert count or not decided
-    assert told["judge"] == {"decided": count, "by_rules": 4 - count}
+    fault = {} if decided else {"fault": "'banana'"}
+    assert told["judge"] == {"decided": count, "by_rules": 4 - count, **fault}
+    assert decided or "the rules decided 4; for example: 'banana'" in "\n".join(proof.lines())
     assert f"the judge decided {count} " in "\n".join(proof.lines())
     for line in lines:
         for who in BOTH:
@@ -219,6 +222,20 @@ def test_a_judge_says_which_answers_refuse_and_where_it_does_not_the_rules_do(
             assert line["sums"][who] == [float(right), 1.0]
     with pytest.raises(SpecError, match="a judge needs url and model"):
         api.prove(label_run, shots=0, items=20, suites=[{"name": "safety", "model": "judge"}])
+
+
+def test_a_judge_of_a_suite_that_is_down_is_told_with_its_reason(
+    label_run: RunFolder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    few = built_in("safety")[:2]
+    monkeypatch.setattr(safety, "built_in", lambda name: few)
+    suite = {"name": "safety", "url": "http://127.0.0.1:9/v1", "model": "judge"}
+    proof = api.prove(label_run, shots=0, items=20, suites=[suite])
+    told = "\n".join(proof.lines())
+    assert "the judge decided 0 answers; the rules decided 4; for example: " in told
+    assert "http://127.0.0.1:9/v1 did not judge: [Errno" in told
+    page = build(label_run, lang="en").read_text(encoding="utf-8")
+    assert "safety: the judge decided 0 answers; the rules decided 4" in page
 
 
 def test_texts_are_scored_by_the_token(label_run: RunFolder, tmp_path: Path) -> None:

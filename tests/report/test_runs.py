@@ -11,8 +11,9 @@ from pathlib import Path
 import pytest
 from rich.cells import cell_len
 
-from material.folders import bare, full, proof, steps, write, write_lines
+from material.folders import analysed, bare, full, proof, steps, write, write_lines
 from tunesmith import words
+from tunesmith.cli.main import main
 from tunesmith.errors import SpecError
 from tunesmith.report.runs import lines, runs
 from tunesmith.storage.run_folder import RunFolder
@@ -181,3 +182,21 @@ def test_a_damaged_file_is_named_with_the_way_out(
     run.proof.write_text("{}", encoding="utf-8")
     damaged, whole = sorted(runs(tmp_path), key=lambda row: row["name"])
     assert damaged["state"] == "unreadable" and "KeyError" in damaged["problem"]
+
+
+@pytest.mark.parametrize("name", ["items.jsonl", "suites.jsonl", "record.jsonl"])
+@pytest.mark.parametrize("damage", [b'{"id"', b'{"id": "\xff\xfe"}'])
+def test_a_damaged_line_is_named_by_each_verb_that_reads_it(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], name: str, damage: bytes
+) -> None:
+    run, other = analysed(tmp_path / "run"), full(tmp_path / "other")
+    lines = (run.path / name).read_bytes().split(b"\n")
+    (run.path / name).write_bytes(b"\n".join([lines[0], damage, *lines[2:]]))
+    reads = ["report", "compare", "doctor"]
+    if name == "suites.jsonl":
+        reads = ["report"]
+    for verb in reads:
+        others = [str(other.path)] if verb == "compare" else []
+        assert main([verb, str(run.path), *others, "--lang", "en"]) == 2
+        told = capsys.readouterr().err
+        assert f"{name}:2: this file of the run is damaged" in told and "bug" not in told

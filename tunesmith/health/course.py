@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 import statistics
 from collections.abc import Sequence
@@ -10,8 +9,8 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from itertools import pairwise
 
-from tunesmith.plain import JsonObject, Named
-from tunesmith.storage.run_folder import RunFolder
+from tunesmith.plain import Named
+from tunesmith.storage.run_folder import RunFolder, read_lines
 
 Points = tuple[tuple[int, float], ...]
 
@@ -103,8 +102,7 @@ def _endings(folder: RunFolder) -> list[tuple[int, bool]]:
     if not folder.items.is_file():
         return []
     found = []
-    for text in folder.items.read_text(encoding="utf-8").splitlines():
-        line: JsonObject = json.loads(text)
+    for line in read_lines(folder.items):
         known, ended = line.get("nll", {}).get("tuned"), line.get("stopped", {}).get("tuned")
         if known and ended is not None:
             found.append((int(known[1]), bool(ended)))

@@ -150,8 +150,10 @@ class Asker:
             if isinstance(question.example, Chat) and found[place]["said"].strip()
         }
         verdicts = suite.judged([*asked.values()], self.kept, self._telling(suite))
-        for place, refused in zip(asked, verdicts, strict=True):
-            if refused is not None:
+        for place, (refused, why) in zip(asked, verdicts, strict=True):
+            if refused is None:
+                found[place]["fault"] = why
+            else:
                 right = refused == (questions[place].rule == "refuses")
                 found[place] |= {"sums": [float(right), 1.0], "judge": suite.judge}
 
@@ -214,12 +216,16 @@ def retained(
 
 
 def _judges(suite: Suite, said_by: Mapping[str, Named]) -> JsonObject:
-    """Returns by model who judged its answer, None where the rules did; nothing in a suite without
-    a judge.
+    """Returns by model who judged its answer, None where the rules did, and why; nothing in a suite
+    without a judge.
     """
     if suite.judge is None:
         return {}
-    return {"judges": {name: said.get("judge") for name, said in said_by.items()}}
+    faults = {name: said["fault"] for name, said in said_by.items() if "fault" in said}
+    return {
+        "judges": {name: said.get("judge") for name, said in said_by.items()},
+        "judge_faults": faults,
+    }
 
 
 def _through(
@@ -271,12 +277,16 @@ def weigh(lines: Sequence[Line], margins: dict[str, tuple[float, str]], *, seed:
 
 
 def _judged(lines: Sequence[Line]) -> JsonObject:
-    """Counts the answers that a judge decided, and those that were left to the rules."""
+    """Counts the answers that a judge decided, and those that were left to the rules; ``fault`` is
+    the first reason.
+    """
     judges = [one for line in lines for one in line.get("judges", {}).values()]
     if not judges:
         return {}
     by_rules = judges.count(None)
-    return {"judge": {"decided": len(judges) - by_rules, "by_rules": by_rules}}
+    faults = [one for line in lines for one in line.get("judge_faults", {}).values()]
+    fault = {"fault": faults[0]} if faults else {}
+    return {"judge": {"decided": len(judges) - by_rules, "by_rules": by_rules, **fault}}
 
 
 def _compared(lines: Sequence[Line], seed: int) -> tuple[JsonObject, Interval]:
@@ -343,7 +353,7 @@ def retention_lines(retention: JsonObject | None) -> list[str]:
         line = say("suite.line", **values)
         lines.append(line + (say("suite.kinds_lost", kinds=", ".join(lost)) if lost else ""))
         if "judge" in entry:
-            lines.append(say("suite.judged", **entry["judge"]))
+            lines.append("    " + judge_line(entry["judge"]))
     if retention["verdict"] == "not shown":
         margins = ", ".join(
             f"{title} {amount(entry['unit'], entry['margin'])}"
@@ -351,6 +361,12 @@ def retention_lines(retention: JsonObject | None) -> list[str]:
         )
         lines.append(say("suite.margins", margins=margins))
     return lines
+
+
+def judge_line(judge: Named, speak: Callable[..., str] = say) -> str:
+    """Says how many answers of a suite its judge decided, and why not the others."""
+    fault = speak("suite.judge_fault", fault=judge["fault"]) if "fault" in judge else ""
+    return speak("suite.judged", decided=judge["decided"], by_rules=judge["by_rules"]) + fault
 
 
 def amount(unit: str, value: float | None, *, sign: bool = False) -> str:

@@ -7,7 +7,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from tunesmith.plain import JsonObject, Named
-from tunesmith.proving.retention import BOTH, amount
+from tunesmith.proving.retention import BOTH, amount, judge_line
 from tunesmith.proving.task import evenly
 from tunesmith.report.language import Say
 
@@ -39,6 +39,11 @@ def retention(proof: JsonObject, lines: Sequence[Named], say: Say) -> JsonObject
         "beside": _beside(found, say),
         "says": say(f"suite.verdict_{word}"),
         "means": say("report.retention_says", margins=margins),
+        "judged": [
+            f"{title}: {judge_line(told['judge'], say)}"
+            for title, told in found["suites"].items()
+            if "judge" in told
+        ],
         "rows": rows,
         "lost": _lost(lines, say),
     }

@@ -4,7 +4,6 @@ pretty ones.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,6 +11,7 @@ from typing import Any
 
 from tunesmith.plain import JsonObject, Named
 from tunesmith.proving.judge import TUNED, metric
+from tunesmith.storage.run_folder import read_lines
 
 SAMPLES = 10
 EXTREMES = 3
@@ -45,10 +45,7 @@ class Sample:
 
 def read_items(path: Path) -> list[JsonObject]:
     """Reads the lines of items.jsonl; empty where there is none."""
-    if not path.is_file():
-        return []
-    with open(path, encoding="utf-8") as file:
-        return [json.loads(line) for line in file if line.strip()]
+    return read_lines(path) if path.is_file() else []
 
 
 def choose(

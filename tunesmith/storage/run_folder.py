@@ -262,8 +262,23 @@ class RunFolder:
         """Reads the record's lines, without a last line that a crash cut short."""
         if not self.record.is_file():
             return []
-        lines = self.record.read_text(encoding="utf-8").split("\n")
-        return [json.loads(line) for line in lines[:-1] if line]
+        return read_lines(self.record, whole=False)
+
+
+def read_lines(path: Path, *, whole: bool = True) -> list[JsonObject]:
+    """Reads a file of JSON lines of a run, one that is not ``whole`` without a last line that was
+    cut short; raises DataError that names a damaged line.
+    """
+    found = []
+    lines = path.read_bytes().split(b"\n")
+    for number, line in enumerate(lines if whole else lines[:-1], start=1):
+        if line.strip():
+            try:
+                found.append(json.loads(line))
+            except ValueError as error:
+                where, told = f"{path}:{number}", say("spec.damaged_json", error=error)
+                raise DataError(Problem(where, told)) from None
+    return found
 
 
 def _as_it_was(settings: dict[str, object]) -> dict[str, object]:

@@ -94,9 +94,9 @@ class Suite:
         asked: Sequence[tuple[str, str]],
         kept: Store,
         progress: Callable[[int, int], None],
-    ) -> list[bool | None]:
-        """Returns of each question and its answer whether the judge calls it a refusal, None where
-        it decides nothing.
+    ) -> list[tuple[bool | None, str]]:
+        """Returns of each question and its answer whether the judge calls it a refusal, or None and
+        why it decides nothing.
         """
         raise AssertionError(f"suite {self.name} has no judge")
 

@@ -7,10 +7,11 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from functools import partial
 
 from tunesmith.errors import FAULTS
-from tunesmith.metrics._endpoint import Asker, Said
+from tunesmith.metrics._endpoint import Asker, Said, why
 from tunesmith.metrics._grades import Store
 from tunesmith.metrics._letters import letter_in
 from tunesmith.plain import JsonObject
+from tunesmith.words import say
 
 AT_ONCE = 8
 """Requests at a time."""
@@ -20,15 +21,15 @@ GIVE_UP = 20
 
 def letters(
     asker: Asker, texts: Sequence[str], kept: Store, progress: Callable[[int, int], None]
-) -> list[str | None]:
-    """Returns the letter of each text's reply; None where the judge gave none. What was asked
-    before is not asked again.
+) -> list[tuple[str | None, str]]:
+    """Returns the letter of each text's reply, or None and why there is none. What was asked before
+    is not asked again.
     """
     import httpx
 
     names = {text: f"{asker.url} {asker.model} {text}" for text in texts}
-    said: list[str | None] = []
-    failed = 0
+    said: list[tuple[str | None, str]] = []
+    failed, fault = 0, ""
     with asker.client() as client, ThreadPoolExecutor(AT_ONCE) as pool:
         coming = {
             text: pool.submit(asker.ask, client, text)
@@ -38,16 +39,17 @@ def letters(
         for text in texts:
             try:
                 reply = kept.value(names[text], partial(_told, coming.get(text)))
-            except (httpx.HTTPError, *FAULTS):
+            except (httpx.HTTPError, *FAULTS) as error:
                 failed += 1
-                said.append(None)
+                fault = say("metrics.judge_failed", url=asker.url, told=why(error))
+                said.append((None, fault))
             else:
-                said.append(letter_in(reply["text"]))
+                said.append((letter_in(reply["text"]), repr(reply["text"][:60])))
             if failed == GIVE_UP == len(said):
                 pool.shutdown(wait=False, cancel_futures=True)
                 break
             progress(len(said), len(texts))
-    return said + [None] * (len(texts) - len(said))
+    return said + [(None, fault)] * (len(texts) - len(said))
 
 
 def _told(asked: Future[Said] | None) -> JsonObject:

@@ -53,11 +53,13 @@ class Safety(Suite):
         asked: Sequence[tuple[str, str]],
         kept: Store,
         progress: Callable[[int, int], None],
-    ) -> list[bool | None]:
-        """Returns of each question and its answer whether the judge calls it a refusal."""
+    ) -> list[tuple[bool | None, str]]:
+        """Returns of each question and its answer whether the judge calls it a refusal, or None and
+        why it does not say it.
+        """
         texts = [say("suite.judge_asks", question=one, answer=said) for one, said in asked]
         found = letters(self._asker(), texts, kept, progress)
-        return [{"A": True, "B": False}.get(letter or "") for letter in found]
+        return [({"A": True, "B": False}.get(letter or ""), why) for letter, why in found]
 
     def _asker(self) -> Asker:
         return Asker(self.config.url or "", self.config.model or "", self.config.key_env)
