@@ -191,6 +191,21 @@ def test_a_link_within_the_folder_leads_nowhere(place: Path, client: TestClient)
     assert not [value for _, value in offered if value and "linked.csv" in value]
 
 
+def test_the_folder_of_dropped_files_may_lie_on_another_disk(tmp_path: Path) -> None:
+    (tmp_path / "disk").mkdir()
+    (tmp_path / "runs").mkdir()
+    (tmp_path / "runs" / "data").symlink_to(tmp_path / "disk")
+    for name in ("mine.csv", "secret.csv"):
+        (tmp_path / name).write_text(ROWS, "utf-8")
+    (tmp_path / "disk" / "mine.csv").write_text(ROWS, "utf-8")
+    (tmp_path / "disk" / "linked.csv").symlink_to(tmp_path / "secret.csv")
+    places = Places(tmp_path / "runs")
+    assert [Path(one).name for one in places.files()] == ["mine.csv"]
+    assert places.outside("data.path", str(places.data / "mine.csv")) == []
+    assert places.outside("data.path", str(places.data / "linked.csv"))
+    assert places.outside("data.path", str(tmp_path / "mine.csv"))
+
+
 def test_a_number_is_a_place_too(
     place: Path, client: TestClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -76,9 +76,12 @@ class Places:
         return [] if inside else [Problem(path, say("ui_new.outside", folder=self.root))]
 
     def _holds(self, path: Path) -> bool:
-        """Tells whether a place lies in the folder, with every file of rows that it holds."""
+        """Tells whether a place lies in the folder, or in that of the dropped files, which whoever
+        owns it may have put on another disk; and so every file of rows that it holds.
+        """
+        roots = (self.root, self.data.resolve())
         places = [path, *(every_file(path) if _there(path) and path.is_dir() else ())]
-        return all(one.resolve().is_relative_to(self.root) for one in places)
+        return all(any(one.resolve().is_relative_to(r) for r in roots) for one in places)
 
     def files(self) -> list[str]:
         """Returns the files of rows that were dropped here, the newest first, as they are typed."""
