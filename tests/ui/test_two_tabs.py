@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from pathlib import Path
@@ -35,6 +36,27 @@ def test_of_two_tabs_that_begin_a_run_one_does(
     with ThreadPoolExecutor(4) as tabs:
         told = [*tabs.map(lambda _: one.begin(folder, ["train"]), range(4))]
     assert told.count(None) == 1 and len(begun) == 1
+
+
+@pytest.mark.parametrize("path", ["/new/upload", "/new/load"])
+def test_a_tab_that_is_closed_while_it_sends_leaves_nothing(tmp_path: Path, path: str) -> None:
+    pytest.importorskip("starlette", reason="pip install 'tunesmith[serve]'")
+    from tunesmith.ui.page import Page
+    from tunesmith.ui.runs import Runs
+
+    parts = [{"type": "http.request", "body": b"a,b\n", "more_body": True}]
+    sent: list[Any] = []
+
+    async def receive() -> dict[str, Any]:
+        return parts.pop() if parts else {"type": "http.disconnect"}
+
+    async def send(message: Any) -> None:
+        sent.append(message)
+
+    asked = {"type": "http", "method": "POST", "path": path, "query_string": b"name=a.csv"}
+    app = Page(Runs(tmp_path)).app()
+    asyncio.run(app({**asked, "headers": [], "root_path": ""}, receive, send))
+    assert sent[0]["status"] == 400 and not [*tmp_path.rglob("*.*")]
 
 
 class Waiting(Executor):

@@ -53,6 +53,7 @@ class Page:
         """Returns the application."""
         from starlette.applications import Starlette
         from starlette.exceptions import HTTPException
+        from starlette.requests import ClientDisconnect
         from starlette.routing import Route
 
         scripts = [Route(f"/{name}", self.script) for name in SCRIPTS]
@@ -62,9 +63,16 @@ class Page:
             OSError: self.refused,
             HTTPException: self.unknown,
             TunesmithError: self.wrong,
+            ClientDisconnect: self.left,
             Exception: self.failed,
         }
         return Starlette(routes=routes, exception_handlers=handlers)
+
+    def left(self, request: Request, error: Exception) -> Response:
+        """Answers a browser that went away while it sent something, which nobody hears."""
+        from starlette.responses import Response
+
+        return Response(status_code=400)
 
     def wrong(self, request: Request, error: Exception) -> Response:
         """Says what is wrong with a file that the page needs."""
