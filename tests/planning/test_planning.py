@@ -14,6 +14,8 @@ import pytest
 
 from tunesmith import words
 from tunesmith.display.table import readable
+from tunesmith.planning.duration import Expected, expected
+from tunesmith.planning.duration import told as told_of
 from tunesmith.planning.lines import leaves
 from tunesmith.planning.make import make
 from tunesmith.planning.plan import Plan
@@ -187,6 +189,37 @@ def test_probe_measures_the_largest_micro_batch(tiny_llama: Path, rows: Path, tm
     )  # eight of the longest rows, what they share counted once
     assert probe["peak_gib"] > 0.05 and probe["seconds"] >= 0
     assert any("measured on the largest micro-batch" in line for line in made.lines())
+    assert probe["questions"] == 0 and probe["read_seconds"] > 0
+    told = next(line for line in made.lines() if "at the pace just measured" in line)
+    facts = made.facts["evaluations"]
+    assert f"{facts['count']} evaluations on {facts['rows']} held-out rows" in told
+    assert "proof afterwards come on top" in told and "of your own" not in told
+
+
+def test_own_questions_are_a_part_of_the_time(tiny_llama: Path, rows: Path, tmp_path: Path):
+    asked = {"questions": ["what is it?", "and that?"], "generate": {"max_new_tokens": 16}}
+    made = plan(tiny_llama, rows, tmp_path / "run", probe=True, **asked)
+    probe, time = made.facts["probe"], expected(made.facts)
+    assert probe["questions"] == 2 and time is not None
+    assert time.answers == pytest.approx(
+        made.facts["evaluations"]["count"] * probe["answer_seconds"]
+    )
+    assert any("for 2 questions of your own, answered" in line for line in made.lines())
+
+
+def test_the_time_is_that_of_steps_evaluations_and_answers() -> None:
+    facts = {"tokens": 600, "steps_per_epoch": 20, "steps": 60}
+    assert expected(facts) is None
+    facts["evaluations"] = {"count": 11, "rows": 20, "tokens": 400}
+    assert expected(facts) is None, "nothing is measured"
+    probe = {"tokens": 30, "seconds": 0.2, "read_seconds": 0.06}
+    facts["probe"] = {**probe, "questions": 3, "answer_seconds": 10.0}
+    time = expected(facts)
+    assert time == Expected(pytest.approx(12), pytest.approx(8.8), pytest.approx(110))
+    told = told_of(facts, time)
+    assert "12 s for 60 steps + 9 s for 11 evaluations on 20 held-out rows + at most 2 min" in told
+    sampled = {name: value for name, value in facts.items() if name != "evaluations"}
+    assert expected(sampled) is None, "the model's own answers are in no trial"
 
 
 def test_all_problems_at_once(tiny_llama: Path, tmp_path: Path, rows: Path):

@@ -17,6 +17,7 @@ from tunesmith.display.progress import Shown
 from tunesmith.errors import DiskError, SpecError
 from tunesmith.events.stream import Events
 from tunesmith.models.saved import load_run
+from tunesmith.planning.duration import evaluations
 from tunesmith.planning.make import make
 from tunesmith.report.asked import asked
 from tunesmith.report.build import page as report_page
@@ -246,11 +247,12 @@ def test_too_few_held_out_rows_are_measured_and_nothing_is_chosen_by_them(
     one = runs.resolved(
         tmp_path / "run", tiny_llama, **{"train.keep.patience": 1, "train.learning_rate": 1e-9}
     )
-    folder = train(
-        one, replace(prepared, watch=[], proof=prepared.watch), events=Events(Shown(seen).hear)
-    )
+    few = replace(prepared, watch=[], proof=prepared.watch)
+    folder = train(one, few, events=Events(Shown(seen).hear))
     looked = [line for line in folder.steps() if "evaluation" in line]
     assert [line["step"] for line in looked] == [0, 3, 6, 8]
+    planned = evaluations(one.run, few, 8, 8)
+    assert (planned["count"], planned["rows"]) == (4, len(few.proof))
     assert not folder.best.exists() and not [
         line for line in folder.steps() if line.get("event") == "patience_ended"
     ]

@@ -33,6 +33,7 @@ from tunesmith.ui import control, uploads
 from tunesmith.ui.allowed import ALLOWED, PLUG_INS, may_be_set
 from tunesmith.ui.composed_fields import composed_fields
 from tunesmith.ui.draft import draft_from_yaml, draft_of
+from tunesmith.ui.drawn import drawn
 from tunesmith.ui.fields import BESIDE as OWN_PLACE
 from tunesmith.ui.fields import drawer
 from tunesmith.ui.looks import Looks
@@ -472,6 +473,17 @@ def test_a_page_that_is_still_looking_is_the_step_that_it_becomes(
     waits = client.get(f"/new/{page}", params=chosen(place, probe="1")).text
     (step,) = [one for _, one in Read(waits).elements if one.get("aria-current") == "step"]
     assert "data-wait" in waits and step["href"].startswith(f"/new/{page}?")
+
+
+def test_a_measured_plan_says_what_its_time_is_for(place: Path, client: TestClient) -> None:
+    plain = looked(client, "plan", chosen(place)).text
+    assert "Measure one step" in plain and "come on top" not in plain
+    measured = looked(client, "plan", chosen(place, probe="1", asked="what is 99?")).text
+    told = Read(measured).text
+    assert "evaluations on 4 held-out rows" in told and "for 1 question of your own" in told
+    assert "proof afterwards come on top" in told and "Measure one step" not in told
+    sampled = drawn({"facts": {"probe": {"tokens": 9}}})
+    assert sampled["time"] == "" and "writes answers in each step" in sampled["time_for"]
 
 
 def test_the_plan_says_how_many_epochs_its_steps_are(place: Path, client: TestClient) -> None:

@@ -12,6 +12,7 @@ from tunesmith.data.ledger import divided
 from tunesmith.data.split import few_notes
 from tunesmith.display.table import readable
 from tunesmith.models.finding.parent import parent_of
+from tunesmith.planning.duration import expected, told
 from tunesmith.settings.explain import first_sentence
 from tunesmith.settings.resolved import Origin
 from tunesmith.settings.run import Run
@@ -90,6 +91,9 @@ def fact_lines(plan: Plan) -> list[str]:
                 seconds=probe["seconds"],
             )
         )
+    time = expected(facts)
+    if time is not None:
+        lines.append(told(facts, time))
     return lines + [say("plan.warning", text=text) for text in plan.warnings]
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tunesmith.batches.order import FEWEST_STEPS, order_of
@@ -16,6 +15,7 @@ from tunesmith.display.table import readable
 from tunesmith.errors import Problem, TunesmithError
 from tunesmith.plain import JsonObject
 from tunesmith.planning import memory, processes
+from tunesmith.planning.duration import evaluations
 from tunesmith.planning.paths import paths, place
 from tunesmith.planning.plan import Plan
 from tunesmith.planning.rules import broken
@@ -133,7 +133,9 @@ def make(
         _room(making, form, device, prepared)
     plan = making.plan(prepared)
     if probe and not plan.problems and prepared is not None and device is not None:
-        _probe(plan, folder, device)
+        from tunesmith.planning.trial import probe_run
+
+        probe_run(plan, folder, device)
     return plan
 
 
@@ -286,6 +288,9 @@ def _rows(making: _Making, prepared: Prepared) -> None:
     }
     _unwatched(making, prepared)
     objective = prepared.objective
+    if not objective.samples:
+        looks = evaluations(making.run, prepared, steps, order.steps_per_epoch)
+        making.facts["evaluations"] = looks
     best, own = making.run.train.keep.best_by, ["loss", *objective.measured()]
     if best in objective.measures and best not in own:
         making.problems.append(
@@ -381,19 +386,3 @@ def _room(making: _Making, form: Shape, device: Device, prepared: Prepared | Non
             "checkpoints": run.train.keep.keep + 1,
         }
         making.problems.append(Problem("out", say("plan.disk", out=run.out, **told)))
-
-
-def _probe(plan: Plan, folder: Path, device: Device) -> None:
-    """Loads the model and measures the largest micro-batch."""
-    from tunesmith.machine.device import prepare
-    from tunesmith.planning.trial import measure
-    from tunesmith.training.preparing import load_base
-
-    run = plan.resolved.run
-    assert plan.prepared is not None and run.train.micro_tokens is not None
-    prepare(device)
-    loaded = load_base(folder, run, device, plan.prepared.objective)
-    plan.facts["layout"] = loaded.layout
-    plan.facts["probe"] = measure(
-        loaded, run, plan.prepared, device, micro_tokens=run.train.micro_tokens
-    )

@@ -1,20 +1,49 @@
-"""Measures the largest micro-batch on the loaded model."""
+"""Measures the largest micro-batch on the loaded model, and the answers to own questions."""
 
 from __future__ import annotations
 
-from typing import Any
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
+from tunesmith.plain import JsonObject
 from tunesmith.settings.family import METHODS
 from tunesmith.settings.run import Run
+from tunesmith.training.evaluation.questions import Questions
+
+if TYPE_CHECKING:
+    from tunesmith.data.prepare import Prepared
+    from tunesmith.machine.device import Device
+    from tunesmith.models.loading.load import Loaded
+    from tunesmith.planning.plan import Plan
+
+WRITTEN = 8
+"""Tokens of the answers that are timed; each of the others takes as long."""
+
+
+def probe_run(plan: Plan, folder: Path, device: Device) -> None:
+    """Loads the model and notes what is measured among the facts of the plan."""
+    from tunesmith.machine.device import prepare
+    from tunesmith.training.preparing import load_base
+
+    run = plan.resolved.run
+    assert plan.prepared is not None and run.train.micro_tokens is not None
+    prepare(device)
+    loaded = load_base(folder, run, device, plan.prepared.objective)
+    plan.facts["layout"] = loaded.layout
+    plan.facts["probe"] = {
+        **measure(loaded, run, plan.prepared, device, micro_tokens=run.train.micro_tokens),
+        **_answers(loaded, run, plan.prepared),
+    }
 
 
 def measure(
     loaded: Any, run: Run, prepared: Any, device: Any, *, micro_tokens: int
 ) -> dict[str, float]:
-    """Runs the largest micro-batch forwards and backwards with the method applied: tokens, peak
-    (GiB) and seconds.
+    """Runs the largest micro-batch with the method applied, first as an evaluation reads it, then
+    forwards and backwards: tokens, peak (GiB) and seconds.
     """
-    import time
+    import torch
 
     from tunesmith.batches.batch import Batch
     from tunesmith.batches.micro_batches import cut
@@ -28,7 +57,6 @@ def measure(
     model = loaded.model = method.apply(loaded.model)
     looked = {role.name: role.model(loaded, method) for role in beside if not role.only_watched}
     models = {"policy": model, **looked}
-    model.train()
     objective = prepared.objective
     items = blank(objective, prepared.train)
     longest = sorted((item.tokens for item in items), key=lambda tokens: -max(map(len, tokens)))[
@@ -39,6 +67,13 @@ def measure(
         Batch.grow([longest[index] for index in group], unit=objective.unit) for group in groups
     ]
     batch = loaded.lay(max(batches, key=lambda one: len(one.ids_T)))
+    model.eval()
+    began = time.perf_counter()
+    with torch.no_grad(), device.autocast():
+        objective.prepare(models, [batch], device.processes)
+        float(objective.loss(models, batch).total)  # waits for a GPU, as what follows does
+    read = time.perf_counter() - began
+    model.train()
     began = time.perf_counter()
     with device.autocast():
         objective.prepare(models, [batch], device.processes)
@@ -48,5 +83,21 @@ def measure(
     return {
         "tokens": len(batch.ids_T),
         "peak_gib": device.peak_memory() or float("nan"),
-        "seconds": round(seconds, 2),
+        "seconds": round(seconds, 4),
+        "read_seconds": round(read, 4),
     }
+
+
+def _answers(loaded: Loaded, run: Run, prepared: Prepared) -> JsonObject:
+    """Measures how long it takes to answer all own questions, each to the limit of its length."""
+    most = run.generate.max_new_tokens
+    some = min(WRITTEN, most)
+    few = {"generate": run.generate.model_copy(update={"max_new_tokens": some})}
+    questions = Questions.of(run.model_copy(update=few), prepared, loaded.limit)
+    if not questions.asked:
+        return {"questions": 0, "answer_seconds": 0.0}
+    began = time.perf_counter()
+    questions.answers(loaded.model, lambda: False)
+    times = most / some if prepared.objective.output.writes else 1.0
+    seconds = times * (time.perf_counter() - began)
+    return {"questions": len(questions.asked), "answer_seconds": round(seconds, 4)}

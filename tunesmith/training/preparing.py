@@ -12,7 +12,6 @@ from tunesmith.batches.batch import Batch
 from tunesmith.batches.order import Order, every, order_of
 from tunesmith.data.prepare import Prepared
 from tunesmith.data.prepare_once import prepare_once
-from tunesmith.data.split import WATCHED
 from tunesmith.errors import DataError, Problem
 from tunesmith.events.run import Chosen, Trainable
 from tunesmith.events.stream import Events
@@ -38,12 +37,12 @@ from tunesmith.models.structure.quantize import count
 from tunesmith.objectives import Objective
 from tunesmith.plain import JsonObject
 from tunesmith.predicting.classes import FEWEST
-from tunesmith.proving.task import evenly
 from tunesmith.settings.open_values import refuse_open
 from tunesmith.settings.resolved import Resolved
 from tunesmith.settings.run import Run
 from tunesmith.storage.run_folder import RunFolder
 from tunesmith.training.evaluation.questions import Questions
+from tunesmith.training.evaluation.rows import watched_rows
 from tunesmith.training.evaluation.watch import Watch
 from tunesmith.training.fisher import Asked, Fisher
 from tunesmith.training.fisher import find as fisher_of
@@ -234,14 +233,14 @@ def _by_parts(folder: Path, run: Run, objective: Objective) -> bool:
 
 
 def _watch(work: Work, prepared: Prepared, beside: list[Role]) -> Watch:
-    """Makes the evaluation. Where all held-out rows are for the proof, some of these are measured,
-    and nothing is chosen by them.
+    """Makes the evaluation. Where the watched rows are those of the proof, nothing is chosen by
+    them.
     """
     keep = work.run.train.keep
     return Watch(
         work.model,
         work.objective,
-        prepared.watch or evenly(prepared.proof, WATCHED),
+        watched_rows(prepared),
         work.device,
         prepared.render,
         keep,

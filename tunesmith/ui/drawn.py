@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from tunesmith.display.table import readable
 from tunesmith.plain import JsonObject
+from tunesmith.planning.duration import expected, told
 from tunesmith.report.language import Say
 from tunesmith.report.rows import lengths, shares
 from tunesmith.ui.standing import duration
@@ -27,7 +28,7 @@ def drawn(found: JsonObject) -> JsonObject:
         "cut": _cut(ledger, found.get("limit")) if ledger else None,
         "disk": readable(disk["needed"]),
         "disk_free": readable(disk["free"]),
-        "time": _time(facts),
+        **_time(facts),
         **_memory(facts),
     }
 
@@ -56,10 +57,13 @@ def _memory(facts: JsonObject) -> JsonObject:
     }
 
 
-def _time(facts: JsonObject) -> str:
-    """Returns how long the steps take at the pace that was measured; empty where none was."""
-    probe = facts.get("probe")
-    if not probe or not facts.get("steps_per_epoch"):
-        return ""
-    tokens = facts["tokens"] / facts["steps_per_epoch"] * facts["steps"]
-    return duration(tokens * probe["seconds"] / max(probe["tokens"], 1))
+def _time(facts: JsonObject) -> JsonObject:
+    """Returns how long the run takes at the pace that was measured, and what for; nothing where
+    none was.
+    """
+    time = expected(facts)
+    if time is None:
+        sampled = "probe" in facts
+        return {"time": "", "time_for": say("ui_new.time_sampled") if sampled else ""}
+    least, most = duration(time.least), duration(time.least + time.answers)
+    return {"time": least if least == most else f"{least} – {most}", "time_for": told(facts, time)}
