@@ -133,6 +133,35 @@ def test_bleu_is_that_of_sacrebleu(texts):
         assert make("bleu").score(prediction, reference) == pytest.approx(expected)
 
 
+JAPANESE = (
+    ["猫はマットの上に座った。", "彼は3.5キロのりんごを買った", "東京2020"],
+    ["猫がマットの上にいる。", "彼は3.5キロの梨を買った", "東京2021"],
+)
+
+
+@pytest.mark.parametrize(
+    ("rows", "tokenizer"),
+    [
+        ([JAPANESE], "char"),
+        ([ENGLISH, (["He likes manga"], ["He likes マンガ a lot"])], "zh"),
+        ([ENGLISH, CHINESE, (["喜欢カラオケ"], ["他喜欢カラオケ"])], "zh"),
+    ],
+    ids=["japanese", "one name in English", "one name in Chinese"],
+)
+def test_bleu_counts_characters_where_most_rows_are_japanese(rows, tokenizer):
+    predictions, references = ([line for one in rows for line in one[side]] for side in (0, 1))
+    whole = BLEU(tokenize=tokenizer).corpus_score(predictions, [references]).score
+    assert over_all("bleu", predictions, references) == pytest.approx(whole)
+    by_char = BLEU(tokenize="char").corpus_score(predictions, [references]).score
+    assert tokenizer == "char" or whole < by_char - 5
+
+
+def test_a_japanese_name_among_english_rows_changes_bleu_of_that_row_alone():
+    plain = BLEU(tokenize="13a").corpus_score(ENGLISH[0], [ENGLISH[1]]).score
+    by_zh = BLEU(tokenize="zh").corpus_score(ENGLISH[0], [ENGLISH[1]]).score
+    assert by_zh == pytest.approx(plain)
+
+
 def test_chinese_bleu_is_not_counted_by_the_english_tokenizer():
     assert BLEU(tokenize="13a").corpus_score(CHINESE[0], [CHINESE[1]]).score < 5
     assert over_all("bleu", *CHINESE) > 20

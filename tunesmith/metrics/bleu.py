@@ -1,5 +1,5 @@
 """BLEU (Papineni et al. 2002) over all items as sacrebleu counts it, in percent; Chinese with its
-``zh`` tokenizer.
+``zh`` tokenizer, Japanese by characters.
 """
 
 from __future__ import annotations
@@ -55,6 +55,12 @@ class Bleu(Metric):
 def _counter(references: Sequence[str]) -> Any:
     from sacrebleu.metrics.bleu import BLEU
 
-    joined = "".join(references)
-    tokenizer = "char" if has_kana(joined) else "zh" if has_han(joined) else "13a"
+    # By a single Japanese name among the rows, letters of English would be counted as words, while
+    # ``zh`` counts English as ``13a`` does.
+    written = [one for one in references if any(map(str.isalpha, one))]
+    japanese = sum(map(has_kana, written))
+    if 2 * japanese > len(written):
+        tokenizer = "char"
+    else:
+        tokenizer = "zh" if japanese or any(map(has_han, written)) else "13a"
     return BLEU(tokenize=tokenizer, effective_order=True)
