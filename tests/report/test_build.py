@@ -50,6 +50,16 @@ def test_the_page_says_how_the_interval_was_made(tmp_path: Path, by: str) -> Non
     assert told[by] in read(folder, "zh").text
 
 
+def test_the_watched_rows_are_named_whatever_a_warning_counts(tmp_path: Path) -> None:
+    folder = bare(tmp_path / "run")
+    warning = {"step": 1, "event": "warning", "name": "gradients", "count": 3, "of": 21}
+    watched = [{"step": step, "evaluation": {"loss": 1.0}} for step in (1, 2)]
+    write_lines(folder.record, [warning, *steps(2), *watched])
+    assert "validation loss" in read(folder).text
+    write_lines(folder.record, [warning, *steps(2), *[one | {"of": "proof"} for one in watched]])
+    assert "loss of the proof rows" in read(folder).text
+
+
 def test_proof_table_and_intervals(tmp_path: Path) -> None:
     page = read(full(tmp_path / "trec"))
     assert (

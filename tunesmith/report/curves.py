@@ -60,7 +60,9 @@ def watched_rows(record: Sequence[Named]) -> str:
     """Returns what the watched rows are: ``validation``, or ``proof`` where there are too few to be
     divided and nothing is chosen by them.
     """
-    return next((str(line["of"]) for line in record if "of" in line), "validation")
+    # Warnings have an ``of`` too, a number.
+    watched = (line for line in record if "evaluation" in line and "of" in line)
+    return next((str(line["of"]) for line in watched), "validation")
 
 
 def _mark(watch: tuple[Point, ...], used: int | None) -> tuple[Point | None, str]:
