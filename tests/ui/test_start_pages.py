@@ -22,6 +22,7 @@ from rich.cells import cell_len
 from starlette.applications import Starlette
 from starlette.testclient import TestClient
 
+from material.folders import SCRIPT
 from material.page import Page as Read
 from tunesmith import words
 from tunesmith.errors import SpecError
@@ -348,6 +349,19 @@ def test_the_rows_are_shown_as_the_model_gets_them(place: Path, client: TestClie
     none = looked(client, "data", chosen(place, row="4711"))
     assert "4711" in Read(none.text).text and none.status_code == 200
     assert not any(name == "style" or name.startswith("on") for name, _ in page.attributes)
+
+
+def test_rows_columns_and_settings_are_text_whatever_they_say(
+    place: Path, client: TestClient
+) -> None:
+    head, row = f"question,answer,{SCRIPT}\n", f"what {SCRIPT}?,it </p> {SCRIPT},x\n"
+    file = place / "data" / "evil.csv"
+    file.write_text(head + row * 2 + "".join(f"{n} {row}" for n in range(40)), "utf-8")
+    own = {"data": str(file), "data.system": SCRIPT, "asked": SCRIPT, "row": "3"}
+    for page in ("data", "plan", "written", ""):
+        answer = looked(client, page, chosen(place, **own))
+        assert SCRIPT in Read(answer.text).text and SCRIPT not in answer.text, page
+    file.unlink()
 
 
 def test_columns_are_corrected_and_another_goal_is_offered(place: Path, client: TestClient) -> None:
