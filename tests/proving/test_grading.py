@@ -25,6 +25,7 @@ from tunesmith.proving.interrupted import Kept
 from tunesmith.proving.judge import TUNED, judge
 from tunesmith.proving.record import Record
 from tunesmith.report.build import build
+from tunesmith.rewards.code import refused_apart
 from tunesmith.settings.prove import Prove
 from tunesmith.settings.run import validate
 from tunesmith.storage.run_folder import RunFolder
@@ -136,12 +137,16 @@ def test_code_is_run_against_the_tests_of_its_row(tmp_path: Path):
     given = asked({"base": ["no code here!", half], TUNED: [good, good]}, ["", ""], [{}] * 2)
     for item in given[1]:
         item.example.columns["tests"] = tests
-    found = graded({"name": "code", "run_code": True}, given, tmp_path / "kept")
+    apart = refused_apart() is None
+    how = {"name": "code", "run_code": True, "apart": apart}
+    found = graded(how, given, tmp_path / "kept")
     assert [record.grades["code"] for record in given[0]] == [
         {"base": 0.0, TUNED: 1.0},
         {"base": 0.5, TUNED: 1.0},
     ]
-    assert found["code"]["ungraded"] == 0
+    assert found["code"]["ungraded"] == 0 and found["code"]["apart"] == apart
+    (line,) = grading_lines(found)
+    assert ("without a network" in line) == apart
 
 
 def test_similarity_is_the_cosine_of_mean_vectors(tmp_path: Path):

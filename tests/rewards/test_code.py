@@ -5,6 +5,7 @@ with or returns, and it reaches neither the environment nor, for long, the machi
 from __future__ import annotations
 
 import os
+import socket
 import sys
 import time
 from pathlib import Path
@@ -14,6 +15,8 @@ import pytest
 
 from tunesmith.errors import SpecError
 from tunesmith.rewards import REWARDS, Asked
+from tunesmith.rewards import code as code_file
+from tunesmith.rewards.code import refused_apart
 from tunesmith.rollout.rewarding import Rewarding
 
 TESTS = ["assert add(1, 2) == 3", "assert add(-1, 1) == 0"]
@@ -21,7 +24,8 @@ RIGHT = "```python\ndef add(a, b):\n    return a + b\n```"
 
 
 def worth(completion: str, tests: Any = TESTS, **settings: Any) -> float | None:
-    reward = REWARDS.make(REWARDS.config({"name": "code", "run_code": True, **settings}))
+    how = {"name": "code", "run_code": True, "apart": refused_apart() is None, **settings}
+    reward = REWARDS.make(REWARDS.config(how))
     return reward.reward("Add.", completion, {"tests": tests})
 
 
@@ -77,8 +81,61 @@ def test_limits_hold_and_the_environment_is_empty(monkeypatch: pytest.MonkeyPatc
     assert os.listdir(tmp_path) == []
 
 
+APART = pytest.mark.skipif(refused_apart() is not None, reason="the system allows no namespaces")
+HOME = Path.home()
+
+
+@APART
+@pytest.mark.parametrize(
+    "line",
+    [
+        "import socket; socket.create_connection(('127.0.0.1', {port}), 2)",
+        f"open({str(HOME / 'tunesmith-was-here')!r}, 'w')",
+        "open('/tunesmith-was-here', 'w'); assert open('/etc/passwd')",
+        "open({secret!r}).read()",
+        "import os; os.kill({pid}, 0)",
+        "import os; assert os.listdir('/proc')",
+        "import os; os.fork()",
+        "import ctypes; assert ctypes.CDLL(None).unshare(0x10000000) == 0",
+        "import os; os.mkdir(os.__file__ + 'x')",
+        "open('big', 'wb').write(bytes(4 << 20))",
+        "x = bytearray(600 << 20)",
+    ],
+)
+def test_code_reaches_nothing_of_the_machine(line: str, tmp_path: Path) -> None:
+    """Each of these must fail, and writing in its own folder must not."""
+    secret = tmp_path / "secret"
+    secret.write_text("1234", "utf-8")
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        known = {"port": server.getsockname()[1], "secret": str(secret), "pid": os.getpid()}
+        body = code("def tried():", "    " + line.format(**known), "    return True")
+        own = "open('own', 'w').write('x'); assert open('own').read() == 'x'"
+        assert worth(body, [own, "assert tried()"]) == 0.5
+    assert not (HOME / "tunesmith-was-here").exists()
+
+
+@APART
+def test_children_that_never_end_end_with_the_code(tmp_path: Path) -> None:
+    """Forks, or hands its output on, for ever: the answer is worth 0 and nothing is left."""
+    began = time.monotonic()
+    forks = ("import os", "while True:", "    try: os.fork()", "    except OSError: pass")
+    assert worth(code(*forks), seconds=1) == 0
+    assert worth(code("import os", "while True: os.write(1, bytes(1 << 16))"), seconds=1) == 0
+    assert time.monotonic() - began < 60
+
+
+def test_where_the_system_keeps_nothing_apart_the_code_is_refused(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(code_file, "refused_apart", lambda: "unshare: not permitted")
+    with pytest.raises(SpecError, match=r"unshare: not permitted.*apart: false"):
+        worth(RIGHT, apart=True)
+    assert worth(RIGHT, apart=False) == 1
+
+
 def test_in_a_run_it_is_asked_like_any_other(tmp_path: Path):
-    rewarding = Rewarding([REWARDS.config({"name": "code", "run_code": True})], [], 30.0)
+    how = {"name": "code", "run_code": True, "apart": refused_apart() is None}
+    rewarding = Rewarding([REWARDS.config(how)], [], 30.0)
     asked = [Asked("r:1", "Add.", RIGHT, {"tests": TESTS}), Asked("r:2", "Add.", RIGHT, {})]
     found = rewarding(asked)
     rewarding.close()

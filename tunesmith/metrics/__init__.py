@@ -82,6 +82,11 @@ class Metric:
         """
         return None
 
+    @property
+    def facts(self) -> JsonObject:
+        """What a proof tells of how a reward gave the grades."""
+        return {}
+
     def check(self) -> None:
         """Raises SpecError where it could not grade, before anything is loaded."""
 

@@ -23,8 +23,11 @@ class Code(Metric):
         """Which tests, and what the code may use."""
 
         run_code: bool = False
-        """Must be true: code that a model wrote is then run on this machine. Limits and an empty
-        environment keep accidents away; they are no sandbox.
+        """Must be true: code that a model wrote is then run on this machine."""
+        apart: bool = True
+        """Run it without a network, other processes or files but Python's, and refuse where the
+        system does not let a process leave these; false leaves limits and an empty environment,
+        which keep accidents away, not an attacker.
         """
         column: str = "tests"
         """The column with the tests: a list of Python statements (``assert add(1, 2) == 3``), or
@@ -35,7 +38,12 @@ class Code(Metric):
         mebibytes: Annotated[int, Gt(0)] = 512
         """Memory of the process (MiB)."""
 
+    @property
+    def facts(self) -> JsonObject:
+        """Whether the code ran apart from the machine: where it could not, it did not run."""
+        return {"apart": self.config.apart}
+
     def reward(self) -> JsonObject:
         """Returns the reward that runs the code."""
-        how = self.config.values("run_code", "column", "seconds", "mebibytes")
+        how = self.config.values("run_code", "apart", "column", "seconds", "mebibytes")
         return {"name": self.name, **how}

@@ -158,7 +158,7 @@ def _graded(metric: Metric, place: str, written: Written) -> Grades:
     scorer = _scorer(metric, place)
     if scorer is None:
         return metric.grade(written)
-    grades, done = Grades({}), 0
+    grades, done = Grades({}, facts=metric.facts), 0
     try:
         for name, answers in written.answers.items():
             asked = [
@@ -206,6 +206,9 @@ def grading_lines(grading: Named | None, speak: Callable[..., str] = say) -> lis
             where = {"metric": metric_name(name), "count": told["ungraded"], "of": told["items"]}
             why = "; ".join(told["faults"][:2]) or speak("metrics.no_opinion")
             lines.append(speak("metrics.ungraded", why=why, **where))
+        if "apart" in told:
+            key = "metrics.apart" if told["apart"] else "metrics.with_limits"
+            lines.append(speak(key, metric=metric_name(name)))
         if told.get("decided"):
             of, (read, wrote) = told["decided"], told["tokens"]
             shares = {key: round(100 * told[key] / of) for key in ("agreed", "ties")}

@@ -1,19 +1,24 @@
 """Whether code that the answer holds passes the row's tests, which run it: in a process of its own
-with limits, an empty folder and an empty environment.
+with limits, an empty folder and an empty environment, and on Linux apart from network, other
+processes and files.
 
-No sandbox for hostile code: it keeps accidents from the machine, not an attacker. What the code
-prints or how it exits says nothing; the process has to repeat a word that the code is not given.
+What the code prints or how it exits says nothing; the process has to repeat a word that the code is
+not given.
 """
 
 from __future__ import annotations
 
 import json
+import os
 import re
 import secrets
+import signal
 import subprocess
 import sys
 import tempfile
 from collections.abc import Sequence
+from contextlib import suppress
+from functools import cache
 from pathlib import Path
 from typing import Annotated
 
@@ -21,6 +26,7 @@ from annotated_types import Gt
 
 from tunesmith.errors import Problem, SpecError
 from tunesmith.examples import final
+from tunesmith.plain import JsonObject
 from tunesmith.rewards import REWARDS, AnswerReward, Row
 from tunesmith.settings.spec import Spec
 from tunesmith.words import say
@@ -37,8 +43,11 @@ class Code(AnswerReward):
         """Which tests, and what the code may use."""
 
         run_code: bool = False
-        """Must be true: code that a model wrote is then run on this machine. Limits and an empty
-        environment keep accidents away; they are no sandbox.
+        """Must be true: code that a model wrote is then run on this machine."""
+        apart: bool = True
+        """Run it without a network, other processes or files but Python's, and refuse where the
+        system does not let a process leave these; false leaves limits and an empty environment,
+        which keep accidents away, not an attacker.
         """
         column: str = "tests"
         """The column with the tests: a list of Python statements (``assert add(1, 2) == 3``), or
@@ -60,6 +69,9 @@ class Code(AnswerReward):
         """Raises SpecError where nobody has said that code may run."""
         if not self.config.run_code:
             raise SpecError(Problem("run_code", say("rewards.run_code")))
+        why = refused_apart() if self.config.apart else None
+        if why is not None:
+            raise SpecError(Problem("apart", say("rewards.not_apart", why=why)))
 
     def reward(self, prompt: str, completion: str, row: Row) -> float | None:
         """Returns the share of the tests that pass, 0 where the answer holds no code that ends in
@@ -75,32 +87,58 @@ class Code(AnswerReward):
         return sum(passed) / len(tests)
 
     def _passed(self, code: str, tests: Sequence[str]) -> list[bool]:
-        config, word = self.config, secrets.token_hex(16)
-        asked = {
-            "code": code,
-            "tests": tests,
-            "word": word,
-            **config.values("seconds", "mebibytes"),
-        }
-        with tempfile.TemporaryDirectory(prefix="tunesmith-code-") as folder:
-            try:
-                done = subprocess.run(
-                    [sys.executable, "-I", "-S", str(RUNNER)],
-                    input=json.dumps(asked).encode(),
-                    capture_output=True,
-                    timeout=2 * config.seconds,
-                    cwd=folder,
-                    env={},
-                    start_new_session=True,
-                )
-            except subprocess.TimeoutExpired:
-                return []
-        try:
-            told = json.loads(done.stdout.splitlines()[-1])
-        except (ValueError, IndexError):
-            return []
-        right = isinstance(told, dict) and told.get("word") == word
-        return [one is True for one in told["passed"]] if right else []
+        how = self.config.values("seconds", "mebibytes", "apart")
+        told = _run({"code": code, "tests": tests, **how})
+        if "refused" in told:
+            raise OSError(told["refused"])
+        return [one is True for one in told.get("passed", [])]
+
+
+@cache
+def refused_apart() -> str | None:
+    """Returns why this system does not let code run apart from it; None where it does."""
+    told = _run({"code": "", "tests": [], "seconds": 10, "mebibytes": 512, "apart": True})
+    return None if "passed" in told else str(told.get("refused", sys.platform))
+
+
+def _run(asked: JsonObject) -> JsonObject:
+    """Returns what the process said, nothing where it said nothing in time."""
+    word = secrets.token_hex(16)
+    given = json.dumps(asked | {"word": word}).encode()
+    with (
+        tempfile.TemporaryDirectory(prefix="tunesmith-code-") as folder,
+        # A file and not a pipe: what the code writes counts as the size of a file.
+        tempfile.TemporaryFile() as said,
+    ):
+        process = subprocess.Popen(
+            [sys.executable, "-I", "-S", str(RUNNER)],
+            stdin=subprocess.PIPE,
+            stdout=said,
+            stderr=subprocess.DEVNULL,
+            cwd=folder,
+            env={},
+            start_new_session=True,
+        )
+        with suppress(subprocess.TimeoutExpired):
+            process.communicate(given, 2 * asked["seconds"])
+        _end_all(process)
+        said.seek(0)
+        lines = said.read().splitlines()
+    try:
+        told = json.loads(lines[-1])
+    except (ValueError, IndexError):
+        return {}
+    return told if isinstance(told, dict) and told.get("word") == word else {}
+
+
+def _end_all(process: subprocess.Popen[bytes]) -> None:
+    """Ends the process with all that it began."""
+    with suppress(ProcessLookupError, PermissionError):
+        if hasattr(os, "killpg"):
+            os.killpg(process.pid, signal.SIGKILL)
+        else:
+            process.kill()
+    process.wait()
 
 
 def tests_of(value: object) -> list[str]:
