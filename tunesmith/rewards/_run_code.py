@@ -27,7 +27,7 @@ PLACE = "/answer"
 def libc_call(name: str, *values: object) -> None:
     """Calls a function of the C library; raises OSError where it fails or is missing."""
     try:
-        function = getattr(ctypes.CDLL(None, use_errno=True), name)
+        function = ctypes.CDLL(None, use_errno=True)[name]
     except (AttributeError, TypeError):  # Windows has no library without a name
         raise OSError(f"no {name}") from None
     if function(*values) < 0:

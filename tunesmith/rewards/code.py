@@ -134,10 +134,10 @@ def _run(asked: JsonObject) -> JsonObject:
 def _end_all(process: subprocess.Popen[bytes]) -> None:
     """Ends the process with all that it began."""
     with suppress(ProcessLookupError, PermissionError):
-        if hasattr(os, "killpg"):
-            os.killpg(process.pid, signal.SIGKILL)
-        else:
+        if sys.platform == "win32":
             process.kill()
+        else:
+            os.killpg(process.pid, signal.SIGKILL)
     process.wait()
 
 
