@@ -20,6 +20,10 @@ from tunesmith.storage.run_folder import RunFolder
 Prove = Callable[..., tuple[int, str, str]]
 
 
+ASKED = '{{"question": "which?", "A": "1", "B": "2", "C": "3", "D": "4", "answer": "{answer}"}}\n'
+"""A question with options, as MMLU has them."""
+
+
 @pytest.fixture
 def prove(adapter_run: RunFolder, capsys: pytest.CaptureFixture[str], tmp_path: Path) -> Prove:
     """Proves a copy of a tiny run as it is typed; gives the exit code, what was printed, and the
@@ -98,6 +102,13 @@ def test_a_file_that_is_gone_is_named(prove: Prove, tmp_path: Path) -> None:
     assert code == 2 and out == "" and f"{tmp_path / 'rows.json'}: there is no such file" in told
 
 
+def test_of_too_few_rows_no_verdict_is_given_and_what_they_gave_is_said(prove: Prove) -> None:
+    code, out, _ = prove()
+    assert code == 0 and "5 rows are too few for a verdict, which takes at least 20." in out
+    assert "Verdict: not proven. accuracy " in out and "difference " in out
+    assert "Row by row against the base" in out
+
+
 def test_a_run_that_held_nothing_out_says_how_to_hold_out(
     tiny_llama: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -133,6 +144,7 @@ def test_a_metric_that_does_not_fit_is_told_with_those_that_do(prove: Prove) -> 
         ("rows", '{"a": 1}\n', "say which column is which"),
         ("rows", '{"question": "x", "answer"\n', "suite.jsonl:1: this is not valid JSON"),
         ("text", '{"a": 1}\n', "say which column is which"),
+        ("rows", ASKED.format(answer="E"), "suite.jsonl:1:answer: E is not one of the options"),
         ("rows", None, "there is no such file"),
         ("nosuch", "x", "unknown suite 'nosuch'; known: lm_eval, probe, rows, safety, text"),
     ],
