@@ -151,7 +151,7 @@ KINDS: list[Event] = [
     sampled.FarFromBase(20, 1.5, 1.0),
     sampled.AnswersGrow(20, 12.5, 30.0, 25),
     sampled.AnswersAlike(20, 2.5, 0.1),
-    sampled.RewardForLength(20, 0.5, 12.5, 30.0),
+    sampled.RewardForLength(20, 0.5, 0.48, 12.5, 30.0),
     sampled.UnseenRewardStays(20, 0.5, -0.1),
     happenings.WeightsDidNotMove(10, 2, 4, ["a", "b"]),
     happenings.Fault(3, "all answers are alike"),

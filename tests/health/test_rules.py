@@ -1,25 +1,16 @@
-"""What goes wrong in a run is told with its step, its numbers and what to do; of healthy runs nothing
-is.
+"""What goes wrong in a run is told with its step, its numbers and what to do, as records show it that
+were written for that; test_sick_runs.py and test_healthy_runs.py have real ones.
 """
 
 from __future__ import annotations
 
-import json
-import random
-from collections.abc import Callable
-from itertools import count
-from pathlib import Path
 from typing import Any
 
 import pytest
 
-from material import ailing
-from material.ailing import HEALTHY, LORA
-from tunesmith import api, words
-from tunesmith.cli.main import main
-from tunesmith.events.run import StepMade
+from tunesmith import words
 from tunesmith.health.course import Course
-from tunesmith.health.rules import RULES, signs
+from tunesmith.health.rules import RULES, all_signs, signs
 from tunesmith.words import texts
 
 
@@ -66,9 +57,7 @@ SICK: dict[str, tuple[list[Any], dict[str, Any]]] = {
 
 
 def test_each_rule_has_a_sick_record() -> None:
-    names = {rule.__name__ for rule in RULES}
-    assert set(SICK) == names
-    assert {*REAL, "rate_too_high", "answers_go_on"} == names, "and a run that is truly sick"
+    assert set(SICK) == {rule.__name__ for rule in RULES}
 
 
 @pytest.mark.parametrize("name", SICK)
@@ -137,119 +126,20 @@ def test_a_record_in_which_nothing_is_wrong_is_quiet(name: str) -> None:
     assert names(lines, **more) == []
 
 
-def test_the_runs_own_record_says_it_once_and_doctor_says_it_again(
-    tiny_llama: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    changes = {"method": "full", "train.learning_rate": 3.0, "train.schedule": "constant"}
-    changes |= {"train.steps": 12, "train.batch": 4}
-    run = ailing.trained(tmp_path, tiny_llama, "sft", **changes)
-    told = [line["event"] for line in run.steps() if "event" in line]
-    assert told.count("rate_too_high") == 1
-    assert "the loss rises" in run.report.read_text(encoding="utf-8")
-    capsys.readouterr()
-    assert main(["doctor", str(run.path), "--lang", "en"]) == 1
-    assert "lower train.learning_rate to a third" in capsys.readouterr().out
-    assert main(["doctor", str(run.path), "--json"]) == 1
-    (first, *_) = json.loads(capsys.readouterr().out)["signs"]
-    assert first["name"] == "rate_too_high" and first["evidence"]["rate"] == 3.0
-    assert main(["doctor", str(tmp_path / "absent"), "--lang", "en"]) == 2
-    assert "absent" in capsys.readouterr().err
+def test_memory_that_creeps_is_told_of_a_run_on_rewards_too() -> None:
+    lines = record(falling(80), held_gib=[1 + 0.01 * n for n in range(80)])
+    found = signs(Course([line | {"stopped": 0.9} for line in lines]))
+    assert [(sign.name, sign.step) for sign in found] == [("memory_creeps", 80)]
 
 
-LONG = [
-    {"instruction": "which of these is it? " + "so it goes on " * 36, "output": f"{n % 3}"}
-    for n in range(80)
-]
-NAMES, SAID = random.Random(0), ["red", "a blue one", "six cats", "no"]
-REAL: dict[str, dict[str, Any]] = {
-    "rate_too_low": {"train.learning_rate": 1e-7, "train.steps": 30},
-    "too_few_steps": {
-        "method": "full",
-        "train.learning_rate": 1e-3,
-        "train.schedule": "constant",
-        "train.warmup": 0,
-        "train.steps": 24,
-    },
-    # Answers that follow from no question: the held-out ones only become less likely.
-    "overfitting": {
-        "rows": [
-            {"instruction": f"name {n * 7919 % 1000}", "output": NAMES.choice(SAID)}
-            for n in range(60)
-        ],
-        "method": "full",
-        "train.learning_rate": 1e-2,
-        "train.schedule": "constant",
-        "train.epochs": 40,
-        "train.keep.evaluate": 0.1,
-    },
-    "gradients_grow": {"train.learning_rate": 1e-7, "train.steps": 30},
-    "gradients_vanish": {"method": {"name": "lora", "rank": 4}, "train.steps": 8},
-    "few_tokens_learned": {"rows": LONG, "train.batch": 2, "train.steps": 12},
-    "memory_creeps": {"train.steps": 60, "train.batch": 4},
-}
-
-
-FAULTS: dict[str, Callable[[Any, int], Any]] = {
-    "gradients_vanish": lambda total, call: total * 0.0,
-    # The same loss, with a gradient that is a quarter larger at each call.
-    "gradients_grow": lambda total, call: total + (1.25**call - 1) * (total - total.detach()),
-}
-"""What is done to the sum of losses in runs whose gradients are sick."""
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("name", REAL)
-def test_a_sick_run_is_told(
-    name: str, tiny_llama: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    kept: list[bytes] = []
-    changes = {"method": LORA, "train.learning_rate": 1e-2, **REAL[name]}
-    if name == "memory_creeps":
-        # Less in all than loading gave back: the most memory of the run does not show it.
-        changes["listen"] = [
-            lambda event: kept.append(b"x" * 3_000_000) if isinstance(event, StepMade) else None
-        ]
-    if name in FAULTS:
-        from tunesmith.objectives.sft import Sft
-
-        real, calls = Sft.loss, count()
-
-        def faulty(self: Sft, models: Any, batch: Any) -> Any:
-            found = real(self, models, batch)
-            return type(found)(FAULTS[name](found.total, next(calls)), found.metrics)
-
-        monkeypatch.setattr(Sft, "loss", faulty)
-    run = ailing.trained(tmp_path, tiny_llama, "sft", **changes)
-    assert name in [sign.name for sign in api.signs_of(run)]
-    assert name in [line.get("event") for line in run.steps()]
-
-
-@pytest.mark.slow
-def test_answers_that_never_end_are_told_after_the_proof(tiny_llama: Path, tmp_path: Path) -> None:
-    changes = {"method": LORA, "train.learning_rate": 1e-6, "train.steps": 10}
-    run = ailing.trained(tmp_path, tiny_llama, "sft", **changes)
-    api.prove(run)
-    told = {sign.name: sign for sign in api.signs_of(run)}["answers_go_on"].evidence
-    items = [json.loads(line) for line in run.items.read_text(encoding="utf-8").splitlines()]
-    fitting = [one for one in items if one["nll"]["tuned"][1] < told["limit"]]
-    going = [one for one in fitting if not one["stopped"]["tuned"]]
-    assert (told["count"], told["of"]) == (len(going), len(fitting)) and len(going) > 0
-    proof = json.loads(run.proof.read_text(encoding="utf-8"))
-    assert told["limit"] == proof["generation"]["max_new_tokens"]
-
-
-@pytest.mark.parametrize(
-    "number",
-    [n if n < 3 else pytest.param(n, marks=pytest.mark.slow) for n in range(len(HEALTHY))],
-)
-def test_a_healthy_run_is_quiet(number: int, tiny_llama: Path, tmp_path: Path) -> None:
-    """Each is one chance of a false alarm: those that fail here are the count that the docs tell."""
-    objective, method, rate, seed = HEALTHY[number]
-    changes = {"method": method, "train.learning_rate": rate, "seed": seed}
-    run = ailing.trained(tmp_path, tiny_llama, objective, **changes)
-    losses = Course.of(run).losses
-    assert sum(losses[-5:]) < sum(losses[:5]), "it learned something"
-    events = [line["event"] for line in run.steps() if "event" in line]
-    # What a method says at its end; and a chosen answer may truly become less likely in dpo.
-    recorded = [name for name in events if name not in ("method", "chosen_reward_falls")]
-    assert [*recorded, *(sign.name for sign in api.signs_of(run))] == []
+def test_what_the_run_told_itself_is_said_again_once() -> None:
+    jumped = {"event": "loss_spike", "loss": 9.5, "z": 12.0}
+    still = {"step": 10, "event": "weights_did_not_move", "count": 2, "of": 4, "first": ["a", "b"]}
+    bad = {"step": 12, "event": "not_finite", "loss": "nan", "grad_norm": 1.0, "rows": ["r:1"]}
+    lines = [still, bad | {"attempt": 1}, {"step": 20} | jumped, {"step": 30} | jumped]
+    assert [(sign.name, sign.step) for sign in all_signs(Course([*record([]), *lines]))] == [
+        ("weights_did_not_move", 10),
+        ("loss_spike", 20),
+    ], "an update that succeeds when it is tried again is no sign"
+    (found,) = all_signs(Course([bad | {"attempt": 2}]))
+    assert "rows: r:1" in found.text() and "train.learning_rate" in found.text()

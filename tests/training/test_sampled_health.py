@@ -41,6 +41,10 @@ WELL: dict[str, dict[str, tuple[float, float]]] = {
         "length_slope": (0.01, 0.01),
         "reward": (0.2, 0.9),
     },
+    "right answers are the short ones": {
+        "length": (30, 10),
+        "length_slope": (-0.03, -0.03),
+    },
     "answers that are cut from the beginning": {"stopped": (0.1, 0.1), "length": (16, 16)},
     "nothing learned": {"reward": (0.5, 0.5), "entropy": (2.0, 1.9)},
 }

@@ -12,12 +12,12 @@ if TYPE_CHECKING:
 
 
 def signs_of(run: RunFolder | str | Path) -> list[Sign]:
-    """Applies the rules over the record; a proof that lies beside it is looked at too. SpecError
-    where there is no run.
+    """Returns what the run told itself, and what the rules over its record find; a proof that lies
+    beside it is looked at too. SpecError where there is no run.
     """
     from tunesmith.health.course import Course
-    from tunesmith.health.rules import signs
+    from tunesmith.health.rules import all_signs
 
     folder = run if isinstance(run, RunFolder) else RunFolder(Path(run))
     folder.resolved()
-    return signs(Course.of(folder))
+    return all_signs(Course.of(folder))

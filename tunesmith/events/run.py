@@ -114,7 +114,7 @@ class NotFinite(Event):
     """
 
     recorded_as = "not_finite"
-    said_as = "train.not_finite"
+    said_as = "health.not_finite"
 
     step: int
     attempt: int
@@ -156,7 +156,7 @@ class LossSpike(Event):
     """The loss is far above its window for several steps; ``z`` is a robust z-score."""
 
     recorded_as = "loss_spike"
-    said_as = "train.loss_spike"
+    said_as = "health.loss_spike"
 
     step: int
     loss: float
@@ -182,7 +182,7 @@ class SamplerApart(Event):
     """
 
     recorded_as = "sampler_apart"
-    said_as = "train.sampler_apart"
+    said_as = "health.sampler_apart"
 
     step: int
     gap: float
@@ -194,7 +194,7 @@ class WeightsDidNotMove(Event):
     """``count`` of ``of`` trained tensors are as they were; ``first`` names some."""
 
     recorded_as = "weights_did_not_move"
-    said_as = "train.weights_did_not_move"
+    said_as = "health.weights_did_not_move"
 
     step: int
     count: int

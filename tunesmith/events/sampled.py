@@ -14,7 +14,7 @@ class FarFromBase(Event):
     """The model is further from the base than text of some sense is (nats a token)."""
 
     recorded_as = "far_from_base"
-    said_as = "train.far_from_base"
+    said_as = "health.far_from_base"
 
     step: int
     distance: float
@@ -26,7 +26,7 @@ class AnswersGrow(Event):
     """Sampled answers become longer (tokens) and end less often."""
 
     recorded_as = "answers_grow"
-    said_as = "train.answers_grow"
+    said_as = "health.answers_grow"
 
     step: int
     before: float
@@ -40,7 +40,7 @@ class AnswersAlike(Event):
     """Sampled answers no longer differ (entropy, nats a token), and nothing was gained."""
 
     recorded_as = "answers_alike"
-    said_as = "train.answers_alike"
+    said_as = "health.answers_alike"
 
     step: int
     before: float
@@ -49,13 +49,14 @@ class AnswersAlike(Event):
 
 @dataclass(frozen=True)
 class RewardForLength(Event):
-    """The reward rose by no more than what the change of length (tokens) is worth."""
+    """Of what the reward rose by, nearly all is what longer answers (tokens) are worth."""
 
     recorded_as = "reward_for_length"
-    said_as = "train.reward_for_length"
+    said_as = "health.reward_for_length"
 
     step: int
     gained: float
+    worth: float
     before: float
     now: float
 
@@ -67,7 +68,7 @@ class UnseenRewardStays(Event):
     """
 
     recorded_as = "unseen_reward_stays"
-    said_as = "train.unseen_reward_stays"
+    said_as = "health.unseen_reward_stays"
 
     step: int
     gained: float

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import statistics
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from itertools import pairwise
@@ -43,25 +43,38 @@ class Course:
         )
 
     @cached_property
+    def made(self) -> list[Named]:
+        """The lines of all steps."""
+        return [line for line in self.lines if "event" not in line and "evaluation" not in line]
+
+    @cached_property
     def steps(self) -> list[Named]:
         """The lines of steps that made an update on rows; answers of the model's own have rules of
         their own (``training/sampled_health.py``).
         """
         return [
             line
-            for line in self.lines
-            if isinstance(line.get("loss"), float) and "event" not in line and "stopped" not in line
+            for line in self.made
+            if isinstance(line.get("loss"), float) and "stopped" not in line
         ]
 
     @property
     def last(self) -> int:
         """The last step."""
-        return self.steps[-1]["step"] if self.steps else 0
+        return self.made[-1]["step"] if self.made else 0
 
     def values(self, name: str) -> list[float]:
-        """Returns a number of all steps that have it."""
-        found = [line.get(name) for line in self.steps]
-        return [float(one) for one in found if isinstance(one, float | int) and math.isfinite(one)]
+        """Returns a number of all steps on rows that have it."""
+        return _finite(line.get(name) for line in self.steps)
+
+    def held(self) -> list[float]:
+        """Returns the memory (GiB) that was held after each step, of whatever kind; where it is not
+        known what is held, the most so far, which hides all that is below it.
+        """
+        held, most = (
+            _finite(line.get(name) for line in self.made) for name in ("held_gib", "memory_gib")
+        )
+        return held or most
 
     @cached_property
     def losses(self) -> list[float]:
@@ -93,6 +106,10 @@ class Course:
         parts = (self.losses[:size], middle, self.losses[-size:])
         first, between, last = (statistics.fmean(part) for part in parts)
         return first, between, last
+
+
+def _finite(values: Iterable[object]) -> list[float]:
+    return [float(one) for one in values if isinstance(one, float | int) and math.isfinite(one)]
 
 
 def _endings(folder: RunFolder) -> list[tuple[int, bool]]:

@@ -35,6 +35,18 @@ update.
 """
 OPEN = (8, 0.5)
 """Answers at least that must be there, and the share of them that must not end."""
+TOLD = (
+    "loss_spike",
+    "not_finite",
+    "weights_did_not_move",
+    "sampler_apart",
+    "far_from_base",
+    "answers_grow",
+    "answers_alike",
+    "reward_for_length",
+    "unseen_reward_stays",
+)
+"""Signs that only the running run can see, and tells itself."""
 
 
 def rate_too_high(course: Course) -> Sign | None:
@@ -160,8 +172,7 @@ def memory_creeps(course: Course) -> Sign | None:
     """Tells of memory that goes on rising: the least that is held after a step, in three quarters
     of the parts of the second half.
     """
-    # Where it is not known what is held, the most so far hides all that is below it.
-    held = course.values("held_gib") or course.values("memory_gib")
+    held = course.held()
     half = held[len(held) // 2 :]
     if len(half) < 2 * PARTS:
         return None
@@ -209,3 +220,20 @@ def signs(course: Course, rules: Sequence[Rule] = RULES) -> list[Sign]:
     names = {sign.name for sign in found}
     hidden = {"gradients_grow"} if "rate_too_high" in names else set()
     return [sign for sign in found if sign.name not in hidden]
+
+
+def told_itself(course: Course) -> list[Sign]:
+    """Returns the signs that the run told itself, each as it was told first."""
+    found: dict[str, Sign] = {}
+    for line in course.lines:
+        name = line.get("event")
+        # A first attempt of an update that is not finite may be followed by one that is.
+        if name in TOLD and line.get("attempt") != 1:
+            evidence = {key: value for key, value in line.items() if key not in ("step", "event")}
+            found.setdefault(name, Sign(name, line["step"], evidence))
+    return list(found.values())
+
+
+def all_signs(course: Course) -> list[Sign]:
+    """Returns what the run told itself, and what the rules find in its record and proof."""
+    return [*told_itself(course), *signs(course)]

@@ -38,5 +38,7 @@ class Sign(Event):
 
 
 def short(value: object) -> object:
-    """Returns a number with the digits that a person reads."""
+    """Returns a number with the digits that a person reads, and a list as one text."""
+    if isinstance(value, list):
+        return ", ".join(value)
     return f"{value:.4g}" if isinstance(value, float) else value

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from tunesmith.errors import DiskError, Problem
 from tunesmith.health.course import Course
-from tunesmith.health.rules import signs
+from tunesmith.health.rules import all_signs
 from tunesmith.plain import JsonObject
 from tunesmith.proving.grading import grading_lines
 from tunesmith.proving.judge import metric
@@ -105,7 +105,7 @@ def page(folder: RunFolder, run: Run, say: Say, *, buttons: Mapping[str, str] | 
         "settings": settings(folder.settings_text),
         "curves": curves(folder.steps(), say, pairs=pairs, used=model_step(folder)),
         "events": events(folder.steps(), say),
-        "signs": [sign.told(say) for sign in signs(Course.of(folder))],
+        "signs": [sign.told(say) for sign in all_signs(Course.of(folder))],
         "questions": some(questions),
         "questions_of": len(questions),
         "over_time": some(over_time(folder.steps(), say)),

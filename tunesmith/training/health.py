@@ -78,7 +78,7 @@ class Spikes:
             return None
         self.row = 0
         self.losses.append(loss)
-        return LossSpike(event.step, loss, round(z, 2))
+        return LossSpike(event.step, round(loss, 4), round(z, 2))
 
     def state(self) -> dict[str, Any]:
         """Returns the state for a checkpoint."""
