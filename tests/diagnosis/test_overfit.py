@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import math
+import os
 from pathlib import Path
+from signal import SIGTERM
 from typing import Any
 
 import pytest
@@ -13,7 +15,7 @@ from material import runs
 from tunesmith import api
 from tunesmith.diagnosis import overfit as module
 from tunesmith.diagnosis.overfit import Answer, Overfit
-from tunesmith.errors import SpecError
+from tunesmith.errors import SpecError, Stopped
 
 FAST = {"train.learning_rate": 0.01, "method": "full", "train.machine.threads": 1}
 
@@ -49,6 +51,21 @@ def test_what_is_known_by_heart_is_trained_no_longer(
     monkeypatch.setattr(module, "KNOWN", 20.0)  # so few weights learn no four rows to log(2)
     found = api.overfit(settings, [f"{key}={value}" for key, value in FAST.items()])
     assert 1 < found.steps < module.STEPS and found.last < found.first
+
+
+def test_a_check_that_is_stopped_names_no_run_to_go_on_with(
+    settings: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def stop(steps: Any) -> bool:
+        if len(steps) == 1:  # a second signal would end the process
+            os.kill(os.getpid(), SIGTERM)
+        return False
+
+    monkeypatch.setattr(module, "_known_by_heart", stop)
+    with pytest.raises(Stopped) as stopped:
+        api.overfit(settings, [f"{key}={value}" for key, value in FAST.items()])
+    assert "give the same command again" in str(stopped.value)
+    assert "--resume" not in str(stopped.value)
 
 
 def test_a_rate_that_moves_nothing_is_a_break_in_training(settings: dict[str, Any]) -> None:

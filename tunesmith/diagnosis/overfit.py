@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from tunesmith.display.progress import Shown
-from tunesmith.errors import Problem, SpecError
+from tunesmith.errors import Problem, SpecError, Stopped
 from tunesmith.events.run import on_steps
 from tunesmith.events.stream import Events, Line
 from tunesmith.examples import Chat, final
@@ -155,12 +155,15 @@ def overfit(run: Run, *, progress: Shown | None = None) -> Overfit:
     assert whole is not None, "a plan without problems has read its rows"
     prepared = replace(whole, train=_shortest(whole.train))
     plan = make(run, prepared=prepared).require()
-    folder = train(
-        plan.resolved,
-        prepared,
-        events=Events(on_steps(steps.append)),
-        enough=lambda: _known_by_heart(steps),
-    )
+    try:
+        folder = train(
+            plan.resolved,
+            prepared,
+            events=Events(on_steps(steps.append)),
+            enough=lambda: _known_by_heart(steps),
+        )
+    except Stopped:  # the place of the run is none to go on from
+        raise Stopped(say("overfit.stopped")) from None
     answers = tuple(_answers(folder, run, prepared)) if prepared.objective.output.writes else ()
     seconds = time.perf_counter() - began
     first, last = steps[0]["loss"], steps[-1]["loss"]
