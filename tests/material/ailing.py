@@ -119,7 +119,7 @@ HEALTHY: list[Well] = [
     Well("sft", {"name": "lora", "rank": 16}, 1e-2, batch=8, epochs=6, proved=True),
     Well("sft", "adalora", 2e-2, batch=8),
     Well("sft", "lokr", 1e-2, batch=8),
-    Well("sft", "bitfit", 1e-2, rows=240, made=style),
+    Well("sft", "bitfit", 8e-2, rows=240, made=style),
     Well("dpo", {"name": "lora", "rank": 16}, 5e-3, batch=8),
     Well("dpo", "full", 1e-3, rows=160, made=style),
     Well("orpo", LORA, 1e-2),
