@@ -8,6 +8,7 @@ from tunesmith import api, words
 from tunesmith.errors import DataError
 from tunesmith.examples import Turn
 from tunesmith.predicting.chat import Session
+from tunesmith.predicting.predictor import Predictor
 
 
 @pytest.fixture
@@ -65,7 +66,7 @@ def test_a_question_that_cannot_fit_is_refused_and_the_session_goes_on(session):
     session.limit = 40
     with pytest.raises(
         DataError,
-        match=r"the question has \d+ tokens; with an answer of up to 20 it is longer than",
+        match=r"the question has \d+ tokens; with an answer of up to 5 it is longer than",
     ):
         list(session.say("red " * 60))
     session.limit = 512
@@ -126,3 +127,24 @@ def test_at_a_terminal_rounds_that_were_left_out_are_told(typed, session, capsys
     session.reset()
     typed(["red xyz uvw red xyz uvw"] * 4, terminal=False)
     assert capsys.readouterr().err == "", "a pipe gets the answers alone"
+
+
+def test_a_run_that_cuts_its_rows_cuts_a_question_as_predict_does(
+    typed, session, label_run, capsys
+):
+    words.use("en")
+    cuts = {"data": session.run.data.model_copy(update={"too_long": "truncate"})}
+    predictor = Predictor(label_run)
+    session.run = predictor.fitting.run = session.run.model_copy(update=cuts)
+    session.limit = predictor.fitting.limit = 60
+    question = "red uvw " * 60
+    heard: list[str] = []
+    [row] = predictor.predict([{"instruction": question}], tell=heard.append)
+    typed([question, "red"], terminal=False)
+    told = capsys.readouterr()
+    assert told.out.startswith(f"{row['prediction']}\n") and len(heard) == 1
+    assert (
+        told.err
+        == "(the question was longer than the 60 tokens that the model reads, and was cut)\n"
+    )
+    assert session.cut == 1 and session.forgotten == 1, "the long one does not fit beside another"

@@ -29,9 +29,9 @@ def change_rows(
     *,
     progress: Shown | None = None,
 ) -> Account:
-    """Writes the rows of ``source`` to ``out`` after a step (clean, dedup, anonymise, balance,
-    sample, augment, convert, split, documents, questions; mix takes several sources), and says what
-    became of every row; SpecError with all that is wrong with the step's settings.
+    """Writes the rows of ``source`` to ``out`` after a step (clean, leave_out, dedup, anonymise,
+    balance, sample, augment, convert, split, documents, questions; mix takes several sources), and
+    says what became of every row; SpecError with all that is wrong with the step's settings.
     """
     from tunesmith.data.augmenting.augment import augment
     from tunesmith.data.convert import Convert, convert

@@ -86,7 +86,7 @@ def converse(session: Session) -> None:
         if line == "/new":
             session.reset()
             continue
-        before = session.forgotten
+        before, cut = session.forgotten, session.cut
         try:
             for piece in session.say(line):
                 print(piece, end="", flush=True)
@@ -96,5 +96,7 @@ def converse(session: Session) -> None:
             print(error, file=sys.stderr)
             continue
         print()
+        if session.cut > cut:
+            print(say("chat.question_cut", limit=session.limit), file=sys.stderr)
         if at_terminal() and session.forgotten > before:
             print(say("chat.forgotten", count=session.forgotten - before), file=sys.stderr)

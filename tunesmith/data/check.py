@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from rich.text import Text as Coloured
 
 from tunesmith.batches.batch import Tokens
-from tunesmith.data.doubted_labels import doubted
+from tunesmith.data.doubted_labels import Labels
 from tunesmith.data.ledger import Ledger, reason_key
 from tunesmith.data.one_row import OneRow, rows_named, title, trained
 from tunesmith.data.prepare import Prepared
@@ -103,24 +103,18 @@ def _doubted_labels(data: Data, objective: Any) -> list[str]:
     """Returns one line with the labels that a cheap model doubts, where texts have one each."""
     if not objective.output.names_rows:
         return []
-    places: list[str] = []
-    texts: list[str] = []
-    labels: list[str] = []
+    seen = Labels()
     for located, example in examples(data, Labelled, objective.meant):
-        if isinstance(example, Labelled) and isinstance(example.labels, tuple):
-            if len(example.labels) != 1:
-                return []
-            places.append(f"{located.file.name}:{located.number}")
-            texts.append("\n".join(filter(None, (example.text, example.second))))
-            labels.append(example.labels[0])
-    doubts = doubted(texts, labels)
+        seen.add(f"{located.file.name}:{located.number}", example)
+    doubts = seen.doubted()
     if not doubts:
         return []
     named = [
-        say("check.doubt", place=places[doubt.place], label=doubt.label, better=doubt.better)
-        for doubt in doubts
+        say("check.doubt", place=place, label=doubt.label, better=doubt.better)
+        for place, doubt in doubts
     ]
-    return [say("check.doubted", number=len(doubts), rows=len(labels), places=some(named))]
+    told = {"number": len(doubts), "rows": len(seen.labels), "places": some(named)}
+    return [say("check.doubted", **told)]
 
 
 def of(prepared: Prepared) -> Check:

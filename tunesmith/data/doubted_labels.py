@@ -10,9 +10,13 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from tunesmith.examples import Example, Labelled
+
 FOLDS, ROWS, EACH = 5, 100, 10
 """Rows are looked at from so many on, in classes with at least ``EACH``; up to ``MOST`` of them."""
 MOST = 20_000
+DOUBTED = "doubted"
+"""How such rows are called."""
 
 
 @dataclass(frozen=True)
@@ -25,6 +29,31 @@ class Doubt:
     """What the model takes it for."""
     sure: float
     """Probability of that, less that of the label."""
+
+
+class Labels:
+    """The labels of texts that have one each, row by row."""
+
+    def __init__(self) -> None:
+        self.places: list[str] = []
+        self.texts: list[str] = []
+        self.labels: list[str] = []
+        self.several = False
+        """Whether a row has several labels, or none: such rows are not looked at."""
+
+    def add(self, where: str, example: Example) -> None:
+        """Looks at one row, at ``where``."""
+        if isinstance(example, Labelled) and isinstance(example.labels, tuple):
+            self.several = self.several or len(example.labels) != 1
+            self.places.append(where)
+            self.texts.append("\n".join(filter(None, (example.text, example.second))))
+            self.labels += example.labels[:1]
+
+    def doubted(self) -> list[tuple[str, Doubt]]:
+        """Returns the rows whose label is doubted, by their places, the surest first."""
+        if self.several:
+            return []
+        return [(self.places[one.place], one) for one in doubted(self.texts, self.labels)]
 
 
 def doubted(texts: Sequence[str], labels: Sequence[str], seed: int = 0) -> list[Doubt]:

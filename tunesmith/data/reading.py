@@ -8,6 +8,7 @@ import os
 from collections import Counter
 from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from itertools import islice
 from pathlib import Path
 from typing import Any, ClassVar
@@ -22,6 +23,7 @@ from tunesmith.data.files.tables import all_numbers
 from tunesmith.data.files.threads import REPLIES
 from tunesmith.data.find import find_data
 from tunesmith.data.ledger import counted
+from tunesmith.data.odd_rows import odd_rows
 from tunesmith.data.opened_file import (
     Opened,
     labels_in,
@@ -33,7 +35,7 @@ from tunesmith.data.opened_file import (
 from tunesmith.data.readers import READERS
 from tunesmith.data.rendering.template import Template
 from tunesmith.data.split import draw_rows
-from tunesmith.data.transforms import TRANSFORMS, Account, stepped
+from tunesmith.data.transforms import TRANSFORMS, Account, refused, stepped
 from tunesmith.errors import DataError, Problem, SpecError
 from tunesmith.examples import Chat, Example, Labelled, Preference, Text
 from tunesmith.plain import JsonObject
@@ -97,16 +99,9 @@ class Reading:
         self._groups: list[_Group] = []
         self._beside: list[str] = []
         """Notes on files that belong to another part of a folder."""
-        problems = [
-            Problem(f"data.steps.{place}", say("transforms.not_the_same"))
-            for place, step in enumerate(self._steps)
-            if not step.repeats
-        ]
-        problems += [
-            Problem(f"data.steps.{place}", say("transforms.must_be_last", step=step.name))
-            for place, step in enumerate(self._steps[:-1])
-            if step.makes_rows
-        ]
+        for step in self._steps:
+            step.look = partial(odd_rows, self.meaning)
+        problems = refused(self._steps)
         for source in self.data.sources:
             path, take = sized(source.path)
             group = _Group([], take)
@@ -174,6 +169,19 @@ class Reading:
         if chosen.reader.looks:
             chosen.reader.look([named_row(row, chosen.columns) for row in sample])
         return Opened(known, chosen.reader, chosen.columns, told_by=chosen.told_by, **how)
+
+    def meaning(self, located: Located) -> Example | str | None:
+        """Returns what a row of these files means, or why it is not used; None where it cannot be
+        read, which the iteration tells.
+        """
+        opened = next(one for one in self.opened if one.facts.path == located.file)
+        counts = Counter(self.counts)
+        try:
+            return self._read(opened, located)
+        except DataError:
+            return None
+        finally:
+            self.counts = counts
 
     def beside(self, located: Located) -> JsonObject:
         """Returns the columns of a row that its reader does not read: its id, its source."""

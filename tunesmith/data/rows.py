@@ -154,6 +154,7 @@ class Encoder:
         rendered.
         """
         faults = Faults()
+        self.detectors = Detectors(self.marker.mix_by)
         done: list[Row] = []
         seen: dict[int, Row] = {}
         work = partial(self._encoded_row, seen)

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
+from functools import partial
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from pydantic import ValidationError
 
@@ -15,10 +16,14 @@ from tunesmith.data.files.paths import ACCOUNT
 from tunesmith.data.files.sources import rows as rows_of
 from tunesmith.data.files.writing import write_rows, writer_of
 from tunesmith.data.find import find_data
-from tunesmith.data.transforms import TRANSFORMS, Account, Transform, came_from, stepped
+from tunesmith.data.odd_rows import odd_rows
+from tunesmith.data.reading import Reading
+from tunesmith.data.transforms import TRANSFORMS, Account, Rows, Transform, came_from, stepped
 from tunesmith.errors import DataError, Problem, SpecError
 from tunesmith.plain import JsonObject, Named
+from tunesmith.settings.family import OBJECTIVES
 from tunesmith.settings.problems import problems_of
+from tunesmith.settings.run import Data
 from tunesmith.settings.spec import Spec
 from tunesmith.storage.atomic import file_to_write, write_whole
 from tunesmith.words import say
@@ -69,6 +74,8 @@ def change(source: str, out: Path, transforms: list[Transform]) -> Account:
                 yield located
         faults.stop()
 
+    for transform in transforms:
+        transform.look = partial(_odd_rows, source, transform)
     steps = stepped(read, transforms, account)
     names = [transform.name for transform in transforms]
 
@@ -88,6 +95,14 @@ def change(source: str, out: Path, transforms: list[Transform]) -> Account:
     for transform in transforms:
         transform.finish()
     return account
+
+
+def _odd_rows(source: str, transform: Transform, rows: Rows, kinds: Collection[str]) -> Any:
+    """Finds the odd rows of ``source``, read as the settings of the transform say."""
+    how = transform.config.values(*transform.read_by)
+    data = Data(path=source, columns=how["columns"], reader=how["reader"])
+    objective = OBJECTIVES.make(OBJECTIVES.config(how["objective"] or "sft"))
+    return odd_rows(Reading(data, objective.eats, objective.meant).meaning, rows, kinds)
 
 
 def write_account(out: Path, account: Account) -> None:

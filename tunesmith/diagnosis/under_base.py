@@ -29,6 +29,8 @@ SHORT, FEW = 8, 40
 """Answers with fewer tokens say too little about how hard they are; so do fewer such answers about
 what is usual.
 """
+NAMED = 100
+"""Rows that are named at most in a command that leaves them out."""
 FENCE = 3.0
 """A row lies far out where its loss is above the upper quartile by so many interquartile ranges
 (Tukey 1977, "Exploratory Data Analysis", outer fence).
@@ -67,14 +69,20 @@ class UnderBase:
         lines = [say("check.base_asked", **asked)]
         if self.known:
             told = {"number": len(self.known), "rows": self.rows, "places": some(self.known)}
-            lines.append(say("check.base_known", **told))
+            lines.append(say("check.base_known", **told, named=_named(self.known)))
         if self.hard:
             places = some([f"{row} ({loss:.1f})" for row, loss in self.hard])
             told = {"number": len(self.hard), "usual": f"{self.usual:.1f}", "places": places}
-            lines.append(say("check.base_hard", **told))
+            named = _named([row for row, _ in self.hard])
+            lines.append(say("check.base_hard", **told, named=named))
         if self.usual != self.usual:
             lines.append(say("check.base_few", least=SHORT, few=FEW))
         return lines if len(lines) > 1 else [*lines, say("check.base_nothing")]
+
+
+def _named(rows: Sequence[str]) -> str:
+    """Lists rows as ``leave_out`` takes them, up to a hundred; of windows the row."""
+    return ",".join(dict.fromkeys(row.partition("/")[0] for row in rows[:NAMED]))
 
 
 def under_base(run: Run, prepared: Prepared, *, progress: Shown | None = None) -> UnderBase:

@@ -9,13 +9,14 @@ import numpy as np
 from tunesmith import words
 from tunesmith.errors import DataError, SpecError
 from tunesmith.examples import Chat, Turn, final
+from tunesmith.predicting.fitting import Fitting
 from tunesmith.settings.family import OBJECTIVES
 from tunesmith.storage.run_folder import RunFolder
 
 
 class Session:
     """The turns so far. ``forgotten`` counts rounds that no longer fit into the model's context and
-    were left out.
+    were left out, ``cut`` the questions that lost their beginning, as the run's rows do.
     """
 
     def __init__(self, folder: RunFolder, *, tuned: bool = True, system: str | None = None) -> None:
@@ -35,7 +36,7 @@ class Session:
     def reset(self) -> None:
         """Forgets the conversation; the system prompt stays."""
         self.turns: tuple[Turn, ...] = ()
-        self.forgotten = 0
+        self.forgotten = self.cut = 0
 
     def say(self, text: str) -> Iterator[str]:
         """Yields the answer, piece by piece. What was said before the caller stops listening is
@@ -70,13 +71,13 @@ class Session:
             self.turns = (*self.turns, Turn("assistant", final("".join(pieces))))
 
     def _fitting(self) -> np.ndarray:
-        """Returns the prompt, without the oldest rounds where an answer would not fit; raises
-        DataError when the question alone is too long.
+        """Returns the prompt, without the oldest rounds where an answer would not fit. A question
+        that is too long by itself is cut as ``predict`` cuts it, or DataError.
         """
         while True:
-            prompt = self.render.prompt(
-                Chat((*self.system, *self.turns), columns={"question": self.turns[-1].content})
-            )
+            asked = {"question": self.turns[-1].content}
+            chat = Chat((*self.system, *self.turns), columns=asked)
+            prompt = self.render.prompt(chat)
             new = self.settings.max_new_tokens
             if self.limit is not None:  # small models have fewer places than an answer may take
                 new = min(new, max(1, self.limit // 2))
@@ -87,11 +88,17 @@ class Session:
                 (n for n, turn in enumerate(self.turns) if n and turn.role == "user"), None
             )
             if later is None:
-                told = {
-                    "tokens": len(prompt),
-                    "new": new,
-                    "limit": self.limit,
-                }
-                raise DataError(words.say("chat.too_long", **told))
+                return self._alone(chat, len(prompt))
             self.turns = self.turns[later:]
             self.forgotten += 1
+
+    def _alone(self, chat: Chat, length: int) -> np.ndarray:
+        """Returns the prompt of a single question, within what the model reads."""
+        fitting = Fitting(self.limit, self.render, self.run)
+        try:
+            prompt = fitting.asked(chat)
+        except DataError:
+            told = {"tokens": length, "new": fitting.room, "limit": self.limit}
+            raise DataError(words.say("chat.too_long", **told)) from None
+        self.cut += fitting.cut
+        return prompt

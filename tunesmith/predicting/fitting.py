@@ -45,7 +45,7 @@ class Fitting:
         """Cuts a prompt so that it leaves room for an answer; raises DataError where a prompt is
         too long and the run does not cut.
         """
-        room = self._room
+        room = self.room
         if self._fits(len(ids_T), room):
             return ids_T
         assert self.limit is not None, "without a limit everything fits"
@@ -61,7 +61,7 @@ class Fitting:
         beginning of the question, as in training.
         """
         ids_T = self.render.prompt(chat)
-        room = self._room
+        room = self.room
         if self.render.sides is not None:
             return self.prompt(ids_T)
         if self._fits(len(ids_T), room):
@@ -87,7 +87,7 @@ class Fitting:
         return truncate(tokens, self.limit, bos=self.render.pieces.bos)
 
     @property
-    def _room(self) -> int:
+    def room(self) -> int:
         """The number of positions left for an answer (tokens)."""
         if self.limit is None or self.render.sides is not None:
             return 0

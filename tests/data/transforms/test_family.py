@@ -29,6 +29,7 @@ SETTINGS = {
     "augment": ["how=noise", "times=2"],
     "balance": ["by=source"],
     "clean": ["html=true", "shortest=12"],
+    "leave_out": ["found=[empty,hollow]", "rows=[3]"],
     "mix": ["shares=[2,1]"],
     "sample": ["rows=20"],
     "split": ["held_out=0.3"],

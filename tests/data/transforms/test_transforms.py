@@ -231,7 +231,7 @@ def test_every_problem_of_the_settings_at_once(tmp_path: Path) -> None:
     told = str(caught.value)
     assert "did you mean 'shortest'" in told and "rules: " in told and "gopher" in told
     with pytest.raises(
-        SpecError, match="anonymise, augment, balance, clean, dedup, sample, convert"
+        SpecError, match="anonymise, augment, balance, clean, dedup, leave_out, sample, convert"
     ):
         change_rows("wash", "in.jsonl", tmp_path / "out.jsonl")
 
@@ -435,3 +435,24 @@ def test_what_a_perplexity_lacks_is_told(tmp_path: Path, tiny_llama: Path) -> No
     with pytest.raises(SpecError, match=r"data\.steps\.0\.perplexity: needs a model"):
         list(examples(Data.model_validate({"path": source, "steps": [step]})))
     assert not out.exists()
+
+
+def test_rows_are_left_out_by_their_numbers(tmp_path: Path) -> None:
+    source = write(tmp_path / "in.jsonl", questions("one", "two", "three", "four"))
+    out = tmp_path / "out.jsonl"
+    account = change_rows("leave_out", source, out, ["rows=[2,in.jsonl:4]"])
+    assert [row["id"] for row in read(out)] == [0, 2]
+    assert account.counts("dropped") == {("leave_out", "named"): 2}
+    with pytest.raises(SpecError, match=r"^rows: these rows are not there: 9, other\.jsonl:1$"):
+        change_rows("leave_out", source, out, ["rows=[2,9,other.jsonl:1]"])
+    with pytest.raises(SpecError, match=r"^found: says nothing of which rows go"):
+        change_rows("leave_out", source, out)
+    step = {"name": "leave_out", "found": ["cut"], "objective": "sft"}
+    with pytest.raises(DataError, match=r"^data\.steps\.0\.objective: is for the verb"):
+        api.check({"data": {"path": source, "steps": [step]}})
+    columns = json.dumps({"question": "ask", "answer": "tell"})
+    other = write(
+        tmp_path / "other.jsonl", [{"ask": "Why?", "tell": ""}, {"ask": "How?", "tell": "So."}]
+    )
+    change_rows("leave_out", other, out, ["found=[empty]", f"columns={columns}"])
+    assert read(out) == [{"ask": "How?", "tell": "So."}]

@@ -7,6 +7,7 @@ from __future__ import annotations
 from tunesmith.data.detectors.answered import Answered
 from tunesmith.data.detectors.cut import Cut
 from tunesmith.data.detectors.damaged import Damaged
+from tunesmith.data.detectors.hollow import Hollow
 from tunesmith.data.detectors.judged import Judged
 from tunesmith.data.detectors.one_sided import OneSided
 from tunesmith.data.detectors.one_source import OneSource
@@ -20,16 +21,18 @@ from tunesmith.examples import Example
 class Detectors:
     """All detectors, in the order in which they speak."""
 
-    def __init__(self) -> None:
+    def __init__(self, evened: str | None = None) -> None:
+        # By the values of the column ``evened`` an epoch is shared, so that none outweighs there.
         self.all = (
             Damaged(),
             Remains(),
             Order(),
             Cut(),
+            Hollow(),
             Answered(),
             Scripts(),
-            OneSided(),
-            OneSource(),
+            OneSided(evened),
+            OneSource(evened),
             Judged(),
             Private(),
         )
@@ -38,6 +41,10 @@ class Detectors:
         """Looks at one row, at ``where`` (file:row)."""
         for one in self.all:
             one.add(where, example)
+
+    def rows(self) -> dict[str, list[str]]:
+        """Returns the places of the rows in which something was met, by what it is."""
+        return {kind: places for one in self.all for kind, places in one.rows().items() if places}
 
     def notes(self) -> list[str]:
         """Returns what they met, in the language in use."""

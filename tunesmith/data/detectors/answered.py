@@ -14,15 +14,16 @@ class Answered:
     """The questions that have several answers."""
 
     def __init__(self) -> None:
-        self.rows = 0
+        self.looked = 0
         self.first: dict[int, tuple[int, str]] = {}
-        self.places: list[str] = []
+        self.places: list[tuple[str, str]] = []
+        """A row with another answer, and the first with this question."""
 
     def add(self, where: str, example: Example) -> None:
         """Looks at one row: a conversation, or a text with its label."""
         if not isinstance(example, Chat | Labelled):
             return
-        self.rows += 1
+        self.looked += 1
         answer = [example.answer] if isinstance(example, Chat) else [repr(example.labels)]
         asked = duplicates.question(example)
         if isinstance(example, Chat):
@@ -33,10 +34,16 @@ class Answered:
         given = duplicates.fold(answer)
         known, there = self.first.setdefault(duplicates.fold(asked), (given, where))
         if known != given:
-            self.places.append(f"{where} ↔ {there}")
+            self.places.append((where, there))
+
+    def rows(self) -> dict[str, list[str]]:
+        """Returns the rows with another answer than the first, where they are the exception."""
+        few = len(self.places) <= MANY * self.looked
+        return {"answers": [where for where, _ in self.places] if few else []}
 
     def notes(self) -> list[str]:
-        """Returns one line, where it is the exception."""
-        if not self.places or len(self.places) > MANY * self.rows:
+        """Returns one line for them."""
+        if not self.rows()["answers"]:
             return []
-        return [say("detect.answers", number=len(self.places), places=some(self.places))]
+        places = some([f"{where} ↔ {there}" for where, there in self.places])
+        return [say("detect.answers", number=len(self.places), places=places)]

@@ -32,12 +32,17 @@ class Cut:
         if any(_unended(answer) for answer in long):
             self.places.append(where)
 
+    def rows(self) -> dict[str, list[str]]:
+        """Returns the rows, where most answers do end."""
+        return {"cut": self.places} if len(self.places) <= (1 - MARKED) * self.looked else {}
+
     def notes(self) -> list[str]:
-        """Returns one line, where most answers do end."""
-        if not self.places or len(self.places) > (1 - MARKED) * self.looked:
-            return []
-        places = some(self.places)
-        return [say("detect.cut", number=len(self.places), of=self.looked, places=places)]
+        """Returns one line for them."""
+        return [
+            say("detect.cut", number=len(places), of=self.looked, places=some(places))
+            for places in self.rows().values()
+            if places
+        ]
 
 
 def _unended(answer: str) -> bool:

@@ -22,6 +22,10 @@ class Damaged:
         elif any(mended(text) != text for text in texts):
             self.places["encoding"].append(where)
 
+    def rows(self) -> dict[str, list[str]]:
+        """Returns the rows of the two kinds."""
+        return self.places
+
     def notes(self) -> list[str]:
         """Returns a line for each of the two."""
         return [

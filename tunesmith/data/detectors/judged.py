@@ -16,7 +16,8 @@ class Judged:
     """The oddities of judged rows, collected row by row; ``notes`` lists them, with the rows."""
 
     def __init__(self) -> None:
-        self.places: dict[str, list[str]] = {}
+        self.places: dict[str, list[tuple[str, str]]] = {}
+        """By what is odd: the row, and how it is named, with another where there is one."""
         self.seen: dict[tuple[int, ...], str] = {}
         self.liked: dict[int, tuple[bool | None, str]] = {}
         self.kinds = {True: 0, False: 0}
@@ -28,10 +29,14 @@ class Judged:
         elif isinstance(example, Feedback):
             self._feedback(where, example)
 
+    def rows(self) -> dict[str, list[str]]:
+        """Returns the rows of each kind of oddity; of two that contradict each other the later."""
+        return {kind: [where for where, _ in places] for kind, places in self.places.items()}
+
     def notes(self) -> list[str]:
         """Returns a note for each kind of oddity, one line each."""
         found = [
-            say(f"judged.{kind}", number=len(places), places=some(places))
+            say(f"judged.{kind}", number=len(places), places=some([told for _, told in places]))
             for kind, places in self.places.items()
         ]
         if sum(self.kinds.values()) and not all(self.kinds.values()):
@@ -39,8 +44,9 @@ class Judged:
             found.append(say(f"judged.only_{kind}", number=sum(self.kinds.values())))
         return found
 
-    def _note(self, kind: str, where: str) -> None:
-        self.places.setdefault(kind, []).append(where)
+    def _note(self, kind: str, where: str, other: str | None = None) -> None:
+        told = where if other is None else f"{where} ↔ {other}"
+        self.places.setdefault(kind, []).append((where, told))
 
     def _pair(self, where: str, example: Preference) -> None:
         sides = [chat.answer for chat in example.sides]
@@ -52,7 +58,7 @@ class Judged:
         self.seen.setdefault((asked, *both), where)
         other = self.seen.get((asked, *reversed(both))) if both else None
         if other is not None:
-            self._note("contradiction", f"{where} ↔ {other}")
+            self._note("contradiction", where, other)
         if example.margin is not None and example.margin < 0:
             self._note("margin", where)
         scores = _scores(example.columns)
@@ -66,7 +72,7 @@ class Judged:
         key = duplicates.fold(duplicates.content(example)[:-1])
         judged, first = self.liked.setdefault(key, (example.desirable, where))
         if judged != example.desirable:
-            self._note("both_kinds", f"{where} ↔ {first}")
+            self._note("both_kinds", where, first)
         if _repeats(example.chat.prompt, example.chat.answer):
             self._note("prompt_inside", where)
 

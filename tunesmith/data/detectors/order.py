@@ -12,18 +12,24 @@ class Order:
     """The rows with turns out of order, by what is wrong with them."""
 
     def __init__(self) -> None:
-        self.places: dict[str, list[str]] = {"system": [], "result": [], "call": [], "twice": []}
+        self.places: dict[str, list[str]] = {
+            f"order_{kind}": [] for kind in ("system", "result", "call", "twice")
+        }
 
     def add(self, where: str, example: Example) -> None:
         """Looks at the turns of one row."""
         wrong = {kind for chat in chats_of(example) for kind in _wrong(chat)}
         for kind in wrong:
-            self.places[kind].append(where)
+            self.places[f"order_{kind}"].append(where)
+
+    def rows(self) -> dict[str, list[str]]:
+        """Returns the rows of each kind of disorder."""
+        return self.places
 
     def notes(self) -> list[str]:
         """Returns a line for each kind of disorder."""
         return [
-            say(f"detect.order_{kind}", number=len(places), places=some(places))
+            say(f"detect.{kind}", number=len(places), places=some(places))
             for kind, places in self.places.items()
             if places
         ]

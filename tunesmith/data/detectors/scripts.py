@@ -45,27 +45,48 @@ class Scripts:
         self.kept += own is not None
         self.places[script].append(where)
 
+    def rows(self) -> dict[str, list[str]]:
+        """Returns the rows that leave their question's script, and those in scripts of few rows."""
+        crossed = [where for _, where in self.crossed]
+        enough = self.kept + len(self.crossed) >= ROWS
+        few, _ = self._in_few()
+        return {
+            "crossed": crossed if enough and self._few else [],
+            "script": [where for _, places in few for where in places],
+        }
+
     def notes(self) -> list[str]:
         """Returns a line for rows that leave their question's script, and one for each script of
         few rows.
         """
-        found: list[str] = []
-        if self.kept + len(self.crossed) >= ROWS and self._few:
-            places = [where for _, where in self.crossed]
-            found = [say("detect.crossed", number=len(places), places=some(places))]
-        elif not self._few:
+        crossed = self.rows()["crossed"]
+        told = [say("detect.crossed", number=len(crossed), places=some(crossed))] if crossed else []
+        few, usual = self._in_few()
+        for script, places in few:
+            told.append(
+                say(
+                    "detect.script",
+                    number=len(places),
+                    script=script,
+                    usual=usual,
+                    places=some(places),
+                )
+            )
+        return told
+
+    def _in_few(self) -> tuple[list[tuple[str, list[str]]], str]:
+        """Returns the scripts of few rows with these, and the usual script."""
+        places = {script: [*here] for script, here in self.places.items()}
+        if not self._few:
             # A set that answers in another language than it asks: a few in a third are still few.
             for script, where in self.crossed:
-                self.places[script].append(where)
-        total = sum(map(len, self.places.values()))
+                places.setdefault(script, []).append(where)
+        total = sum(map(len, places.values()))
         if total < ROWS:
-            return found
-        usual = max(self.places, key=lambda script: len(self.places[script]))
-        for script, places in self.places.items():
-            if 0 < len(places) <= FEW * total:
-                told = {"number": len(places), "script": script, "usual": usual}
-                found.append(say("detect.script", **told, places=some(places)))
-        return found
+            return [], ""
+        usual = max(places, key=lambda script: len(places[script]))
+        few = [(script, here) for script, here in places.items() if 0 < len(here) <= FEW * total]
+        return few, usual
 
     @property
     def _few(self) -> bool:

@@ -212,6 +212,27 @@ def _all_in(plain: str, kinds: Collection[str]) -> Iterator[Found]:
 
 
 def kinds_in(text: str, kinds: tuple[str, ...] = KINDS) -> Iterator[str]:
-    """Yields the kinds that a text holds, each once, in the order in which they are looked for."""
-    met = {one.kind for one in found_in(text, kinds)}
+    """Yields the kinds that a text holds, each once, in the order in which they are looked for;
+    what stands in for them (``tunesmith data anonymise``) is nobody's.
+    """
+    met = {
+        one.kind
+        for one in found_in(text, kinds)
+        if not _nobodys(one.kind, text[one.start : one.end])
+    }
     return (kind for kind in KINDS if kind in met)
+
+
+_NOBODYS = {
+    "mail": re.compile(r"user\d{6}@example\.com"),
+    "identity_card": re.compile(r"99\d{15}[\dX]"),
+    "bank_card": re.compile(r"999999\d+"),
+    "phone": re.compile(r"(?:86)?12\d{9}|\d*55501\d\d"),
+}
+"""The forms of surrogates, without spaces and marks: no region is 99, no bank 999999."""
+
+
+def _nobodys(kind: str, value: str) -> bool:
+    form = _NOBODYS.get(kind)
+    plain = value if kind == "mail" else re.sub(r"[^\dX]", "", value.upper())
+    return form is not None and form.fullmatch(plain) is not None

@@ -34,6 +34,25 @@ _HIGH_PAIRS = re.compile("[\u0080-\u00ff]{2,}")
 _LATIN_HIGH = re.compile("[\u0080-\u00ff]")
 
 
+MARKS = re.compile(
+    r"<\|(?:im_start|im_end|im_sep|user|assistant|system|end|eot_id|start_header_id|end_header_id)\|>"
+    r"|<(?:start|end)_of_turn>|\[/?INST\]|<</?SYS>>|<｜(?:User|Assistant)｜>"
+    r"|^#{2,3} ?(?:Instruction|Response|Input|Human|Assistant|指令|回答|输入) ?[:：]",
+    re.MULTILINE,
+)
+"""Marks of chat templates."""
+_WHOLE_MARK = re.compile(
+    r"(?:<\|(?:im_start|start_header_id)\|>|<start_of_turn>) *(?:system|user|assistant|model|tool)?"
+    rf"\s*(?:<\|end_header_id\|>)?\s*|(?:{MARKS.pattern})[ \t]*",
+    re.MULTILINE,
+)
+
+
+def without_marks(text: str) -> str:
+    """Removes the marks of chat templates, with the speaker that one names."""
+    return _WHOLE_MARK.sub("", text).strip() if MARKS.search(text) else text
+
+
 def without_unseen(text: str) -> str:
     """Normalises a text to NFC, without control characters and signs of no width."""
     return _UNSEEN.sub("", unicodedata.normalize("NFC", text))

@@ -5,7 +5,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -32,6 +32,8 @@ __all__ = [
 
 Rows = Callable[[], Iterator[Located]]
 """Reads the rows from their first; each call reads them anew."""
+Look = Callable[[Rows, Collection[str]], Mapping[str, Collection[int]]]
+"""Gives the places of rows, counted from 0, in which each of some oddities is found."""
 
 
 class Unread(Protocol):
@@ -171,6 +173,11 @@ class Transform:
     class Config(Spec):
         """No settings."""
 
+    look: Look | None = None
+    """Who says what is odd about rows: who reads them brings it."""
+    read_by: ClassVar[tuple[str, ...]] = ()
+    """Settings by which the verb reads the rows, as a run does by its own."""
+
     def __init__(self, config: Any) -> None:
         self.config = config
 
@@ -187,6 +194,26 @@ class Transform:
         changed or dropped to ``account``.
         """
         raise AssertionError(f"transform {self.name} has no steps")
+
+
+def refused(steps: Sequence[Transform]) -> list[Problem]:
+    """Returns why some of these may be no steps of a run."""
+    problems = [
+        Problem(f"data.steps.{place}", say("transforms.not_the_same"))
+        for place, step in enumerate(steps)
+        if not step.repeats
+    ]
+    problems += [
+        Problem(f"data.steps.{place}.{name}", say("transforms.read_by_the_run", name=name))
+        for place, step in enumerate(steps)
+        for name, value in step.config.values(*step.read_by).items()
+        if step.read_by and value is not None
+    ]
+    return problems + [
+        Problem(f"data.steps.{place}", say("transforms.must_be_last", step=step.name))
+        for place, step in enumerate(steps[:-1])
+        if step.makes_rows
+    ]
 
 
 def came_from(located: Located, names: list[str]) -> JsonObject:

@@ -42,6 +42,8 @@ class Clean(Transform):
         """Take out control characters and signs of no width, and write accents in one way (NFC)."""
         spaces: bool = True
         """Take out spaces at the ends of lines, and empty lines that follow each other."""
+        marks: bool = False
+        """Take out marks of chat templates, such as <|im_end|> or ### Response:."""
         html: bool = False
         """Take out HTML's tags and read its entities."""
         width: bool = False
@@ -77,6 +79,7 @@ class Clean(Transform):
         self._values: np.ndarray | None = None
         wanted: dict[str, tuple[bool, Mend]] = {
             "mojibake": (config.mojibake, repair.mended),
+            "marks_taken": (config.marks, repair.without_marks),
             "html": (config.html, repair.without_tags),
             "unseen": (config.unseen, repair.without_unseen),
             "width": (config.width, repair.plain_width),

@@ -1,0 +1,48 @@
+"""Answers that say nothing where the others do: signs alone (``...``), or a word that stands for a
+missing answer (``N/A``, ``<noinput>``, 无).
+"""
+
+from __future__ import annotations
+
+import re
+from statistics import median
+
+from tunesmith.examples import Example, chats_of
+from tunesmith.words import say, some
+
+USUAL, FEW = 20, 0.05
+"""Half of the answers must have so many characters, and up to this share may say nothing."""
+_NOTHING = re.compile(
+    r"[\W_]*(?:n/?a|none|null|nil|nan|tbd|todo|no ?(?:input|output|answer)|empty|undefined"
+    r"|无|暂无|没有|空|略|待补充|未知)?[\W_]*",
+    re.IGNORECASE,
+)
+
+
+class Hollow:
+    """The rows whose answer says nothing."""
+
+    def __init__(self) -> None:
+        self.lengths: list[int] = []
+        self.places: list[str] = []
+
+    def add(self, where: str, example: Example) -> None:
+        """Looks at the last answer of one row."""
+        answers = [chat.answer.strip() for chat in chats_of(example)]
+        self.lengths += map(len, answers)
+        if any(answer and len(answer) < USUAL and _NOTHING.fullmatch(answer) for answer in answers):
+            self.places.append(where)
+
+    def rows(self) -> dict[str, list[str]]:
+        """Returns the rows, where they are the exception."""
+        usual = bool(self.lengths) and median(self.lengths) >= USUAL
+        few = usual and len(self.places) <= FEW * len(self.lengths)
+        return {"hollow": self.places} if few else {}
+
+    def notes(self) -> list[str]:
+        """Returns one line for them."""
+        return [
+            say("detect.hollow", number=len(places), places=some(places))
+            for places in self.rows().values()
+            if places
+        ]

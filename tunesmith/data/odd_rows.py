@@ -1,0 +1,33 @@
+"""The rows in which something is odd, as ``check`` says it: what ``leave_out`` leaves out."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Callable, Collection
+
+from tunesmith.data.detectors import Detectors
+from tunesmith.data.doubted_labels import DOUBTED, Labels
+from tunesmith.data.files.file_facts import Located
+from tunesmith.data.transforms import Rows
+from tunesmith.examples import Example
+
+EMPTY = "empty"
+
+
+def odd_rows(
+    meaning: Callable[[Located], Example | str | None], rows: Rows, kinds: Collection[str]
+) -> dict[str, set[int]]:
+    """Returns the places of the rows, counted from 0, in which each of ``kinds`` is found."""
+    found: defaultdict[str, set[int]] = defaultdict(set)
+    detectors, labels = Detectors(), Labels()
+    for place, located in enumerate(rows()):
+        example = meaning(located)
+        if isinstance(example, str):
+            found[EMPTY].add(place)
+        elif example is not None:
+            detectors.add(str(place), example)
+            labels.add(str(place), example)
+    found |= {kind: {*map(int, places)} for kind, places in detectors.rows().items()}
+    if DOUBTED in kinds:
+        found[DOUBTED] = {int(where) for where, _ in labels.doubted()}
+    return found
