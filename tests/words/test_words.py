@@ -111,6 +111,15 @@ def test_chinese_has_one_word_for_one_thing():
     assert {key: found[0] for key, text in told.items() if (found := REJECTED.search(text))} == {}
 
 
+@pytest.mark.parametrize("language", ["en", "zh"])
+def test_a_text_without_values_shows_its_braces_once(language: str):
+    words.use(language)
+    doubled = [key for key, text in _told(language).items() if "{{" in text and not _values(text)]
+    said = {key: words.say(key) for key in doubled if not key.startswith(("columns.", "help."))}
+    assert "augment.no_slot" in said
+    assert {key: text for key, text in said.items() if "{{" in text} == {}
+
+
 @pytest.mark.parametrize(
     ("count", "told"), [(1, "only 1 row is held out"), (2, "only 2 rows are held out")]
 )

@@ -171,9 +171,7 @@ class Reading:
         return Opened(known, chosen.reader, chosen.columns, told_by=chosen.told_by, **how)
 
     def meaning(self, located: Located) -> Example | str | None:
-        """Returns what a row of these files means, or why it is not used; None where it cannot be
-        read, which the iteration tells.
-        """
+        """Returns what a row means, or why it is not used; None where it cannot be read."""
         opened = next(one for one in self.opened if one.facts.path == located.file)
         counts = Counter(self.counts)
         try:

@@ -63,6 +63,9 @@ def change(source: str, out: Path, transforms: list[Transform]) -> Account:
     writer_of(place)
     files = find_data(source)
     refuse_source(out, files)
+    beside = {one.writes.resolve() for one in transforms if one.writes}
+    if beside & {place, _account_of(place)}:
+        raise SpecError(Problem(str(out), say("transforms.other_file")))
     account = Account()
     faults = Faults()
 
@@ -111,8 +114,11 @@ def write_account(out: Path, account: Account) -> None:
     """
     account.check()
     lines = [json.dumps(one.to_json(), ensure_ascii=False) for one in account.changes.values()]
-    beside = out.with_name(out.name + ACCOUNT)
-    write_whole(beside, "".join(line + "\n" for line in lines))
+    write_whole(_account_of(out), "".join(line + "\n" for line in lines))
+
+
+def _account_of(out: Path) -> Path:
+    return out.with_name(out.name + ACCOUNT)
 
 
 def refuse_source(out: Path, files: Sequence[Path]) -> None:

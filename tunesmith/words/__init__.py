@@ -77,10 +77,10 @@ _FILL = _Filling()
 
 
 def filled(text: str, values: Mapping[str, object]) -> str:
-    """Fills ``values`` into the text; a text without values is not formatted: its braces are
-    braces.
+    """Fills ``values`` into the text; a text without values is not formatted, and its braces are
+    braces, unless they are doubled as in the other texts.
     """
-    return _FILL.vformat(text, (), values) if values else text
+    return _FILL.vformat(text, (), values) if values or "{{" in text else text
 
 
 class Said(str):

@@ -186,6 +186,11 @@ class Transform:
         """Whether the same rows give the same each time, as a run needs that reads them again."""
         return True
 
+    @property
+    def writes(self) -> Path | None:
+        """A file that it writes beside the rows."""
+        return None
+
     def finish(self) -> None:
         """Does what is left once the new file stands."""
 

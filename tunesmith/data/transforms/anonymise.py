@@ -21,7 +21,7 @@ from tunesmith.data.texts.surrogates import Surrogates, mask
 from tunesmith.data.transforms import TRANSFORMS, Account, Rows, Transform
 from tunesmith.errors import Problem, SpecError
 from tunesmith.settings.spec import Spec
-from tunesmith.storage.atomic import drafted_file
+from tunesmith.storage.atomic import barred, drafted_file
 from tunesmith.words import say
 
 Kind = Literal[
@@ -83,8 +83,13 @@ class Anonymise(Transform):
                 yield Problem(name, say("transforms.needs_surrogates", how=self.config.how))
 
     def _mapping_problem(self) -> Iterator[Problem]:
-        if self.config.mapping and Path(self.config.mapping).exists():
-            yield Problem("mapping", say("transforms.mapping_there", path=self.config.mapping))
+        path = self.writes
+        if path is None:
+            return
+        if path.exists():
+            yield Problem("mapping", say("transforms.mapping_there", path=path))
+        elif wrong := barred(path):
+            yield Problem("mapping", wrong)
 
     def _key_problem(self) -> Iterator[Problem]:
         if self.config.key and not os.environ.get(self.config.key):
@@ -114,10 +119,15 @@ class Anonymise(Transform):
                 account.changed(located, self.name, *sorted(met))
                 yield replace(located, row=row)
 
+    @property
+    def writes(self) -> Path | None:
+        """The mapping, where one is asked for."""
+        return Path(self.config.mapping) if self.config.mapping else None
+
     def finish(self) -> None:
         """Writes the mapping, once the file that it is of stands."""
-        if self.config.mapping:
-            self._write_mapping(Path(self.config.mapping))
+        if self.writes is not None:
+            self._write_mapping(self.writes)
 
     def wants(self, kind: str) -> bool:
         """Tells whether this kind is looked for."""
