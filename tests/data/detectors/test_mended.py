@@ -20,6 +20,7 @@ from tunesmith.data.doubted_labels import DOUBTED
 from tunesmith.data.odd_rows import EMPTY
 from tunesmith.data.texts.repair import evenly_spaced
 from tunesmith.data.transforms.leave_out import Oddity
+from tunesmith.diagnosis.under_base import UnderBase
 from tunesmith.words import texts
 
 Row = dict[str, Any]
@@ -361,3 +362,15 @@ def test_doubted_labels_are_left_out(tmp_path: Path, shared_data: Path) -> None:
     account = mend(line, source, tmp_path / "out.jsonl", ["objective=classify"])
     assert sorted(one.row for one in account.left_out) == [11, 32]
     assert line_of("check.doubted", notes(tmp_path / "out.jsonl", "classify")) is None
+
+
+def test_what_a_base_says_of_rows_names_them_as_leave_out_takes_them(tmp_path: Path) -> None:
+    rows = [{"question": f"Why {n}?", "answer": f"So {n}."} for n in range(1, 6)]
+    source = write(tmp_path / "in.jsonl", rows)
+    said_by_base = UnderBase(
+        5, 5, ("in.jsonl:2",), (("in.jsonl:4/1", 9.0), ("in.jsonl:4/2", 8.0)), 1.0
+    )
+    _, known, hard = said_by_base.lines()
+    for line, left_out in ((known, [2]), (hard, [4])):
+        account = mend(line, source, tmp_path / "out.jsonl", [])
+        assert [one.row for one in account.left_out] == left_out
