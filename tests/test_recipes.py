@@ -58,6 +58,8 @@ FILES = {
 }
 
 
+ALIKE = ("orpo", "simpo", "cpo", "kto", "distill_to_base", "medical_reasoning")
+"""Recipes that run as another one does; each of their objectives has tests of its own."""
 NO_RUNS = (STAGES, LIGHTER, SEQUENCE, TOURNAMENT, WRITES)
 ENCODERS = ("package:minilm", "BAAI/bge-small-zh-v1.5")
 TWO_SIDED = ("bigscience/mt0-small",)
@@ -113,7 +115,13 @@ def test_a_recipe_is_under_25_lines(recipe: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "recipe", [one for one in RECIPES if one.stem not in NO_RUNS], ids=lambda path: path.stem
+    "recipe",
+    [
+        pytest.param(one, marks=pytest.mark.slow) if one.stem in ALIKE else one
+        for one in RECIPES
+        if one.stem not in NO_RUNS
+    ],
+    ids=lambda path: path.stem,
 )
 def test_a_recipe_runs_at_tiny_size(
     recipe: Path,

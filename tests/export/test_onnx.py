@@ -41,7 +41,9 @@ def test_a_classifier_names_the_same_classes(
     assert space["outputs"][0].shape == (1, 3)
 
 
-@pytest.mark.parametrize("pooling", ["mean", "cls", "last"])
+@pytest.mark.parametrize(
+    "pooling", ["mean", *(pytest.param(one, marks=pytest.mark.slow) for one in ("cls", "last"))]
+)
 def test_vectors_are_pooled_inside(tmp_path: Path, pooling: str) -> None:
     """Against sentence-transformers' own pooling, with padding in the batch."""
     from sentence_transformers.models import Normalize, Pooling
@@ -66,7 +68,7 @@ def test_vectors_are_pooled_inside(tmp_path: Path, pooling: str) -> None:
     np.testing.assert_allclose(seen, wanted.numpy(), atol=1e-5)
 
 
-@pytest.mark.parametrize("kind", ["llama", "qwen2"])
+@pytest.mark.parametrize("kind", ["llama", pytest.param("qwen2", marks=pytest.mark.slow)])
 def test_a_decoder_with_its_cache_is_token_for_token_the_model(kind: str, tmp_path: Path) -> None:
     """Prompts in a batch with padding, in pieces behind a cache, and greedy answers."""
     from tunesmith.export.onnx.write import write_decoder
