@@ -166,7 +166,7 @@ def test_a_setting_is_no_name_however_long_and_a_name_that_is_too_long_is_told(
 ) -> None:
     assert main(["plan", f"data.system={'long ' * 100}", "--lang", "en"]) == 2
     told = capsys.readouterr().err
-    assert "model: is required" in told and "too long" not in told
+    assert "model: nothing is given" in told and "too long" not in told
     for words in (["train", "n" * 300], ["runs", "n" * 300], ["chat", "n" * 300]):
         assert main([*words, "--lang", "en"]) == 2
         told = capsys.readouterr().err
