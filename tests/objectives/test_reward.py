@@ -16,6 +16,7 @@ import torch
 import tunesmith as ts
 from material.headed import encoder
 from material.pairs import pairs
+from material.proved import Counted
 from material.written_rows import REPLIES, written
 from tunesmith.batches.batch import Batch, Tokens
 from tunesmith.errors import DataError, SpecError
@@ -152,7 +153,9 @@ def test_trained_proved_asked_and_loaded_elsewhere(
     steps = [line for line in run.steps() if "learning_rate" in line]
     assert steps[-1]["loss"] < steps[0]["loss"] and steps[-1]["accuracy"] == 1
     assert {"margin", "score/chosen", "score/rejected"} <= steps[-1].keys()
-    proof = ts.prove(run)
+    counted = Counted()
+    proof = ts.prove(run, listen=[counted.hear])
+    assert counted.told == len(counted.begun), counted.begun
     assert (
         proof.found["contenders"]["tuned"]["pair_accuracy"] == 1
         and proof.found["against"] == "length"

@@ -11,6 +11,7 @@ import pytest
 import tunesmith as ts
 from conftest import tiny_model
 from material.headed import encoder
+from material.proved import Counted
 from material.tagged import written
 from tunesmith.errors import SpecError
 from tunesmith.export.make import export
@@ -48,7 +49,9 @@ def run(place: Path) -> RunFolder:
     planned = ts.plan(settings(place, model)).require()
     folder = ts.train(settings(place, model))
     assert folder.run_yaml.read_text(encoding="utf-8") == planned.resolved.dump()
-    ts.prove(folder)
+    counted = Counted()
+    ts.prove(folder, listen=[counted.hear])
+    assert counted.told == len(counted.begun), counted.begun
     return folder
 
 

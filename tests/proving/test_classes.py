@@ -15,6 +15,7 @@ from scipy.special import expit, softmax
 from conftest import tiny_model
 from material.classified import rows, trained
 from material.headed import encoder
+from material.proved import Counted
 from tunesmith import api, words
 from tunesmith.errors import DataError, SpecError
 from tunesmith.examples import Outputs
@@ -125,7 +126,9 @@ def test_the_proof_has_rivals_classes_and_a_verdict(single: RunFolder) -> None:
         roc_auc_score,
     )
 
-    proof = api.prove(single)
+    counted = Counted()
+    proof = api.prove(single, listen=[counted.hear])
+    assert counted.told == len(counted.begun), counted.begun
     found = proof.found
     assert (
         list(found["contenders"]) == ["most_frequent", "tfidf", "tuned"]
@@ -351,8 +354,9 @@ def test_calibration_and_thresholds_by_hand() -> None:
 
 
 def test_another_run_of_the_same_classes_is_a_contender(single: RunFolder, multi: RunFolder):
-    own = str(single.path)
-    found = api.prove(single, items=20, against=own).to_json()
+    own, counted = str(single.path), Counted()
+    found = api.prove(single, items=20, against=own, listen=[counted.hear]).to_json()
+    assert counted.told == len(counted.begun), counted.begun
     assert found["contenders"][own] == found["contenders"]["tuned"]
     with pytest.raises(SpecError, match="names other classes"):
         api.prove(single, items=20, against=str(multi.path))

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from material.proved import Counted
 from tunesmith import api
 from tunesmith.errors import SpecError
 from tunesmith.proving.rewarded import _metrics
@@ -57,7 +58,9 @@ def run(tiny_llama: Path, tmp_path_factory: pytest.TempPathFactory) -> RunFolder
 
 
 def test_tuned_and_base_are_told_apart_by_the_same_rewards(run: RunFolder) -> None:
-    proof = api.prove(run, items=40)
+    counted = Counted()
+    proof = api.prove(run, items=40, listen=[counted.hear])
+    assert counted.told == len(counted.begun), counted.begun
     found = proof.to_json()
     items: list[dict[str, Any]] = [
         json.loads(line) for line in run.items.read_text(encoding="utf-8").splitlines()

@@ -15,6 +15,7 @@ from scipy.stats import spearmanr
 import tunesmith as ts
 from conftest import tiny_model
 from material.headed import encoder
+from material.proved import Counted
 from material.written_rows import questions
 from tunesmith.data.reading import examples
 from tunesmith.errors import DataError, SpecError
@@ -71,7 +72,9 @@ def test_trained_proved_asked_and_loaded_by_sentence_transformers(
         and 0 <= steps[-1]["recall_at_1"] <= steps[-1]["recall_at_10"] <= 1
     )
     assert all("recall_at_10" in line["evaluation"] for line in run.steps() if "evaluation" in line)
-    proof = ts.prove(run)
+    counted = Counted()
+    proof = ts.prove(run, listen=[counted.hear])
+    assert counted.told == len(counted.begun), counted.begun
     assert {*proof.found["contenders"]} == {"tfidf_cosine", "base", "tuned"} and proof.found[
         "primary"
     ] == "recall_at_1"

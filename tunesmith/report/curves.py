@@ -56,7 +56,7 @@ def held_out(record: Sequence[Named], name: str = "loss") -> tuple[Point, ...]:
     return finite([(float(step), float(value)) for step, value in found if value is not None])
 
 
-def watched_rows(record: Sequence[Named]) -> str:
+def watched_kind(record: Sequence[Named]) -> str:
     """Returns what the watched rows are: ``validation``, or ``proof`` where there are too few to be
     divided and nothing is chosen by them.
     """
@@ -84,7 +84,7 @@ def curves(
     ``pairs`` tells two answers apart. The held-out loss is marked at the step that is ``used``, and
     at its lowest while there is no model.
     """
-    train, watch, rows = points(record, "loss"), held_out(record), watched_rows(record)
+    train, watch, rows = points(record, "loss"), held_out(record), watched_kind(record)
     held_out_name = say(f"report.loss_of_{rows}")
     lines = []
     if train:
@@ -214,7 +214,7 @@ def draw_loss_curve(folder: RunFolder, say: Say) -> bool:
                 *zip(*watch, strict=True),
                 _shape(watch),
                 color="#c8692b",
-                label=say(f"report.loss_of_{watched_rows(record)}"),
+                label=say(f"report.loss_of_{watched_kind(record)}"),
             )
         axes.set(xlabel=say("report.step"), ylabel=say("report.loss"))
         axes.grid(axis="y", color="#e4e6e8", linewidth=0.8)

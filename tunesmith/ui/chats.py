@@ -54,8 +54,10 @@ class Chat:
         data = (told + "\n").encode("utf-8", "replace")
         with self.path.open("a+b", buffering=0) as file:
             end = file.seek(0, os.SEEK_END)
-            if end and (file.seek(end - 1), file.read(1))[1] != b"\n":
-                data = b"\n" + data  # a crash cut the last line short
+            if end:
+                file.seek(end - 1)
+                if file.read(1) != b"\n":  # a crash cut the last line short
+                    data = b"\n" + data
             if file.write(data) < len(data):  # half a line would swallow the next one
                 file.truncate(end)
                 raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(self.path))

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from tunesmith.plain import JsonObject, Named
 from tunesmith.report.asked import Asked, asked
-from tunesmith.report.curves import Curve, curves, events, held_out, points, watched_rows
+from tunesmith.report.curves import Curve, curves, events, held_out, points, watched_kind
 from tunesmith.report.language import Say
 from tunesmith.report.runs import cell, model_step, run_row, state_words
 from tunesmith.settings.family import OBJECTIVES
@@ -141,7 +141,7 @@ def _numbers(record: Sequence[Named], share: float | None) -> list[tuple[str, st
         found.append((say("ui.step"), f"{int(train[-1][0]):,}"))
         found.append((say("report.train_loss"), f"{train[-1][1]:.4g}"))
     if watch:
-        found.append((say(f"report.loss_of_{watched_rows(record)}"), f"{watch[-1][1]:.4g}"))
+        found.append((say(f"report.loss_of_{watched_kind(record)}"), f"{watch[-1][1]:.4g}"))
     reward = points(record, "reward")
     if reward:
         found.append((say("report.reward"), f"{reward[-1][1]:.4g}"))
