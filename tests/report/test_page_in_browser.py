@@ -105,6 +105,13 @@ def classified(place: Path) -> RunFolder:
     return folder
 
 
+def to_print(place: Path, kind: str, language: str) -> Path:
+    """The page of a run with everything, or that of runs compared."""
+    if kind == "run":
+        return build(classified(place / "trec"), lang=language)
+    return compared(place, language)
+
+
 def on_paper(browser: Any, page: Path) -> tuple[list[str], list[str]]:
     """The words of each sheet of A4 that a person in the dark prints, and those that the page has
     to say: all but its way around itself, with what is folded.
@@ -127,8 +134,7 @@ def letters(text: str) -> str:
 def test_on_paper_nothing_is_missing_and_no_sheet_is_empty(
     browser: Any, tmp_path: Path, kind: str
 ) -> None:
-    page = build(classified(tmp_path / "trec"), lang="en") if kind == "run" else None
-    sheets, told = on_paper(browser, page or compared(tmp_path, "en"))
+    sheets, told = on_paper(browser, to_print(tmp_path, kind, "en"))
     printed = letters("".join(sheets))
     assert [word for word in told if letters(word) not in printed] == []
     assert min(len(letters(text)) for text in sheets) > 60
@@ -139,8 +145,7 @@ def test_on_paper_nothing_is_missing_and_no_sheet_is_empty(
 def test_on_paper_colours_are_light_and_nothing_is_wider(
     browser: Any, tmp_path: Path, kind: str
 ) -> None:
-    page = build(classified(tmp_path / "trec"), lang="zh") if kind == "run" else None
-    page = page or compared(tmp_path, "zh")
+    page = to_print(tmp_path, kind, "zh")
     assert wrong(browser, page, PAPER, "dark", "print") == []
     tab = Tab(browser, "", PAPER, "dark")
     tab.page.emulate_media(media="print")
