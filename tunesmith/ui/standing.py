@@ -115,7 +115,7 @@ def _next(folder: RunFolder, run: Run, row: JsonObject) -> str:
     if (folder.read(folder.ledger) or {}).get("proof"):
         return "prove"
     # Nothing was held out, so it is used as it is.
-    writes = "chat/completions" in OBJECTIVES.make(run.objective).output.endpoints
+    writes = OBJECTIVES.make(run.objective).output.writes
     return "chat" if writes else "export"
 
 
