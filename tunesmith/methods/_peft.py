@@ -75,7 +75,14 @@ def with_adapter(
     for parameter in peft_model.parameters():
         if parameter.requires_grad:
             parameter.data = parameter.data.float()
+    # A form to fill in, compiled anew at each checkpoint (a quarter of a tiny run's CPU time);
+    # tunesmith.json says what there is to say.
+    peft_model.create_or_update_model_card = _no_card  # type: ignore[method-assign]
     return peft_model  # type: ignore[return-value]
+
+
+def _no_card(output_dir: str) -> None:
+    """Writes nothing, in the place of peft's model card."""
 
 
 def task_type(model: torch.nn.Module) -> str:

@@ -72,8 +72,6 @@ class Saver:
             self.method.save(self.model, folder)
         else:
             self.model.save_pretrained(folder, state_dict=self.weights)
-        # peft's model card is a form to fill in; tunesmith.json says what there is to say.
-        (folder / "README.md").unlink(missing_ok=True)
         if generation is not None:
             generation.save_pretrained(folder)
         self.render.tokenizer.save_pretrained(folder)
