@@ -34,7 +34,7 @@ PAGES = {
     "the runs": "",
     "a run with 150 steps": "run/first/",
     "a run with 10,000 steps": "run/long/",
-    "its proof": "run/first/proof/",
+    "its proof": "proof/first/",
     "two runs compared": "compare?run=first&run=long",
     "New run": "new/",
 }

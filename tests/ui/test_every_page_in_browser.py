@@ -28,7 +28,7 @@ pytestmark = [
 ]
 CHAT = "20260101-000000-abcdef"
 PAGES = (
-    *("", "run/first/", "run/first/proof/", "run/first/export/?format=gguf", "run/other/"),
+    *("", "run/first/", "proof/first/", "export/first/?format=gguf", "run/other/"),
     *("compare?run=first&run=other", "chat/", f"chat/{CHAT}/", "arena/", "serve/", "new/"),
     *("new/?goal=rewards&reward.length=on&reward.length.target=far", "new/data?{}", "new/plan?{}"),
 )

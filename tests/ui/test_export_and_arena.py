@@ -22,7 +22,7 @@ from tunesmith.storage.process import named_in
 from tunesmith.ui import work, works
 from tunesmith.ui.works import Work
 
-EXPORT = "/run/a/export/"
+EXPORT = "/export/a/"
 
 
 @pytest.fixture
@@ -92,7 +92,7 @@ def test_an_export_stays_in_the_runs_folder_and_goes_to_no_hub(
     place: Path, client: TestClient, begun: list[list[str]]
 ) -> None:
     for name in ("linked", "open", "none", "..%2fa"):
-        assert client.post(f"/run/{name}/export/start", data={"as": "x"}).status_code == 404
+        assert client.post(f"/export/{name}/start", data={"as": "x"}).status_code == 404
     form = {"format": "gguf", "as": "small", "format.type": "q8_0", "hub": "evil/x", "items": "5"}
     client.post(f"{EXPORT}start", data=form)
     asked = asked_in(place)

@@ -26,8 +26,8 @@ def test_nothing_that_a_page_begins_is_half_there(tmp_path: Path, begun: list[li
         client = opened(root)
         fill(root / "filler")
         for path, form in (
-            ("/run/a/proof/start", {}),
-            ("/run/a/export/start", {"format": "hf", "as": "x"}),
+            ("/proof/a/start", {}),
+            ("/export/a/start", {"format": "hf", "as": "x"}),
             ("/arena/start", {"run": ["a", "b"], "prompts": "one\ntwo"}),
             ("/serve/start", {"run": "a"}),
             ("/chat/begin", {"run": "a"}),
@@ -36,10 +36,10 @@ def test_nothing_that_a_page_begins_is_half_there(tmp_path: Path, begun: list[li
             (told,) = [one for one in Read(answer.text).texts if "No space left" in one]
             assert answer.status_code == 507 and "\n" not in told, path
         assert begun == []
-        for path in ("/", "/run/a/proof/", "/run/a/export/", "/arena/", "/serve/", "/chat/"):
+        for path in ("/", "/proof/a/", "/export/a/", "/arena/", "/serve/", "/chat/"):
             assert client.get(path).status_code == 200, path
         (root / "filler").unlink()
-        assert client.post("/run/a/proof/start").status_code == 200 and len(begun) == 1
+        assert client.post("/proof/a/start").status_code == 200 and len(begun) == 1
 
 
 def test_a_conversation_keeps_whole_lines_alone(tmp_path: Path) -> None:

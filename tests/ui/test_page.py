@@ -51,7 +51,7 @@ def client(place: Path) -> TestClient:
     return client
 
 
-RUN = "/run/first%20try%20%231/"
+RUN, PROOF = "/run/first%20try%20%231/", "/proof/first%20try%20%231/"
 
 
 def test_without_the_link_nothing_is_shown_and_nothing_is_done(
@@ -59,7 +59,7 @@ def test_without_the_link_nothing_is_shown_and_nothing_is_done(
 ) -> None:
     monkeypatch.setattr(control, "ask_to_stop", lambda path: pytest.fail("it was stopped"))
     stranger = TestClient(client.app, base_url=f"http://{HOST}")
-    for path in ("/", "/ui.css", RUN, f"{RUN}now", f"{RUN}proof/report", "/run/none/"):
+    for path in ("/", "/ui.css", RUN, f"{RUN}now", f"{PROOF}report", "/run/none/"):
         assert stranger.get(path).status_code == 403
         assert client.get(path, headers={"host": "evil.example"}).status_code == 403
     for act in ("stop", "resume"):
@@ -75,8 +75,8 @@ def test_without_the_link_nothing_is_shown_and_nothing_is_done(
 )
 def test_no_name_leads_out_of_the_folder(place: Path, client: TestClient, name: str) -> None:
     assert RunFolder(place / "linked").resolved()  # it is there, and it is a run
-    for page in ("", "now", "proof/report"):
-        assert client.get(f"/run/{name}/{page}").status_code == 404
+    for page in (f"run/{name}/", f"run/{name}/now", f"proof/{name}/", f"proof/{name}/report"):
+        assert client.get(f"/{page}").status_code == 404
     for act in ("stop", "resume"):
         assert client.post(f"/run/{name}/{act}").status_code in (404, 405)
 
@@ -101,14 +101,14 @@ def test_a_damaged_file_of_one_run_hides_no_other(
     bare(place / "well")
     (place / "first try #1" / "model").mkdir()
     (place / "first try #1" / name).write_text(text + "\n", "utf-8")
-    for page in ("/", "/chat/", "/arena/", "/serve/", "/run/well/", "/run/well/proof/"):
+    for page in ("/", "/chat/", "/arena/", "/serve/", "/run/well/", "/proof/well/"):
         answer = client.get(page)
         assert answer.status_code == 200, page
     assert "well" in Read(client.get("/").text).text
     tolerant = TestClient(
         client.app, f"http://{HOST}", raise_server_exceptions=False, cookies=client.cookies
     )
-    for page in (RUN, f"{RUN}now", f"{RUN}proof/report"):
+    for page in (RUN, f"{RUN}now", f"{PROOF}report"):
         answer = tolerant.get(page)
         assert answer.status_code == 200 or "problem" in answer.text, page
 
@@ -129,10 +129,22 @@ def test_a_runs_page_is_a_view_of_its_folder(place: Path, client: TestClient) ->
     assert Path(file) == folder.run_yaml and file in page.text and verb == "train"
     assert Path(out.removeprefix("out=")) == place / "first-try"
     assert folder.run_yaml.read_text("utf-8") in page.texts
-    assert ("href", "proof/report") in page.attributes
-    report = client.get(f"{RUN}proof/report")
+    assert ("href", f"{PROOF}report") in page.attributes
+    report = client.get(f"{PROOF}report")
     policy = report.headers.get_list("content-security-policy")
     assert len(policy) == 1 and "default-src 'none'; style-src 'unsafe-inline'" in policy[0]
+
+
+@pytest.mark.parametrize("name", ["proof", "export", "now", "report"])
+def test_a_run_may_be_called_as_a_page_is(place: Path, client: TestClient, name: str) -> None:
+    full(place / "tries" / name)
+    run, proof, export = pages = [f"/{of}/tries/{name}/" for of in ("run", "proof", "export")]
+    for page, leads in ((run, {proof, export}), (proof, {run}), (export, {run})):
+        told = Read(client.get(page).text)
+        assert f"tries/{name}" in told.texts, page
+        links = {value for key, value in told.attributes if key == "href"}
+        assert links & {*pages} == leads
+        assert client.get(f"{page}now").status_code == 200
 
 
 def next_steps(client: TestClient, address: str) -> list[tuple[str, str]]:
@@ -152,11 +164,11 @@ def test_a_page_has_one_step_that_comes_next(place: Path, client: TestClient) ->
     assert next_steps(client, RUN) == [("Resume", "")]
     folder.model.mkdir(exist_ok=True)
     write(folder.model / "tunesmith.json", {"step": 150})
-    assert next_steps(client, RUN) == [("Read the proof", "proof/")]
-    assert next_steps(client, f"{RUN}proof/") == []
+    assert next_steps(client, RUN) == [("Read the proof", PROOF)]
+    assert next_steps(client, PROOF) == []
     folder.proof.unlink()
-    assert next_steps(client, RUN) == [("Prove this run", "proof/")]
-    assert next_steps(client, f"{RUN}proof/") == [("Prove this run", "")]
+    assert next_steps(client, RUN) == [("Prove this run", PROOF)]
+    assert next_steps(client, PROOF) == [("Prove this run", "")]
     assert next_steps(client, "/chat/") == [("Begin a conversation", "")]
     write(folder.ledger, {"trained": 40, "proof": 0})
     assert next_steps(client, RUN) == [("Chat with the model", "/chat/?run=first%20try%20%231")]

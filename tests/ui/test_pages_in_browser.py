@@ -106,7 +106,7 @@ def test_a_form_with_an_error_is_led_to_and_keeps_what_was_typed(place: Path) ->
     with chromium() as browser, served(place, "zh") as (link, _):
         tab = Tab(browser, link, 390, "dark")
         page = tab.page
-        page.goto(link.partition("?")[0] + "run/other/proof/")
+        page.goto(link.partition("?")[0] + "proof/other/")
         page.get_by_text("检验内容").click()
         page.get_by_label("最多行数").fill("0")
         page.get_by_label("给原模型看的示例数").fill("3")
@@ -220,7 +220,7 @@ def test_a_browser_without_scripts_is_told_so(place: Path) -> None:
         page = browser.new_context(java_script_enabled=False).new_page()
         page.set_default_timeout(1000 * PATIENCE)
         page.goto(link)
-        for name in ("", "run/first/", "run/first/proof/", "chat/", "arena/", "serve/", "new/"):
+        for name in ("", "run/first/", "proof/first/", "chat/", "arena/", "serve/", "new/"):
             page.goto(link.partition("?")[0] + name)
             assert seen(page, "script") or seen(page, "JavaScript"), name
         # And it is served all the same: a form that is sent needs no script.

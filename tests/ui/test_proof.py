@@ -22,7 +22,7 @@ from tunesmith.ui import work, works
 from tunesmith.ui.work import Progress
 from tunesmith.ui.works import Work
 
-PROOF = "/run/first%20try/proof/"
+PROOF = "/proof/first%20try/"
 
 
 @pytest.fixture
@@ -55,10 +55,10 @@ def test_a_stranger_sees_and_does_nothing(client: TestClient, begun: list[list[s
 def test_only_a_finished_run_of_this_folder_is_proved(
     client: TestClient, begun: list[list[str]], name: str
 ) -> None:
-    assert client.post(f"/run/{name}/proof/start").status_code == 404
-    assert client.post(f"/run/{name}/proof/stop").status_code == 404
+    assert client.post(f"/proof/{name}/start").status_code == 404
+    assert client.post(f"/proof/{name}/stop").status_code == 404
     if name != "open":
-        assert client.get(f"/run/{name}/proof/").status_code == 404
+        assert client.get(f"/proof/{name}/").status_code == 404
     assert begun == []
 
 

@@ -59,13 +59,13 @@ def words(read: Any, *given: Any) -> str:
 @pytest.mark.parametrize(
     ("address", "field", "filled"),
     [
-        ("run/a/proof", "items", {"items": "0", "shots": "3", "suites": "probe"}),
-        ("run/a/proof", "shots", {"items": "40", "shots": "few", "against": "b"}),
-        ("run/a/proof", "data", {"data": "/etc/passwd", "items": "40"}),
-        ("run/a/proof", "against", {"against": ["a", "b"], "items": "40"}),
-        ("run/a/export", "format.type", {"format": "gguf", "as": "x y", "format.type": "q99"}),
-        ("run/a/export", "items", {"format": "hf", "as": "small", "items": "-1"}),
-        ("run/a/export", "as", {"format": "hf", "as": ".hidden", "items": "5"}),
+        ("proof/a", "items", {"items": "0", "shots": "3", "suites": "probe"}),
+        ("proof/a", "shots", {"items": "40", "shots": "few", "against": "b"}),
+        ("proof/a", "data", {"data": "/etc/passwd", "items": "40"}),
+        ("proof/a", "against", {"against": ["a", "b"], "items": "40"}),
+        ("export/a", "format.type", {"format": "gguf", "as": "x y", "format.type": "q99"}),
+        ("export/a", "items", {"format": "hf", "as": "small", "items": "-1"}),
+        ("export/a", "as", {"format": "hf", "as": ".hidden", "items": "5"}),
         ("arena", "run", {"run": "a", "prompts": "one\ntwo"}),
         ("arena", "prompts", {"run": ["a", "b"], "prompts": "one"}),
         ("serve", "run", {}),
@@ -75,12 +75,12 @@ def test_what_is_wrong_stands_at_its_field_and_the_rest_as_it_was_filled(
     client: TestClient, begun: list[list[str]], address: str, field: str, filled: dict[str, Any]
 ) -> None:
     told = {
-        ("run/a/proof", "items"): lambda: words(prove_settings, ["items=0"]),
-        ("run/a/proof", "shots"): lambda: words(prove_settings, ["shots=few"]),
-        ("run/a/export", "format.type"): lambda: words(
+        ("proof/a", "items"): lambda: words(prove_settings, ["items=0"]),
+        ("proof/a", "shots"): lambda: words(prove_settings, ["shots=few"]),
+        ("export/a", "format.type"): lambda: words(
             export_settings, Export(), ["format=gguf", "format.type=q99"]
         ),
-        ("run/a/export", "items"): lambda: words(export_settings, Export(), ["items=-1"]),
+        ("export/a", "items"): lambda: words(export_settings, Export(), ["items=-1"]),
     }
     answer = client.post(f"/{address}/start", data=filled)
     page = Read(answer.text)
@@ -101,7 +101,7 @@ def test_what_is_wrong_stands_at_its_field_and_the_rest_as_it_was_filled(
 
 
 def test_two_errors_of_a_form_stand_each_at_its_field(client: TestClient) -> None:
-    page = Read(client.post("/run/a/proof/start", data={"items": "0", "shots": "-1"}).text)
+    page = Read(client.post("/proof/a/start", data={"items": "0", "shots": "-1"}).text)
     assert wrong_at(page, "items") == words(prove_settings, ["items=0"])
     assert wrong_at(page, "shots") == words(prove_settings, ["shots=-1"])
 
@@ -122,7 +122,7 @@ def test_what_a_work_found_wrong_stands_in_the_form_with_which_it_was_begun(
     place: Path, client: TestClient, begun: list[list[str]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     data = str(place / "data" / "exam.csv")
-    client.post("/run/a/proof/start", data={"data": data, "items": "7"})
+    client.post("/proof/a/start", data={"data": data, "items": "7"})
     (one,) = map(Work, (place / ".ui").iterdir())
 
     def prove(_: Work, asked: dict[str, Any]) -> None:
@@ -132,7 +132,7 @@ def test_what_a_work_found_wrong_stands_in_the_form_with_which_it_was_begun(
     monkeypatch.setitem(work.KINDS, "prove", prove)
     monkeypatch.setattr(work.words, "use", lambda language, asked: None)
     assert work.main(one.path) == 2
-    page = Read(client.get("/run/a/proof/").text)
+    page = Read(client.get("/proof/a/").text)
     assert wrong_at(page, "data") == "has no rows" and "model: is gone" in page.told["wrong"]
     assert wrong_at(page, "suites") == "too many"
     values = {element.get("name"): element.get("value") for _, element in page.elements}
@@ -218,7 +218,7 @@ def test_an_unknown_page_and_a_form_that_is_too_long_are_told(
     client: TestClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(start_pages, "LONGEST_ADDRESS", 20_000)
-    for path in ("/none", "/run/a/proof/start"):
+    for path in ("/none", "/proof/a/start"):
         answer = client.get(path)
         assert answer.status_code in (404, 405) and "no such page" in Read(answer.text).text
     answer = client.post("/arena/start", data={"prompts": "x" * 1_000_001})

@@ -82,7 +82,7 @@ def test_a_proof_outlives_its_server_and_its_page_shows_it_again(place: Path) ->
     with chromium() as browser:
         with served(place, "en") as (link, server):
             page = Tab(browser, link, 1280, "light").page
-            page.goto(link.partition("?")[0] + "run/full/proof/")
+            page.goto(link.partition("?")[0] + "proof/full/")
             page.get_by_role("button", name="Prove this run").click()
             page.get_by_text("Under way").wait_for()
             (proof,) = Works(place).all("prove")
@@ -90,7 +90,7 @@ def test_a_proof_outlives_its_server_and_its_page_shows_it_again(place: Path) ->
             page.get_by_text("the server was ended").wait_for()
         with served(place, "en") as (link, _):
             tab = Tab(browser, link, 1280, "light")
-            tab.page.goto(link.partition("?")[0] + "run/full/proof/")
+            tab.page.goto(link.partition("?")[0] + "proof/full/")
             tab.page.frame_locator("iframe.report").locator(".verdict .says").wait_for()
             tab.page.get_by_role("button", name="Prove this run").wait_for()
             tab.is_well()

@@ -46,7 +46,7 @@ class ProofPages(WorkPages):
         """Returns the routes, those of the report among them."""
         from starlette.routing import Route
 
-        base = f"/run/{{name:path}}/{self.place}/"
+        base = f"/{self.place}/{{name:path}}/"
         report = [Route(f"{base}report", self.report), Route(f"{base}file", self.file)]
         return [*super().routes(), *report]
 

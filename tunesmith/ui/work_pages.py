@@ -23,8 +23,8 @@ if TYPE_CHECKING:
 
 
 class WorkPages:
-    """Base of such pages. They lie below the run, at ``place``, which also names their templates;
-    ``kind`` is that of the work. A page has ``called``, ``asked`` and ``facts`` of its own.
+    """Base of such pages. They lie at ``place``, which also names their templates, and not below
+    the run's own page, where a run that is called so may lie; ``kind`` is that of the work. A page has ``called``, ``asked`` and ``facts`` of its own.
     """
 
     kind: ClassVar[str]
@@ -34,10 +34,10 @@ class WorkPages:
         self.views, self.works = views, views.works
 
     def routes(self) -> list[Route]:
-        """Returns the routes, which come before those of a run's page."""
+        """Returns the routes."""
         from starlette.routing import Route
 
-        base = f"/run/{{name:path}}/{self.place}/"
+        base = f"/{self.place}/{{name:path}}/"
         return [
             Route(base, self.show),
             Route(f"{base}now", self.now),
