@@ -24,7 +24,8 @@ if TYPE_CHECKING:
 
 class WorkPages:
     """Base of such pages. They lie at ``place``, which also names their templates, and not below
-    the run's own page, where a run that is called so may lie; ``kind`` is that of the work. A page has ``called``, ``asked`` and ``facts`` of its own.
+    the run's own page, where a run that is called so may lie; ``kind`` is that of the work. A page
+    has ``called``, ``asked`` and ``facts`` of its own.
     """
 
     kind: ClassVar[str]

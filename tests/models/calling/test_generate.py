@@ -83,6 +83,24 @@ def test_a_batch_writes_what_each_row_writes_alone(tuned, share, budget):
     assert len({answer.ids for answer in found}) > 1
 
 
+def test_progress_is_heard_while_a_batch_is_written(tuned):
+    model, tokenizer = tuned
+    heard = []
+    generate(
+        model,
+        tokenizer,
+        ids(tokenizer),
+        Generate(max_new_tokens=10, samples=2),
+        stop_ids=[],
+        progress=lambda done, total: heard.append((done, total)),
+        budget=100,  # two batches
+    )
+    assert {total for _, total in heard} == {10}
+    done = [one for one, _ in heard]
+    assert done == sorted(done) and done[0] == 0 and done.count(10) == 1
+    assert {*done} == {*range(11)}, "each answer's worth of tokens is told, within a batch too"
+
+
 def test_the_shared_beginning_is_computed_once(tuned):
     model, tokenizer = tuned
     prompts = ids(tokenizer, ["what is the question: the " * 3 + text for text in PROMPTS])

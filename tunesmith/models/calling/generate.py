@@ -14,6 +14,7 @@ from collections.abc import Callable, Generator, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -33,6 +34,7 @@ from tunesmith.data.rendering.encoder_decoder import beginning
 from tunesmith.data.rendering.tokenizers import Tokenizer
 from tunesmith.models.calling.padding import left_padded
 from tunesmith.models.calling.room import Room
+from tunesmith.models.calling.stopping import Closed, StopTexts, Written
 from tunesmith.models.calling.wording import decoded, first_of
 from tunesmith.models.calling.wording import pieces as worded
 from tunesmith.settings.run import Generate
@@ -94,7 +96,8 @@ def generate(
     budget: int = BUDGET,
 ) -> list[Answer]:
     """Generates the answers to ``prompts`` (token ids), in their order; the ``settings.samples``
-    answers of a prompt follow each other.
+    answers of a prompt follow each other. ``progress`` hears after each token how many answers are
+    written; those under way count by the share of their longest that is there.
 
     ``share`` computes what all prompts of a batch begin with once; it needs a model whose attention
     follows the mask alone.
@@ -107,13 +110,14 @@ def generate(
         progress(0, len(rows))
     with as_given(model, seed if settings.temperature > 0 else None):
         for batch in room.batches([len(row) for row in rows], budget):
+            how = room.within(settings, len(rows[batch[0]]))
+            rules: list[StoppingCriteria] = []
+            if progress:
+                told = partial(_onward, progress, len(answers), len(rows))
+                rules.append(Written(told, len(batch), how.max_new_tokens))
+            some = [rows[index] for index in batch]
             written = _written(
-                model,
-                tokenizer,
-                [rows[index] for index in batch],
-                room.within(settings, len(rows[batch[0]])),
-                stop_ids=stop_ids,
-                share=share,
+                model, tokenizer, some, how, stop_ids=stop_ids, share=share, rules=rules
             )
             for index, ids in zip(batch, written, strict=True):
                 answers[index] = finished(tokenizer, ids, settings, stop_ids)
@@ -168,7 +172,7 @@ def stream_ids(
                     stop_ids=stop_ids,
                     share=False,
                     streamer=_Pieces(given),
-                    closed=closed,
+                    rules=[Closed(closed)],
                 )
         finally:
             given.put(None)
@@ -257,7 +261,7 @@ def _written(
     stop_ids: Sequence[int],
     share: bool,
     streamer: BaseStreamer | None = None,
-    closed: threading.Event | None = None,
+    rules: Sequence[StoppingCriteria] = (),
 ) -> list[list[int]]:
     """Generates the new token ids of each row, which may go on after the row's end."""
     pad_id = tokenizer.pad_token_id
@@ -269,9 +273,9 @@ def _written(
     start = beginning(tokenizer)
     ids, mask = right_padded(rows, pad_id) if start else left_padded(rows, common, pad_id)
     given = len(start) or ids.shape[1]
-    stops: list[StoppingCriteria] = [_Closed(closed)] if closed else []
+    stops = [*rules]
     if settings.stop:
-        stops.append(_StopTexts(tokenizer, settings.stop, given))
+        stops.append(StopTexts(tokenizer, settings.stop, given))
     more: dict[str, Any] = {"past_key_values": cache} if cache is not None else {}
     if start:
         more["decoder_input_ids"] = torch.tensor([start] * len(rows), device=model.device)
@@ -333,34 +337,8 @@ def finished(
     return Answer(text[:at], tuple(own[:size]), True)
 
 
-class _StopTexts(StoppingCriteria):
-    """A stopping rule that ends a row once one of some texts stands in what it wrote."""
-
-    def __init__(self, tokenizer: Tokenizer, stops: Sequence[str], start: int) -> None:
-        self.tokenizer, self.stops, self.start = tokenizer, stops, start
-        # A token holds at least one byte, so this many reach back over the longest text.
-        self.reach = max(len(stop.encode()) for stop in stops) + 4
-
-    def __call__(  # type: ignore[override]
-        self, input_ids: torch.Tensor, scores: torch.Tensor, **others: object
-    ) -> torch.Tensor:
-        tail = input_ids[:, max(self.start, input_ids.shape[1] - self.reach) :]
-        found = [
-            first_of(decoded(self.tokenizer, row), self.stops) is not None for row in tail.tolist()
-        ]
-        return torch.tensor(found, device=input_ids.device)
-
-
-class _Closed(StoppingCriteria):
-    """A stopping rule that ends all rows once nobody listens any more."""
-
-    def __init__(self, event: threading.Event) -> None:
-        self.event = event
-
-    def __call__(  # type: ignore[override]
-        self, input_ids: torch.Tensor, scores: torch.Tensor, **others: object
-    ) -> torch.Tensor:
-        return torch.full((len(input_ids),), self.event.is_set(), device=input_ids.device)
+def _onward(progress: Progress, before: int, of: int, now: int) -> None:
+    progress(before + now, of)
 
 
 class _Pieces(BaseStreamer):
