@@ -15,7 +15,7 @@ from tunesmith.errors import Problem, TunesmithError
 from tunesmith.plain import JsonObject
 from tunesmith.storage.atomic import write_whole
 from tunesmith.ui.forms import Form, form_in, form_of
-from tunesmith.ui.places import ARENAS
+from tunesmith.ui.places import ARENAS, kept_in
 from tunesmith.ui.views import Views
 from tunesmith.ui.work_pages import form_again, shown_of
 from tunesmith.voting.building import FEWEST_PROMPTS
@@ -122,8 +122,7 @@ class ArenaPages:
         )
 
     def _answered(self) -> list[Path]:
-        found = sorted(self.place.glob("*/items.jsonl"), reverse=True)
-        return [one.parent for one in found]
+        return [one.parent for one in kept_in(self.place, "*/items.jsonl")[::-1]]
 
     def _offered(self) -> tuple[dict[str, str], list[str]]:
         """Returns the runs that write by name, and their bases."""

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tunesmith.plain import JsonObject
-from tunesmith.ui.places import CHATS
+from tunesmith.ui.places import CHATS, kept_in
 
 if TYPE_CHECKING:
     import httpx
@@ -116,12 +116,12 @@ class Chats:
         """Returns them, the newest first, without files that are none, or of which a full disk let
         no line be kept.
         """
-        found = sorted(self.place.glob("*.jsonl"), reverse=True)
-        return [chat for chat in map(Chat, found) if chat.runs]
+        found = kept_in(self.place, "*.jsonl")
+        return [chat for chat in map(Chat, found[::-1]) if chat.runs]
 
     def find(self, id_: str) -> Chat | None:
         """Returns one by its name, which is looked up and never opened as a path."""
-        found = (Chat(path) for path in self.place.glob("*.jsonl") if path.stem == id_)
+        found = (Chat(path) for path in kept_in(self.place, "*.jsonl") if path.stem == id_)
         return next((chat for chat in found if chat.runs), None)
 
     def begin(self, runs: Mapping[str, str]) -> Chat:

@@ -16,6 +16,7 @@ from tunesmith.settings.family import FORMATS
 from tunesmith.storage.run_folder import RunFolder
 from tunesmith.ui.fields import Field, choices_in, usual_of
 from tunesmith.ui.forms import Form
+from tunesmith.ui.places import kept_in
 from tunesmith.ui.work_pages import WorkPages
 from tunesmith.words import say
 
@@ -57,7 +58,7 @@ class ExportPages(WorkPages):
         self, name: str, folder: RunFolder, form: Form
     ) -> tuple[list[Any], Callable[[], JsonObject]]:
         """Returns the exports that are there, and the fields of the format that is chosen."""
-        pages = sorted((folder.path / "exports").glob("*/parity.md"))
+        pages = kept_in(folder.path / "exports", "*/parity.md")
         chosen = _format(form)
 
         def shows() -> JsonObject:

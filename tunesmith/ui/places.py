@@ -113,6 +113,14 @@ class Places:
         return ["starter", *(self.typed(path) for path in (*folders, *named))][:MOST]
 
 
+def kept_in(place: Path, pattern: str) -> list[Path]:
+    """Returns what pages keep in a folder, by name. It may lie on another disk; a link in it that
+    leads out of it is left out.
+    """
+    real = place.resolve()
+    return [one for one in sorted(place.glob(pattern)) if one.resolve().is_relative_to(real)]
+
+
 def _is_number(value: str) -> bool:
     try:
         float(value)

@@ -15,7 +15,7 @@ from tunesmith.report.language import Say
 from tunesmith.settings.prove import Prove, prove_settings
 from tunesmith.storage.run_folder import RunFolder
 from tunesmith.ui.forms import Form
-from tunesmith.ui.places import Places
+from tunesmith.ui.places import Places, kept_in
 from tunesmith.ui.stamps import stamp
 from tunesmith.ui.standing import seen
 from tunesmith.ui.views import REPORT_POLICY, Views
@@ -133,7 +133,7 @@ class ProofPages(WorkPages):
 
 def _elsewhere(folder: RunFolder) -> list[Path]:
     """Returns the proofs on the rows of other files."""
-    return sorted(folder.path.glob("proofs/*/proof.json"))
+    return kept_in(folder.path / "proofs", "*/proof.json")
 
 
 def _told(folder: RunFolder, path: Path) -> tuple[str, str]:

@@ -14,6 +14,7 @@ from tunesmith.report.compared import Comparison, compare_runs
 from tunesmith.report.runs import cell
 from tunesmith.storage.run_folder import RunFolder
 from tunesmith.ui.forms import Form, form_in
+from tunesmith.ui.places import kept_in
 from tunesmith.ui.runs import differences
 from tunesmith.ui.standing import seen
 from tunesmith.ui.views import REPORT_POLICY, Views
@@ -136,7 +137,7 @@ def proved_on(folders: Sequence[RunFolder | None]) -> list[str]:
         place.parent.name
         for folder in folders
         if folder is not None
-        for place in folder.path.glob("proofs/*/proof.json")
+        for place in kept_in(folder.path / "proofs", "*/proof.json")
     }
     return sorted(found)
 
