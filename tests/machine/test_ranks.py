@@ -16,6 +16,8 @@ from pathlib import Path
 import pytest
 
 from material.terminal import rows
+from tunesmith.cli import training
+from tunesmith.errors import SpecError
 from tunesmith.machine import ranks
 from tunesmith.machine.ranks import run_ranks
 
@@ -95,6 +97,13 @@ def test_a_signal_reaches_each_once(tmp_path: Path) -> None:
         parent.send_signal(signal.SIGTERM)
         assert parent.wait(30) == 75
     assert [(tmp_path / f"heard{rank}").read_text() for rank in range(2)] == ["1", "1"]
+
+
+def test_more_processes_than_rows_are_refused_before_they_start(tmp_path: Path) -> None:
+    words = ["model=m", "data=d", f"out={tmp_path}/run", "processes=50"]
+    for more, each in ([], 16), (["train.batch=8"], 8):
+        with pytest.raises(SpecError, match=f"50 processes share the {each} rows of a step"):
+            training.train([*words, *more], lang="en")
 
 
 @pytest.mark.slow

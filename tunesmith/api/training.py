@@ -5,8 +5,8 @@ answers, which rows are made of.
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Sequence
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -58,16 +58,17 @@ def train(
     with _console(progress) as shown, _stream(shown, on_step, listen) as events:
         try:
             prepared = text = known = None
-            if resume:
-                known, resolved = _resumed(settings, overrides)
-            elif isinstance(settings, RunFolder):
-                raise SpecError(
-                    Problem(str(settings.path), say("cli.is_folder", folder=settings.path))
-                )
-            else:
-                made = _planned(settings, overrides, events, on_plan)
-                resolved, prepared = made.resolved, made.prepared
-                text = "\n".join(made.lines()) + "\n"
+            with _as_one():
+                if resume:
+                    known, resolved = _resumed(settings, overrides)
+                elif isinstance(settings, RunFolder):
+                    raise SpecError(
+                        Problem(str(settings.path), say("cli.is_folder", folder=settings.path))
+                    )
+                else:
+                    made = _planned(settings, overrides, events, on_plan)
+                    resolved, prepared = made.resolved, made.prepared
+                    text = "\n".join(made.lines()) + "\n"
             from tunesmith.training.start import train as start
 
             run = start(resolved, prepared, resume=resume, events=events, plan=text)
@@ -161,6 +162,21 @@ def _stream(
     if not _first():
         return opened()
     return opened(*([on_steps(on_step)] if on_step is not None else []), shown.hear, *listen)
+
+
+@contextmanager
+def _as_one() -> Iterator[None]:
+    """Lets what one of several processes finds wrong before training, such as a file that its
+    machine lacks, be told by all.
+    """
+    if not started_by_another():
+        yield
+        return
+    from tunesmith.machine.parallel import join, told_by_all
+
+    with told_by_all():
+        join()
+        yield
 
 
 def _first() -> bool:

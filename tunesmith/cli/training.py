@@ -22,6 +22,7 @@ from tunesmith.cli.options import (
 from tunesmith.cli.settings_line import settings_line
 from tunesmith.errors import SpecError
 from tunesmith.machine.ranks import run_ranks, several_machines, started_by_another
+from tunesmith.planning.processes import refuse_too_many
 from tunesmith.settings.given import settings_of
 from tunesmith.settings.run import Run
 from tunesmith.settings.yaml_file import read_settings
@@ -87,6 +88,7 @@ def _in_several(run: Run, words: list[str]) -> None:
     nothing where this is one of them, or the only one.
     """
     if (run.processes > 1 or several_machines()) and not started_by_another():
+        refuse_too_many(run)
         command = [sys.executable, "-m", "tunesmith", *words]
         raise typer.Exit(run_ranks(run.processes, command))
 

@@ -337,6 +337,8 @@ def _room(making: _Making, form: Shape, device: Device, prepared: Prepared | Non
     width = 4 if METHODS.make(run.method).full_precision else DTYPES[run.model.dtype].itemsize
     # room() looks at what is left beside loaded weights; here they are not loaded yet.
     shared = free_memory(device.place) / processes.to_share_memory(run, device)
+    # Micro-batches are cut by it, and each process takes its own of the same cut.
+    shared = min(device.processes.everyones(shared))
     free = machine.memory * GIB if machine.memory else shared
     parts = memory.Parts.of(run, max(run.processes, device.processes.world))
     both = memory.with_copies(form, run)

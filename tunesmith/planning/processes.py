@@ -7,6 +7,7 @@ from contextlib import suppress
 from importlib.metadata import version
 from typing import TYPE_CHECKING
 
+from tunesmith.batches.order import USUAL_BATCH
 from tunesmith.errors import Problem, SpecError, TunesmithError
 from tunesmith.machine.ranks import started_by_another
 from tunesmith.settings.run import Run
@@ -61,6 +62,15 @@ def too_few_rows(run: Run, batch: int) -> Iterator[Problem]:
     if run.processes > batch and run.train.machine.shard != "tensor":
         told = say("plan.more_processes_than_rows", processes=run.processes, rows=batch)
         yield Problem("processes", told)
+
+
+def refuse_too_many(run: Run) -> None:
+    """Raises SpecError, before they are started, for more processes than any step of the run has
+    rows: each takes memory and seconds until it has read them.
+    """
+    problems = list(too_few_rows(run, run.train.batch or USUAL_BATCH))
+    if problems:
+        raise SpecError(problems)
 
 
 def to_share_memory(run: Run, device: Device) -> int:

@@ -41,6 +41,7 @@ from tunesmith.settings.open_values import refuse_open
 from tunesmith.settings.resolved import Resolved
 from tunesmith.settings.run import Run
 from tunesmith.storage.run_folder import RunFolder
+from tunesmith.training.alike import refuse_unlike
 from tunesmith.training.evaluation.questions import Questions
 from tunesmith.training.evaluation.rows import watched_rows
 from tunesmith.training.evaluation.watch import Watch
@@ -86,6 +87,7 @@ def make_ready(
     prepared = prepared or _rows(run, base, events)
     if not prepared.train:
         raise DataError(Problem("data.path", say("train.no_rows")))
+    refuse_unlike(run, prepared, base, device.processes)
     prepared = with_source(run, prepared, events.phase)
     beside = _checked_roles(run, prepared)
 
