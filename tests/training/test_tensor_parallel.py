@@ -5,15 +5,22 @@ process trains; what they save is whole, and goes on in one process.
 from __future__ import annotations
 
 import json
+import os
 import shutil
+import signal
 from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
+from safetensors.torch import load_file
 
 from material import runs
 from material.two_processes import PLAINLY, in_two, same_runs, two_ranks
+from tunesmith.batches.batch import Batch
+from tunesmith.batches.micro_batches import micro_batches
 from tunesmith.data.prepare import Prepared
+from tunesmith.errors import Stopped
 from tunesmith.events.stream import Events
 from tunesmith.models.structure.divided import own_part
 from tunesmith.storage.run_folder import RunFolder
@@ -57,6 +64,37 @@ def test_an_adapter_goes_on_in_two_parts_as_it_does_in_one(
         shutil.rmtree(kept)
     assert two_ranks(tmp_path / "two", tiny_llama, rows[1], resume=True, **how, **TENSOR) == [0, 0]
     same_runs(whole, RunFolder(tmp_path / "two"))
+
+
+@pytest.mark.slow
+def test_what_was_stopped_in_two_parts_goes_on_with_the_same_bits_and_in_one_process(
+    rows: tuple[dict[str, Any], Prepared],
+    tiny_llama: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    how = {**rows[0], "method": {"name": "full"}, "train.optimizer": "adamw"}
+    how |= {"train.learning_rate": 1e-3, "train.keep.final": "last", "questions": []}
+    steps: list[int] = []
+
+    def stopped(examples: Any, *args: Any, **kinds: Any) -> list[Batch]:
+        steps.append(1)
+        if len(steps) == 3 and out != "whole":
+            os.kill(os.getpid(), signal.SIGTERM)
+        return micro_batches(examples, *args, **kinds)
+
+    monkeypatch.setattr("tunesmith.training.work.micro_batches", stopped)
+    for out, code in ("whole", 0), ("two", Stopped.exit_code):
+        assert two_ranks(tmp_path / out, tiny_llama, rows[1], **how, **TENSOR) == [code] * 2
+    monkeypatch.undo()
+    shutil.copytree(tmp_path / "two", tmp_path / "one")
+    assert two_ranks(tmp_path / "two", tiny_llama, rows[1], resume=True, **how, **TENSOR) == [0, 0]
+    train(runs.resolved(tmp_path / "one", tiny_llama, **how), rows[1], resume=True)
+    files = [tmp_path / out / "model" / "model.safetensors" for out in ("whole", "two", "one")]
+    whole, again, alone = map(load_file, files)
+    for name, value in whole.items():
+        assert torch.equal(again[name], value), name
+        assert float((alone[name] - value).abs().max()) < 1e-4, name
 
 
 def test_each_process_holds_and_reads_its_part(
