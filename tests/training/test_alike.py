@@ -73,8 +73,8 @@ def test_other_settings_rows_and_bases_are_named(
 
     one, two = (json.loads(text) for text in told(tmp_path, work))
     assert one == two
-    assert "process 1 has train.learning_rate 0.5, the first 0.01; " in one[0]
-    assert "process 1 has train.machine.precision bf16, the first fp32" in one[0]
+    assert "process 1 has train.learning_rate 0.5, the first 0.01" in one[0]
+    assert "process 1 has precision bf16, the first fp32" in one[0]
     assert "process 1 has other rows than the first" in one[1]
     assert "process 1 has another base model than the first" in one[2]
     assert one[3] == "alike"

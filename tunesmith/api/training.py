@@ -61,10 +61,6 @@ def train(
             with _as_one():
                 if resume:
                     known, resolved = _resumed(settings, overrides)
-                elif isinstance(settings, RunFolder):
-                    raise SpecError(
-                        Problem(str(settings.path), say("cli.is_folder", folder=settings.path))
-                    )
                 else:
                     made = _planned(settings, overrides, events, on_plan)
                     resolved, prepared = made.resolved, made.prepared
@@ -197,7 +193,7 @@ def _resumed(settings: Settings | RunFolder, overrides: Overrides) -> tuple[RunF
 
 
 def _planned(
-    settings: Settings,
+    settings: Settings | RunFolder,
     overrides: Overrides,
     events: Events,
     on_plan: Callable[[Plan], None] | None,
@@ -205,6 +201,8 @@ def _planned(
     """Makes the plan of a run, which must have no problem; reports its warnings where the caller
     did not ask for the plan.
     """
+    if isinstance(settings, RunFolder):
+        raise SpecError(Problem(str(settings.path), say("cli.is_folder", folder=settings.path)))
     asked = settings_of(settings, overrides)
     speak(asked)
     if not started_by_another():

@@ -330,16 +330,13 @@ def _unwatched(making: _Making, prepared: Prepared) -> None:
 def _room(making: _Making, form: Shape, device: Device, prepared: Prepared | None) -> None:
     """Settles micro-batches, memory and disk."""
     from tunesmith.machine.device import DTYPES
-    from tunesmith.machine.memory import GIB, free_memory
+    from tunesmith.machine.memory import GIB
     from tunesmith.machine.micro_batch import room
 
     run, machine = making.run, making.run.train.machine
     width = 4 if METHODS.make(run.method).full_precision else DTYPES[run.model.dtype].itemsize
     # room() looks at what is left beside loaded weights; here they are not loaded yet.
-    shared = free_memory(device.place) / processes.to_share_memory(run, device)
-    # Micro-batches are cut by it, and each process takes its own of the same cut.
-    shared = min(device.processes.everyones(shared))
-    free = machine.memory * GIB if machine.memory else shared
+    free = machine.memory * GIB if machine.memory else processes.free_in_each(run, device)
     parts = memory.Parts.of(run, max(run.processes, device.processes.world))
     both = memory.with_copies(form, run)
     weights = memory.weights_of(both, run, width, parts)

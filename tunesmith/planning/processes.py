@@ -73,9 +73,15 @@ def refuse_too_many(run: Run) -> None:
         raise SpecError(problems)
 
 
-def to_share_memory(run: Run, device: Device) -> int:
-    """Returns how many processes, still to be started, will share this machine's memory; those that
-    run already count themselves (``free_memory``).
+def free_in_each(run: Run, device: Device) -> float:
+    """Returns the memory (bytes) that the process with the least of it has: micro-batches are cut
+    by it, and each process takes its own of the same cut.
+
+    Processes that are still to be started will share this machine's; those that run already count
+    themselves (``free_memory``).
     """
+    from tunesmith.machine.memory import free_memory
+
     apart = device.place.type == "cuda" or started_by_another()
-    return 1 if apart else run.processes
+    own = free_memory(device.place) / (1 if apart else run.processes)
+    return min(device.processes.everyones(own))

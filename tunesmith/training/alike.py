@@ -16,7 +16,7 @@ from tunesmith.words import say
 
 OWN = ("model.path", "data.path", "given")
 """What a process has for itself: machines may hold the same files at different places."""
-OF_ALL = ("shard", "precision", "checkpointing")
+OF_ALL = {"shard", "precision", "checkpointing"}
 """Settings of the machine that all have in common."""
 
 
@@ -26,7 +26,7 @@ def refuse_unlike(run: Run, prepared: Prepared, base: Path, processes: Processes
         return
     asked = {
         **identity(run, prepared.all_rows, base_fingerprint(base), run.train.micro_tokens or 0),
-        **{f"train.machine.{name}": getattr(run.train.machine, name) for name in OF_ALL},
+        **run.train.machine.model_dump(mode="json", include=OF_ALL),
     }
     own = {name: value for name, value in asked.items() if name not in OWN}
     first, *others = processes.everyones(own)
