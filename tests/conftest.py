@@ -26,6 +26,10 @@ if "PYTEST_XDIST_WORKER" in os.environ:
         "OMP_NUM_THREADS", "1"
     )  # before any import of torch: the workers share the cores
 
+# No test is about a power cut. The 112 waits for the disk of a run of 8 steps took 47 ms alone, and
+# more beside others; tests of when one waits put their own in its place.
+os.fsync = lambda _file: None
+
 SHARED_DATA = Path(os.environ.get("TUNESMITH_DATA", Path(__file__).parents[2] / "shared" / "data"))
 
 CHATML = (

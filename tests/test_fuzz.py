@@ -12,7 +12,7 @@ from material.fuzz import fuzz, models
 
 
 @pytest.mark.filterwarnings("ignore")
-@pytest.mark.parametrize("draws", [40, pytest.param(400, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("draws", [20, pytest.param(400, marks=pytest.mark.slow)])
 def test_each_draw_gives_a_right_answer_or_one_clear_error(draws: int, tmp_path: Path):
     faults, ends = fuzz(range(draws), models(tmp_path / "models"), tmp_path / "draws")
     assert not faults, "\n".join(faults)

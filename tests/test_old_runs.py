@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 from safetensors.numpy import load_file
 
+from material.fast import slow_but
 from tunesmith.cli.main import main
 from tunesmith.storage.run_folder import RunFolder
 
@@ -40,7 +41,7 @@ def old(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return here
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", slow_but(["dpo"], KINDS))
 def test_an_old_run_that_was_killed_ends_with_the_same_weights(old: Path, kind: str) -> None:
     folder = RunFolder(old / kind)
     left = load_file(folder.model / "adapter_model.safetensors")
@@ -52,7 +53,7 @@ def test_an_old_run_that_was_killed_ends_with_the_same_weights(old: Path, kind: 
     assert max(abs(left[name] - resumed[name]).max() for name in left) < 1e-5
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", slow_but(["sft", "classify"], KINDS))
 def test_an_old_run_is_proved_predicted_and_exported(
     old: Path, kind: str, capsys: pytest.CaptureFixture[str]
 ) -> None:

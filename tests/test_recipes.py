@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from conftest import tiny_model
+from material.fast import slow_but
 from material.headed import encoder
 from material.tagged import written
 from tunesmith.planning.stages import stages_of
@@ -58,8 +59,10 @@ FILES = {
 }
 
 
-ALIKE = ("orpo", "simpo", "cpo", "kto", "distill_to_base", "medical_reasoning")
-"""Recipes that run as another one does; each of their objectives has tests of its own."""
+RUN = ("demo_trec", "tcm_qwen_lora", "pretrain_text", "distill", "grpo", "dpo", "embed", "entities")
+"""Recipes that differ in their rows, their head or where their examples come from. The others run
+in slow tests: twenty of them took 85 s; each of their objectives has tests of its own.
+"""
 NO_RUNS = (STAGES, LIGHTER, SEQUENCE, TOURNAMENT, WRITES)
 ENCODERS = ("package:minilm", "BAAI/bge-small-zh-v1.5")
 TWO_SIDED = ("bigscience/mt0-small",)
@@ -116,12 +119,7 @@ def test_a_recipe_is_under_25_lines(recipe: Path) -> None:
 
 @pytest.mark.parametrize(
     "recipe",
-    [
-        pytest.param(one, marks=pytest.mark.slow) if one.stem in ALIKE else one
-        for one in RECIPES
-        if one.stem not in NO_RUNS
-    ],
-    ids=lambda path: path.stem,
+    slow_but(RUN, [one for one in RECIPES if one.stem not in NO_RUNS], lambda one: one.stem),
 )
 def test_a_recipe_runs_at_tiny_size(
     recipe: Path,
@@ -152,7 +150,7 @@ def test_a_recipe_runs_at_tiny_size(
         "data.limit": 14 if recipe.stem == "customer_service" else 24,
         "data.held_out": 4,
         "data.unknown": "accept",  # the tiny vocabularies know little Chinese
-        "data.max_length": 128 if encoders else 512 if model is tiny_llama else 2000,
+        "data.max_length": 128 if encoders else 2000 if recipe.stem in SAMPLED else 512,
         "out": str(tmp_path / "run"),
         "train.steps": 2,
         # What is free changes from the plan to the training; a given number does not.
@@ -200,6 +198,7 @@ def test_a_recipe_runs_at_tiny_size(
     )
 
 
+@pytest.mark.slow  # 24 s; tests/tournaments plays smaller ones
 def test_the_tournament_runs_at_tiny_size(tiny_llama: Path, tmp_path: Path) -> None:
     import torch
 
@@ -256,6 +255,7 @@ def test_a_teacher_writes_at_tiny_size(tiny_qwen: Path, shared_data: Path, tmp_p
     )
 
 
+@pytest.mark.slow  # 6 s; tests/sequences learns other tasks one after the other
 def test_the_sequence_of_a_recipe_runs_at_tiny_size(
     tiny_llama: Path, shared_data: Path, tmp_path: Path
 ) -> None:
@@ -276,6 +276,7 @@ def test_the_sequence_of_a_recipe_runs_at_tiny_size(
     assert found.folders[1].fisher.is_file() and len(found.to_json()["scores"]) == 3
 
 
+@pytest.mark.slow  # 23 s; tests/planning/test_stages.py trains two stages
 def test_the_stages_of_a_recipe_run_at_tiny_size(
     tiny_qwen: Path, shared_data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -103,12 +103,23 @@ def test_a_chain_of_thought_is_learned_before_its_answer(tiny_llama: Path, tmp_p
 @pytest.mark.parametrize(
     ("method", "settings", "saved"),
     [
-        ("prompt", {"tokens": 20}, {"num_virtual_tokens": 20}),
-        ("p_tuning", {"tokens": 20, "encoder": "mlp", "hidden": 128}, {"num_virtual_tokens": 20}),
-        ("prefix", {"tokens": 30}, {"num_virtual_tokens": 30}),
-        ("ia3", {}, {"peft_type": "IA3"}),
-        ("adalora", {"rank": 8, "initial_rank": 12, "alpha": 32}, {"target_r": 8, "init_r": 12}),
-        ("lora", {"rank": 8, "alpha": 32, "variant": "dora"}, {"r": 8, "use_dora": True}),
+        pytest.param(*case, marks=() if case[0] in ("prompt", "lora") else pytest.mark.slow)
+        for case in [
+            ("prompt", {"tokens": 20}, {"num_virtual_tokens": 20}),
+            (
+                "p_tuning",
+                {"tokens": 20, "encoder": "mlp", "hidden": 128},
+                {"num_virtual_tokens": 20},
+            ),
+            ("prefix", {"tokens": 30}, {"num_virtual_tokens": 30}),
+            ("ia3", {}, {"peft_type": "IA3"}),
+            (
+                "adalora",
+                {"rank": 8, "initial_rank": 12, "alpha": 32},
+                {"target_r": 8, "init_r": 12},
+            ),
+            ("lora", {"rank": 8, "alpha": 32, "variant": "dora"}, {"r": 8, "use_dora": True}),
+        ]
     ],
 )
 def test_the_methods_of_peft_by_name(

@@ -11,6 +11,8 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+import pytest
+
 from material.terminal import Done, Terminal, rows
 
 
@@ -41,6 +43,7 @@ def test_train(trained: tuple[Terminal, Done]):
     )
 
 
+@pytest.mark.slow  # 4 s
 def test_objectives_are_verbs(terminal: Terminal, tiny_llama: Path):
     texts = [f"a text about the number {n} and the number {n + 1}" for n in range(40)]
     (terminal.cwd / "texts.txt").write_text("\n".join(texts), encoding="utf-8")

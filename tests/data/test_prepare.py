@@ -427,6 +427,7 @@ def test_model_that_thinks_is_asked_not_to_where_no_row_does(make: Make) -> None
     assert make(rows(50)).render.data.reasoning == "think"
 
 
+@pytest.mark.slow  # 9 s
 def test_real_files_are_accounted_for(shared_data: Path, make: Make) -> None:
     reviews = make(str(shared_data / "chinese_reviews"), objective="pretrain", max_length=4096)
     assert reviews.ledger.leaked_share > 0.25

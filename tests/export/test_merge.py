@@ -60,6 +60,7 @@ def test_merged_folder_answers_as_the_adapter(tiny_llama: Path, tmp_path: Path) 
         )  # type: ignore[operator]
 
 
+@pytest.mark.slow  # 4 s
 def test_saved_in_the_type_of_the_base_unless_given(tiny_llama: Path, tmp_path: Path) -> None:
     base = tmp_path / "base"
     AutoModelForCausalLM.from_pretrained(tiny_llama, dtype=torch.bfloat16).save_pretrained(base)

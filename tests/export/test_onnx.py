@@ -25,25 +25,27 @@ onnxruntime = pytest.importorskip("onnxruntime")
 NAMES = ["input_ids", "attention_mask", "token_type_ids"]
 
 
-def test_a_classifier_names_the_same_classes(
-    tmp_path: Path, tmp_path_factory: pytest.TempPathFactory
-) -> None:
+def test_a_classifier_names_the_same_classes(tmp_path: Path) -> None:
     folder = trained(tmp_path, encoder(tmp_path / "base"))
     done = export(folder, tmp_path / "out", asked("format=onnx"))
     assert done.page.verdict == "same" and done.page.task is not None
     assert done.page.task["items"] == 50 and done.page.task["primary"] == "accuracy"
     assert done.saved is not None and done.saved.relative < 1e-4
-    small = export(folder, tmp_path / "small", asked("format=onnx", "format.type=int8"))
-    assert small.page.task is not None and small.page.verdict in ("same", "within the noise")
-    assert not list((tmp_path / "small").glob("fp32*"))
     space: dict[str, Any] = {}
     exec("\n".join(done.load), space)
     assert space["outputs"][0].shape == (1, 3)
 
 
-@pytest.mark.parametrize(
-    "pooling", ["mean", *(pytest.param(one, marks=pytest.mark.slow) for one in ("cls", "last"))]
-)
+@pytest.mark.slow  # 9 s
+def test_a_classifier_is_rounded(tmp_path: Path) -> None:
+    folder = trained(tmp_path, encoder(tmp_path / "base"))
+    small = export(folder, tmp_path / "small", asked("format=onnx", "format.type=int8"))
+    assert small.page.task is not None and small.page.verdict in ("same", "within the noise")
+    assert not list((tmp_path / "small").glob("fp32*"))
+
+
+@pytest.mark.parametrize("pooling", ["mean", "cls", "last"])
+@pytest.mark.slow  # each 8 s
 def test_vectors_are_pooled_inside(tmp_path: Path, pooling: str) -> None:
     """Against sentence-transformers' own pooling, with padding in the batch."""
     from sentence_transformers.models import Normalize, Pooling
@@ -68,7 +70,8 @@ def test_vectors_are_pooled_inside(tmp_path: Path, pooling: str) -> None:
     np.testing.assert_allclose(seen, wanted.numpy(), atol=1e-5)
 
 
-@pytest.mark.parametrize("kind", ["llama", pytest.param("qwen2", marks=pytest.mark.slow)])
+@pytest.mark.slow  # each 14 s; the fast suite asks a whole run below
+@pytest.mark.parametrize("kind", ["llama", "qwen2"])
 def test_a_decoder_with_its_cache_is_token_for_token_the_model(kind: str, tmp_path: Path) -> None:
     """Prompts in a batch with padding, in pieces behind a cache, and greedy answers."""
     from tunesmith.export.onnx.write import write_decoder

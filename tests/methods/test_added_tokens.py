@@ -15,6 +15,7 @@ from conftest import tiny_model
 from material import runs
 from material.adapted import logits
 from material.exported import in_type
+from material.fast import slow_but
 from tunesmith.batches.batch import Batch
 from tunesmith.errors import SpecError
 from tunesmith.export.make import export
@@ -92,7 +93,17 @@ def test_the_loss_has_the_gradient_of_the_models_own(folder: Path) -> None:
         assert "lora_A" in name or weight.grad.abs().max() > 1e-4
 
 
-@pytest.mark.parametrize("method", ["lora", "qlora", "full"])
+WAYS = [(tied, method) for tied in (True, False) for method in ("lora", "qlora", "full")]
+
+
+@pytest.mark.parametrize(
+    ("folder", "method"),
+    # All six took 33 s.
+    slow_but(
+        ["tied-qlora", "untied-full"], WAYS, lambda way: f"{'' if way[0] else 'un'}tied-{way[1]}"
+    ),
+    indirect=["folder"],
+)
 def test_a_run_learns_them_resumes_alike_and_leaves_them_in_what_it_saves(
     method: str, folder: Path, tmp_path: Path
 ) -> None:

@@ -13,6 +13,7 @@ import torch
 
 from material import runs
 from material.adapted import (
+    CASES,
     applied,
     base,
     called,
@@ -23,6 +24,7 @@ from material.adapted import (
     stepped,
 )
 from material.architectures import tiny
+from material.fast import slow_but
 from material.sequences import sequences
 from tunesmith.batches.batch import Batch
 from tunesmith.data.prepare import Prepared
@@ -49,6 +51,11 @@ EXPORTED = (
     "combined-lora-bitfit",
     "combined-lora-ln_tuning",
 )
+
+KILLED = ("full", "lora", "adalora", "prefix", "boft", "combined-lora-bitfit")
+"""Methods that differ in what they save: all weights, an adapter, a state of their own, virtual
+tokens, files of their own, several. The others are killed in slow tests: all took 120 s.
+"""
 
 
 @every
@@ -158,7 +165,7 @@ def loss_of(folder: RunFolder, prepared: Prepared) -> float:
     return total / units
 
 
-@every
+@pytest.mark.parametrize("case", slow_but(KILLED, CASES, called))
 def test_a_run_that_was_killed_ends_alike_and_loads_as_it_was(
     case: dict[str, Any], tiny_llama: Path, prepared: Prepared, tmp_path: Path
 ) -> None:

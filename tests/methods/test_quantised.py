@@ -17,6 +17,7 @@ from conftest import tiny_model
 from material import runs
 from material.adapted import logits, stepped
 from material.exported import in_type
+from material.fast import slow_but
 from material.headed import THREE, encoder
 from material.sequences import sequences
 from tunesmith.batches.batch import Batch
@@ -101,8 +102,17 @@ def gradient_of_embeddings(model: Any, batch: Batch) -> torch.Tensor:
     return gradient
 
 
-@both
-@pytest.mark.parametrize("name", METHODS.names())
+BESIDE = [(kind, name) for name in METHODS.names() for kind in KINDS]
+FAST = {
+    *(f"nf4-{name}" for name in ("lora", "qlora", "adalora", "bottleneck", "prefix", "full")),
+    *("int8-lora", "int8-boft", "int8-full"),
+}
+"""A method of each place where a rounded layer is met, and one that is refused. All 50 took 40 s;
+the others are slow tests.
+"""
+
+
+@pytest.mark.parametrize(("kind", "name"), slow_but(FAST, BESIDE, "-".join))
 def test_every_method_trains_beside_it_or_says_that_it_does_not(
     kind: str, name: str, folder: Path, tmp_path: Path
 ) -> None:
@@ -226,14 +236,20 @@ def test_the_plan_knows_what_the_weights_take(folder: Path, tmp_path: Path) -> N
 LOFTQ = {"name": "qlora", "init": "loftq"}
 
 
-@pytest.mark.parametrize(
-    "case",
-    [{"name": "qlora"}, {"name": "lora", "kind": "int8"}, LOFTQ, LOFTQ | {"alternations": 3}],
-    ids=str,
-)
+WAYS = {
+    "qlora": {"name": "qlora"},
+    "int8": {"name": "lora", "kind": "int8"},
+    "loftq": LOFTQ,
+    "loftq of three": LOFTQ | {"alternations": 3},
+}
+
+
+# The last changes the base most, and saves most beside the adapter; each takes 7 s.
+@pytest.mark.parametrize("way", slow_but(["int8", "loftq of three"], WAYS))
 def test_a_run_that_was_killed_ends_alike_loads_in_plain_peft_and_exports(
-    case: dict[str, Any], folder: Path, prepared: Prepared, tmp_path: Path
+    way: str, folder: Path, prepared: Prepared, tmp_path: Path
 ) -> None:
+    case = {**WAYS[way]}
     kind = case.pop("kind", None)
     more = {"method": {"rank": 4, "dropout": 0.1, **case}} | (
         {"model.quantize": kind} if kind else {}

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from material import runs
+from material.fast import slow_but
 from material.house import House, house, told_why  # noqa: F401
 from tunesmith.planning.make import make
 from tunesmith.settings.family import METHODS
@@ -18,21 +19,15 @@ from tunesmith.storage.run_folder import RunFolder
 from tunesmith.training.start import train
 
 OBJECTIVE_OF = {"encoder": "classify", "encoder-decoder": "sft"}
-STATEFUL = ("full", "lora", "adalora", "moe_lora", "p_tuning", "prefix", "boft", "bottleneck")
-"""Those that keep more than weights, or are most used; the others are slow tests."""
-
-
-def cases() -> list[Any]:
-    marks = {name: () if name in STATEFUL else pytest.mark.slow for name in METHODS.names()}
-    return [
-        pytest.param(kind, name, id=f"{kind}-{name}", marks=mark)
-        for kind in OBJECTIVE_OF
-        for name, mark in marks.items()
-    ]
+CASES = [(kind, name) for kind in OBJECTIVE_OF for name in METHODS.names()]
+APART = ("encoder-adalora", "encoder-bottleneck", "encoder-decoder-full", "encoder-decoder-lora")
+"""Each kind with two methods that keep different things; tests/methods/test_contract.py has more on
+a decoder. All others are slow tests: sixteen took 38 s.
+"""
 
 
 @pytest.mark.filterwarnings("ignore:Unsupported layer type")
-@pytest.mark.parametrize(("kind", "method"), cases())
+@pytest.mark.parametrize(("kind", "method"), slow_but(APART, CASES, "-".join))
 def test_a_killed_run_ends_alike(kind: str, method: str, house: House, tmp_path: Path) -> None:  # noqa: F811
     names = ("whole", "broken")
     found = []

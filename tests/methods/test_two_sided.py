@@ -12,7 +12,8 @@ import pytest
 import torch
 
 from material import runs
-from material.adapted import every
+from material.adapted import CASES, called
+from material.fast import slow_but
 from material.two_sided import tiny_pair
 from tunesmith.batches.batch import Batch
 from tunesmith.data.rendering.render import Render
@@ -63,7 +64,11 @@ def stepped(method: Any, loaded: Any, steps: int = 6) -> None:
         optimizer.zero_grad()
 
 
-@every
+# One method of each place where it changes the model; all thirty took 32 s.
+@pytest.mark.parametrize(
+    "case",
+    slow_but(["full", "lora", "adalora", "bottleneck", "ln_tuning", "prefix"], CASES, called),
+)
 def test_it_trains_and_loads_alike_or_the_plan_refuses_it(
     case: dict[str, Any], tiny_t5: Path, tmp_path: Path
 ) -> None:

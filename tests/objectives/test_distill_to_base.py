@@ -124,6 +124,7 @@ def test_a_unit_of_another_size_takes_the_mean_of_its_tokens(tiny_llama, tmp_pat
     assert float(_shares(token.unscored()).sum()) == 0.0, "an idle batch adds nothing, and no nan"
 
 
+@pytest.mark.slow  # 3 s
 def test_a_strong_weight_keeps_the_model_closer(tiny_llama, prepared_rows, tmp_path):
     def distance(weight: float) -> float:
         settings = held(weight=weight) | {"train.steps": 8}
@@ -222,6 +223,7 @@ def spoken(folder: Path, model: Path, objective: Any, **changes: Any) -> dict[st
     } | changes
 
 
+@pytest.mark.slow  # 6 s
 def test_every_verb_goes_by_the_inner_objective(tiny_llama: Path, tmp_path: Path) -> None:
     """A run held to the base is planned, trained, proved, reported and asked as its dpo alone."""
     found: dict[str, Any] = {}

@@ -14,6 +14,7 @@ import pytest
 import torch
 
 import tunesmith as ts
+from material.fast import slow_but
 from material.headed import encoder
 from material.pairs import pairs
 from material.proved import Counted
@@ -134,7 +135,7 @@ def test_one_gradient_however_a_step_is_cut_and_laid_out(model: Any) -> None:
         assert found[2] == pytest.approx(reference[2], rel=1e-4)
 
 
-@pytest.mark.parametrize("method", ["lora", "full"])
+@pytest.mark.parametrize("method", slow_but(["full"], ["lora", "full"]))
 def test_trained_proved_asked_and_loaded_elsewhere(
     method: str, tiny_llama: Path, tmp_path: Path
 ) -> None:
@@ -210,6 +211,7 @@ def test_an_encoder_reads_question_and_answer_as_two_texts(tmp_path: Path) -> No
         ts.plan(settings | {"questions": ["Where?"], "out": str(tmp_path / "other")}).require()
 
 
+@pytest.mark.slow  # 3 s
 def test_real_pairs_are_scored_to_the_end_of_the_answer(
     shared_data: Path, tiny_llama: Path, tmp_path: Path
 ) -> None:

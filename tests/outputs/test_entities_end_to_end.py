@@ -10,6 +10,7 @@ import pytest
 
 import tunesmith as ts
 from conftest import tiny_model
+from material.fast import slow_but
 from material.headed import encoder
 from material.proved import Counted
 from material.tagged import written
@@ -128,7 +129,7 @@ def test_what_has_no_meaning_is_refused(run: RunFolder, place: Path, tmp_path: P
     assert "entity_f1" in problems["train.keep.best_by"]
 
 
-@pytest.mark.parametrize("method", ["lora", "prompt", "prefix"])
+@pytest.mark.parametrize("method", slow_but(["prompt"], ["lora", "prompt", "prefix"]))
 def test_a_decoder_finds_entities_too(method: str, tmp_path: Path) -> None:
     wanted = settings(tmp_path, tiny_model(tmp_path / "llama"), method=method, questions=[])
     wanted["train"] = {"steps": 3, "machine": {"threads": 1, "memory": 8}, "keep": {"save": 0}}

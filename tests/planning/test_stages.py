@@ -238,6 +238,7 @@ def ppo_of(folder: Path, model: Path, **source: Any) -> dict[str, Any]:
     return settings
 
 
+@pytest.mark.slow  # 15 s
 def test_ppo_asks_the_reward_model_of_the_stage_before(tiny_llama: Path, tmp_path: Path) -> None:
     settings = ppo_of(tmp_path, tiny_llama)
     stages = stages_of(settings)

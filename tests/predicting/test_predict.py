@@ -11,6 +11,7 @@ import pytest
 import torch
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
+from material.fast import slow_but
 from material.proved import labelled, trained
 from tunesmith import api, words
 from tunesmith.data.asked_rows import needed
@@ -59,7 +60,7 @@ def test_answers_of_an_adapter_are_those_of_the_merged_model(adapter_run, tiny_l
     assert [row["prediction"] for row in found] == plainly(tmp_path, ASKED)
 
 
-@pytest.mark.parametrize("objective", ["sft", "distill", "dpo"])
+@pytest.mark.parametrize("objective", slow_but(["sft"], ["sft", "distill", "dpo"]))
 def test_answers_are_those_of_the_pipeline_on_the_exported_folder(
     objective, adapter_run, tiny_llama, tmp_path
 ):

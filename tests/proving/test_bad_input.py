@@ -171,9 +171,12 @@ def test_a_judge_that_answers_nonsense_grades_nothing_and_the_rest_is_said(prove
 @pytest.mark.parametrize(
     ("status", "whole", "told"),
     [
-        (401, None, "did not judge: it answered 401"),
+        pytest.param(401, None, "did not judge: it answered 401", marks=pytest.mark.slow),
         (200, "<html>hello</html>", "is no reply of an OpenAI-compatible /chat/completions"),
-        (200, "{}", "is no reply of an OpenAI-compatible /chat/completions"),
+        pytest.param(
+            *(200, "{}", "is no reply of an OpenAI-compatible /chat/completions"),
+            marks=pytest.mark.slow,
+        ),
     ],
 )
 def test_what_is_no_judge_is_said_in_plain_words(
@@ -185,6 +188,7 @@ def test_what_is_no_judge_is_said_in_plain_words(
     assert "Error(" not in out, "no name of Python's"
 
 
+@pytest.mark.slow  # 3 s; one that answers nonsense is asked below
 def test_a_judge_that_is_down_grades_nothing_and_the_rest_is_said(prove: Prove) -> None:
     code, out, _ = prove("--metric", "{name: judge, url: http://127.0.0.1:9/v1, model: x}")
     assert code == 0 and "gave no grade for 5 of 5 items" in out and "127.0.0.1:9" in out

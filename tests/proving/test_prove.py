@@ -146,7 +146,11 @@ def test_the_same_seed_gives_the_same_proof(label_run, proof):
 
 @pytest.mark.parametrize(
     ("name", "more"),
-    [("label_run", {}), ("label_run", {"shots": 0}), ("text_run", {"suites": ["probe"]})],
+    [
+        ("label_run", {}),
+        pytest.param("label_run", {"shots": 0}, marks=pytest.mark.slow),
+        pytest.param("text_run", {"suites": ["probe"]}, marks=pytest.mark.slow),
+    ],
 )
 def test_a_proof_has_as_many_parts_as_it_says(request, tmp_path, name, more):
     folder = shutil.copytree(request.getfixturevalue(name).path, tmp_path / "run")
@@ -170,6 +174,7 @@ def test_shots_are_training_rows_of_every_label_and_no_held_out_row(label_run, p
     assert not asked & {row["instruction"] for row in shown}
 
 
+@pytest.mark.slow  # 10 s
 def test_examples_that_do_not_fit_are_told(label_run):
     words.use("en")
     few = api.prove(label_run, items=20, shots=200)

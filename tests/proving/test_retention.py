@@ -121,6 +121,7 @@ def other_rows(count: int) -> list[dict[str, str]]:
     return [{**row, "output": said[row["output"]]} for row in labelled(count)]
 
 
+@pytest.mark.slow  # 4 s
 def test_a_useless_run_is_not_proven_and_keeps_all(label_run: RunFolder, tmp_path: Path) -> None:
     run = tuned_further(tmp_path, label_run, other_rows(120), rate=1e-12)
     proof = api.prove(run, shots=0, suites=[own_suite(tmp_path)])
@@ -129,6 +130,7 @@ def test_a_useless_run_is_not_proven_and_keeps_all(label_run: RunFolder, tmp_pat
     assert found["verdict"] == "kept" and proof.retains("kept") and proof.retains("not lost")
 
 
+@pytest.mark.slow  # 6 s
 def test_a_run_on_shuffled_answers_is_worse(label_run: RunFolder, tmp_path: Path) -> None:
     rows = labelled(400)
     answers = [row["output"] for row in rows]
@@ -190,7 +192,10 @@ def test_a_leaky_run_names_the_leak(label_run: RunFolder, tmp_path: Path) -> Non
     assert any("left out of the proof" in line for line in proof.lines())
 
 
-@pytest.mark.parametrize(("says", "decided"), [("Answer: A", True), ("banana", False)])
+@pytest.mark.parametrize(
+    ("says", "decided"),
+    [("Answer: A", True), pytest.param("banana", False, marks=pytest.mark.slow)],
+)
 def test_a_judge_says_which_answers_refuse_and_where_it_does_not_the_rules_do(
     says: str, decided: bool, label_run: RunFolder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -224,6 +229,7 @@ def test_a_judge_says_which_answers_refuse_and_where_it_does_not_the_rules_do(
         api.prove(label_run, shots=0, items=20, suites=[{"name": "safety", "model": "judge"}])
 
 
+@pytest.mark.slow  # 3 s
 def test_a_judge_of_a_suite_that_is_down_is_told_with_its_reason(
     label_run: RunFolder, monkeypatch: pytest.MonkeyPatch
 ) -> None:

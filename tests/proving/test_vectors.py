@@ -49,9 +49,11 @@ def run_of(model: Path, data: Path, out: Path, **settings: Any) -> Any:
 @pytest.mark.parametrize(
     ("kind", "method", "objective"),
     [
-        ("bert", "full", {}),
+        pytest.param("bert", "full", {}, marks=pytest.mark.slow),
         ("bert", "lora", {"pooling": "cls", "normalize": False}),
-        ("llama", {"name": "lora", "rank": 8}, {"pooling": "last"}),
+        pytest.param(
+            "llama", {"name": "lora", "rank": 8}, {"pooling": "last"}, marks=pytest.mark.slow
+        ),
     ],
 )
 def test_trained_proved_asked_and_loaded_by_sentence_transformers(
@@ -106,6 +108,7 @@ def test_trained_proved_asked_and_loaded_by_sentence_transformers(
     assert ts.predict(run, []) == []
 
 
+@pytest.mark.slow  # 8 s
 def test_graded_pairs_are_proved_by_rank_correlation(shared_data: Path, tmp_path: Path) -> None:
     path = shared_data / "pairs_stsb_zh/sts-b-train.txt"
     settings = run_of(encoder(tmp_path / "base"), path, tmp_path / "run")

@@ -322,7 +322,9 @@ def test_a_disk_that_refuses(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
     assert caught.value.exit_code == 74 and not folder.report.exists()
 
 
-@pytest.mark.parametrize(("width", "lang"), [(1200, "en"), (500, "zh")])
+@pytest.mark.parametrize(
+    ("width", "lang"), [(1200, "en"), pytest.param(500, "zh", marks=pytest.mark.slow)]
+)
 def test_it_fits_a_laptop_and_a_phone(tmp_path: Path, width: int, lang: str) -> None:
     browser = (
         shutil.which("chromium")

@@ -187,6 +187,7 @@ def test_the_plan_names_the_reward_and_counts_its_weights(
     assert beside[0] - beside[1] == pytest.approx(weights / 2**30, rel=0.2)
 
 
+@pytest.mark.slow  # 23 s
 def test_a_run_on_a_reward_model_is_calibrated_and_goes_on_the_same(
     tiny_llama: Path, one_number: Path, tmp_path: Path
 ) -> None:

@@ -99,6 +99,7 @@ def test_stages_that_are_no_sequence_are_refused(tiny_llama: Path, tmp_path: Pat
         api.sequence(twice)
 
 
+@pytest.mark.slow  # 3 s
 def test_a_file_from_the_command_line(
     learned: Any, capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:

@@ -58,6 +58,7 @@ def stand_in(folder: Path, *, dies: bool = False) -> Path:
     return note
 
 
+@pytest.mark.slow  # 13 s
 def test_it_is_started_asked_and_ended(tiny_llama: Path, tmp_path: Path) -> None:
     note = stand_in(tmp_path / "bin")
     run = tuned(tmp_path / "run", tiny_llama)

@@ -292,7 +292,12 @@ def started(folder: Path, asked: dict[str, Any]) -> subprocess.Popen[str]:
 
 
 @pytest.mark.parametrize(
-    ("number", "code"), [(signal.SIGKILL, -9), (signal.SIGTERM, 75), (signal.SIGINT, 75)]
+    ("number", "code"),
+    [
+        (signal.SIGKILL, -9),
+        pytest.param(signal.SIGTERM, 75, marks=pytest.mark.slow),
+        (signal.SIGINT, 75),
+    ],
 )
 def test_a_process_that_ends_in_the_middle_goes_on(
     serve: Callable[..., Server], tmp_path: Path, number: signal.Signals, code: int

@@ -214,12 +214,13 @@ KILL, TERM = signal.SIGKILL, signal.SIGTERM
 
 @pytest.mark.parametrize(
     "numbers",
-    # Each end once; the other way round is slow.
+    # Each way to end it once; all four places, in both orders, take 23 s each.
     [
-        (KILL, TERM, KILL, TERM),
+        (KILL, TERM),
+        pytest.param((KILL, TERM, KILL, TERM), marks=pytest.mark.slow),
         pytest.param((TERM, KILL, TERM, KILL), marks=pytest.mark.slow),
     ],
-    ids=["killed first", "asked first"],
+    ids=["twice", "killed first", "asked first"],
 )
 def test_ended_at_any_time_it_goes_on_and_repeats_nothing(
     numbers: tuple[int, ...], tables: Callable[[], Table], played: Played
@@ -237,7 +238,7 @@ def test_ended_at_any_time_it_goes_on_and_repeats_nothing(
         ["ia3/rate-*/trained.json"],
         ["*/rate-*-seed-1/run.yaml"],
     )
-    for number, patterns in zip(numbers, ends, strict=True):
+    for number, patterns in zip(numbers, ends, strict=False):
         before, pid = stamps(out), table.start(words)
         while not any(list(out.glob(pattern)) for pattern in patterns):
             assert os.waitpid(pid, os.WNOHANG) == (0, 0), f"it ended before {patterns}"
@@ -326,6 +327,7 @@ def test_bad_input_is_told_at_once_and_leaves_no_folder(tables: Callable[[], Tab
     assert single.code == 2 and "which is what `tunesmith tournament` does" in single.out
 
 
+@pytest.mark.slow  # 13 s
 def test_without_forking_the_numbers_are_the_same(
     tables: Callable[[], Table], monkeypatch: pytest.MonkeyPatch
 ):

@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import os
 import signal
+from operator import itemgetter
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ from safetensors.torch import load_file
 from transformers import AutoModelForCausalLM
 
 from material import runs
+from material.fast import slow_but
 from material.two_processes import PLAINLY, in_two, same_runs, two_ranks
 from material.written_rows import pairs
 from tunesmith.batches.batch import Batch
@@ -42,8 +44,11 @@ def weights(folder: Path) -> dict[str, torch.Tensor]:
 
 @pytest.mark.parametrize(
     ("objective", "method"),
-    [("sft", LORA), ("sft", FULL), pytest.param("dpo", LORA, marks=pytest.mark.slow)],
-    ids=str,
+    slow_but(
+        ["sft-full"],  # each 6 s
+        [("sft", LORA), ("sft", FULL), ("dpo", LORA)],
+        lambda case: f"{case[0]}-{case[1]['name']}",
+    ),
 )
 def test_divided_processes_train_what_one_trains(
     objective: str, method: dict[str, Any], tiny_llama: Path, tmp_path: Path
@@ -71,7 +76,7 @@ def test_each_process_holds_a_half(tiny_llama: Path, prepared: Any, tmp_path: Pa
     assert in_two(hold) == [0, 0]
 
 
-@pytest.mark.parametrize("method", [LORA, FULL], ids=str)
+@pytest.mark.parametrize("method", slow_but(["full"], [LORA, FULL], itemgetter("name")))
 def test_each_process_reads_its_part_of_the_files(
     method: dict[str, Any],
     tiny_llama: Path,
@@ -125,7 +130,8 @@ def test_each_process_reads_its_part_of_the_files(
     assert in_two(hold) == [0, 0]
 
 
-@pytest.mark.parametrize("method", [pytest.param(LORA, marks=pytest.mark.slow), FULL], ids=str)
+@pytest.mark.slow  # each 20 s; tests/training/test_two_processes.py goes on undivided
+@pytest.mark.parametrize("method", [LORA, FULL], ids=itemgetter("name"))
 def test_what_was_stopped_goes_on_with_the_same_bits_and_in_one_process(
     method: dict[str, Any],
     tiny_llama: Path,

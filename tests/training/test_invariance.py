@@ -1,4 +1,4 @@
-"""On real rows and the starter model: layout, sharing and accumulation change nothing in loss and
+"""On real rows and eight layers of the starter model: layout, sharing and accumulation change nothing in loss and
 adapter gradient.
 """
 
@@ -29,6 +29,8 @@ def starter() -> Any:
 
     loaded = load_model(find_model("starter"), dtype=torch.float32, device="cpu")
     assert loaded.layout == "forest", loaded.reasons
+    # All thirty took 31 s, and say nothing that eight do not.
+    loaded.model.model.layers = loaded.model.model.layers[:8]
     torch.manual_seed(0)
     loaded.model = METHODS.make(METHODS.config({"name": "lora", "rank": 8})).apply(loaded.model)
     for name, weight in loaded.model.named_parameters():

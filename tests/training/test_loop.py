@@ -10,6 +10,7 @@ import torch
 from safetensors.torch import load_file
 
 from material import runs
+from material.fast import slow_but
 from tunesmith.batches.batch import Batch, Loss, Ratio
 from tunesmith.data.prepare import Prepared
 from tunesmith.errors import DiskError, TrainingError
@@ -137,7 +138,7 @@ def poisoned(monkeypatch: pytest.MonkeyPatch, times: list[int], spoil: str = "lo
     return calls
 
 
-@pytest.mark.parametrize("spoil", ["loss", "gradient"])
+@pytest.mark.parametrize("spoil", slow_but(["gradient"], ["loss", "gradient"]))
 def test_a_step_that_is_not_finite_once_is_tried_again(
     spoil, tiny_llama, prepared, tmp_path, monkeypatch
 ):

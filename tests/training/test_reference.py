@@ -16,6 +16,7 @@ from safetensors.numpy import load_file
 
 from material import runs
 from material.adapted import CASES, called
+from material.fast import slow_but
 from material.written_rows import judged, pairs
 from tunesmith.batches.batch import Batch
 from tunesmith.data.prepare import Prepared, prepare
@@ -88,24 +89,13 @@ def told_by_base(model: Path, prepared: Prepared, quantize: str | None) -> np.nd
     return np.array(found)
 
 
-IN_THE_FAST_SUITE = ("full", "lora", "adalora", "bottleneck", "ia3", "moe_lora", "prefix", "prompt")
-"""Methods that differ in where they change the model (its own weights, weights beside them, the
-features between layers, the prompt); the others are slow tests, for all of them took 34 s of the
-CPU on 2026-11-28.
+APART = ("full", "lora", "bottleneck", "prefix")
+"""Methods that differ in where they change the model: its own weights, weights beside them, the
+features between layers, the prompt. The others are slow tests: all took 34 s.
 """
 
 
-@pytest.mark.parametrize(
-    "case",
-    [
-        pytest.param(
-            case,
-            id=called(case),
-            marks=() if called(case) in IN_THE_FAST_SUITE else pytest.mark.slow,
-        )
-        for case in CASES
-    ],
-)
+@pytest.mark.parametrize("case", slow_but(APART, CASES, called))
 def test_the_reference_does_not_drift_in_20_steps(
     case: dict[str, Any], tiny_llama: Path, tmp_path: Path
 ) -> None:
@@ -171,7 +161,7 @@ def data_of_rows(model: Path) -> list[Any]:
     return runs.data_of(runs.resolved(model / "unused", model)).train[:6]
 
 
-@pytest.mark.parametrize("objective", ["dpo", "kto"])
+@pytest.mark.parametrize("objective", slow_but(["dpo"], ["dpo", "kto"]))
 def test_a_stopped_run_goes_on_to_the_same_bits_without_asking_again(
     objective: str, tiny_llama: Path, tmp_path: Path
 ) -> None:

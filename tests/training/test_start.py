@@ -12,6 +12,7 @@ import torch
 from rich.console import Console
 
 from material import runs
+from material.fast import slow_but
 from tunesmith.data.prepare import Prepared
 from tunesmith.display.progress import Shown
 from tunesmith.errors import DiskError, SpecError
@@ -320,7 +321,7 @@ def test_the_model_is_the_best_where_one_is_chosen(
     assert f"step {used}, whose weights are used: " in html, "the chart marks it"
 
 
-@pytest.mark.parametrize("name", ["accuracy", "macro_f1", "nll"])
+@pytest.mark.parametrize("name", slow_but(["macro_f1"], ["accuracy", "macro_f1", "nll"]))
 def test_the_best_can_be_told_by_likelihood(name, tiny_llama, tmp_path):
     file = tmp_path / "labels.json"
     rows = [

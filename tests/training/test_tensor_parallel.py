@@ -51,6 +51,7 @@ def test_two_parts_train_what_one_process_trains(
     assert "distributed_config" not in config
 
 
+@pytest.mark.slow  # 15 s
 def test_an_adapter_goes_on_in_two_parts_as_it_does_in_one(
     rows: tuple[dict[str, Any], Prepared], tiny_llama: Path, tmp_path: Path
 ) -> None:

@@ -13,6 +13,7 @@ import pytest
 import torch
 
 from material import runs
+from material.fast import slow_but
 from material.two_sided import tiny_pair
 from tunesmith import api
 from tunesmith.data.prepare import Prepared
@@ -37,7 +38,7 @@ def prepared_t5(tiny_t5: Path) -> Prepared:
     return runs.data_of(runs.resolved(tiny_t5 / "unused", tiny_t5), watch=8)
 
 
-@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("method", slow_but(["lora"], METHODS))
 def test_a_killed_run_ends_alike_and_plain_transformers_answers_as_predict_does(
     method: str, tiny_t5: Path, prepared_t5: Prepared, tmp_path: Path
 ) -> None:
@@ -83,6 +84,7 @@ def plainly(lines: tuple[str, ...], asked: list[str]) -> list[str]:
     return answers
 
 
+@pytest.mark.slow  # 3 s
 def test_a_real_translation_file_is_trained_on(
     tiny_t5: Path, shared_data: Path, tmp_path: Path
 ) -> None:
@@ -104,6 +106,7 @@ def test_a_real_translation_file_is_trained_on(
     assert ledger["files"][0]["reader"] == "source_target" and ledger["files"][0]["rows"] == 200
 
 
+@pytest.mark.slow  # 5 s
 def test_a_finished_run_is_a_model_to_go_on_from(
     bart_run: RunFolder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

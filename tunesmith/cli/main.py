@@ -11,6 +11,7 @@ import sys
 import tempfile
 import traceback
 import warnings
+from functools import cache
 from typing import Annotated, Any
 
 import typer
@@ -36,12 +37,18 @@ OBJECTIVE_ALIASES = {"pt": "pretrain"}
 
 
 def command() -> Any:
-    """Builds the whole command with its help in the current language."""
+    """Returns the whole command with its help in the current language."""
+    return _command(words.language(), tuple(OBJECTIVES.names()))
+
+
+@cache
+def _command(language: str, known: tuple[str, ...]) -> Any:
+    """Builds it, once for each ``language`` and its ``known`` objectives: 0.1 s."""
     app = typer.Typer(
         cls=Verbs, add_completion=False, no_args_is_help=True, pretty_exceptions_enable=False
     )
     app.callback(invoke_without_command=True)(_main)
-    objectives = {name: name for name in OBJECTIVES.names()} | OBJECTIVE_ALIASES
+    objectives = {name: name for name in known} | OBJECTIVE_ALIASES
     # A peer's ``--key value`` line must reach settings_line, which answers it in our keys.
     loose = {"ignore_unknown_options": True, "allow_extra_args": False}
     for name in (*VERBS, *ALIASES):

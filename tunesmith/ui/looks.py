@@ -9,7 +9,8 @@ import os
 import threading
 import time
 from collections.abc import Callable, Sequence
-from concurrent.futures import Executor, Future, ProcessPoolExecutor, wait
+from concurrent.futures import CancelledError, Executor, Future, ProcessPoolExecutor
+from concurrent.futures import TimeoutError as NotYet
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
 from multiprocessing import connection
@@ -47,10 +48,12 @@ class Looks:
         """
         key = (asked, tuple(stamp(Path(file)) for file in files))
         held = self._held(key, asked)
-        if not wait([held.future], patience).done:
-            return None
-        if held.future.cancelled():  # a run began meanwhile; who asks again is answered
+        try:
+            held.future.exception(patience)  # `wait` would not hear of a future that is cancelled
+        except CancelledError:  # a run began meanwhile; who asks again is answered
             self._looks.pop(key, None)
+            return None
+        except NotYet:
             return None
         try:
             found = held.future.result()

@@ -44,6 +44,7 @@ def tried(code: str, *words: str) -> str:
     return (done.stdout.strip() or done.stderr).splitlines()[-1]
 
 
+@pytest.mark.slow  # each begins a process that loads all: 8 s
 @pytest.mark.parametrize(("name", "late"), LATE.items())
 def test_it_is_loaded_when_it_is_used(name, late):
     assert tried(TRIED, name, late, USED[name]) == "real"
