@@ -78,11 +78,11 @@ def test_a_look_that_the_start_of_a_run_ended_is_looked_at_again() -> None:
     made: list[Waiting] = []
     looks = Looks(lambda: (made.append(Waiting()), made[-1])[1])
     with ThreadPoolExecutor(1) as tab:
-        other = tab.submit(looks.at, ASKED, [], 20)
+        other = tab.submit(looks.at, ASKED, [], 60)
         while not made or not made[0].given:
             time.sleep(0.01)
         looks.rest()
-        assert other.result() is None, "its page asks again"
+        assert other.result(20) is None, "its page asks again, and at once"
     assert looks.at(ASKED, [], 0) is None and len(made) == 2
     made[1].given[0].set_result({"objective": "sft"})
     assert looks.at(ASKED, [], 0) == {"objective": "sft"}
