@@ -17,6 +17,7 @@ from pypdf import PdfReader
 
 from material.browser import Tab, chromium
 from material.folders import analysed, full, proof, write
+from material.wide_pages import PAGES
 from tunesmith import api, words
 from tunesmith.report.build import build
 from tunesmith.storage.run_folder import RunFolder
@@ -39,6 +40,19 @@ WORDS = """() => {
   while (texts.nextNode()) found.push(...texts.currentNode.data.split(/\\s+/));
   return found;
 }"""
+BROKEN = """() => {
+  const found = [], range = document.createRange();
+  for (const head of document.querySelectorAll("table:not(.confusion) th")) {
+    const texts = document.createTreeWalker(head, NodeFilter.SHOW_TEXT);
+    while (texts.nextNode()) for (const word of texts.currentNode.data.matchAll(/[\\p{L}\\p{N}]+/gu)) {
+      range.setStart(texts.currentNode, word.index);
+      range.setEnd(texts.currentNode, word.index + word[0].length);
+      if (new Set([...range.getClientRects()].map(box => box.top)).size > 1) found.push(word[0]);
+    }
+  }
+  return found;
+}"""
+"""Words of heads that stand on two lines; only the many heads of confusions may."""
 PAPER = 680
 """Pixels between the margins of A4: 210 mm less 15 mm on each side, at 96 an inch."""
 
@@ -112,10 +126,13 @@ def classified(place: Path) -> RunFolder:
 
 
 def to_print(place: Path, kind: str, language: str) -> Path:
-    """The page of a run with everything, or that of runs compared."""
+    """The page of a run with everything, that of runs compared, or another of several runs."""
     if kind == "run":
         return build(classified(place / "trec"), lang=language)
-    return compared(place, language)
+    if kind == "compared":
+        return compared(place, language)
+    words.use(language)
+    return PAGES[kind](place)
 
 
 def on_paper(browser: Any, page: Path) -> tuple[list[str], list[str]]:
@@ -136,7 +153,7 @@ def letters(text: str) -> str:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("kind", ["run", "compared"])
+@pytest.mark.parametrize("kind", ["run", "compared", *PAGES])
 def test_on_paper_nothing_is_missing_and_no_sheet_is_empty(
     browser: Any, tmp_path: Path, kind: str
 ) -> None:
@@ -147,7 +164,29 @@ def test_on_paper_nothing_is_missing_and_no_sheet_is_empty(
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("kind", ["run", "compared"])
+@pytest.mark.parametrize("kind", ["run", *PAGES])
+def test_on_paper_no_head_is_broken_within_a_word(browser: Any, tmp_path: Path, kind: str) -> None:
+    tab = Tab(browser, "", PAPER, "light")
+    tab.page.emulate_media(media="print")
+    tab.page.goto(to_print(tmp_path, kind, "en").as_uri())
+    broken = tab.page.evaluate(BROKEN)
+    tab.page.context.close()
+    assert broken == []
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", [*PAGES])
+@pytest.mark.parametrize("width", [390, 1280])
+def test_pages_of_several_runs_are_read_on_every_screen(
+    browser: Any, tmp_path: Path, kind: str, width: int
+) -> None:
+    """Wide tables may be moved there, by keys as well, and settings may be long."""
+    told = wrong(browser, to_print(tmp_path, kind, "en"), width, "dark")
+    assert [one for one in told if not one.startswith(("hidden ", "tall "))] == []
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", ["run", "compared", *PAGES])
 def test_on_paper_colours_are_light_and_nothing_is_wider(
     browser: Any, tmp_path: Path, kind: str
 ) -> None:

@@ -13,7 +13,7 @@ from markupsafe import Markup
 from tunesmith.report.charts import short, ticks
 
 WIDTH, HEIGHT = 880, 400
-LEFT, RIGHT, TOP, BOTTOM = 64, 24, 16, 52
+LEFT, RIGHT, TOP, BOTTOM = 92, 24, 16, 52
 LETTER, LINE = 6.3, 13
 """Width and height that a letter of a name takes."""
 MANTISSAS = (1, 1.5, 2, 3, 5, 7)

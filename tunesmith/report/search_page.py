@@ -77,6 +77,7 @@ def write_page(found: JsonObject, path: Path) -> None:
         "tables": [
             {
                 "title": speak("search.mattering"),
+                "texts": [0],
                 "told": mattered_lines(found)[:1],
                 "head": [
                     speak(f"search.col_{n}") for n in ("setting", "share", "low", "high", "chance")
@@ -85,6 +86,7 @@ def write_page(found: JsonObject, path: Path) -> None:
             },
             {
                 "title": speak("search.every_trial"),
+                "texts": [0, 4],
                 "told": [],
                 "head": [
                     speak("search.col_trial"),
