@@ -4,7 +4,8 @@ name what a customer wants (Bitext), each way with the same number of steps, row
     python benchmarks/forgetting.py --data DIR --work DIR
 
 asks each model the second task, the first and the general probe, and writes its table into
-benchmarks/README.md. Each run is a fresh process; what stands in the work folder is not run again.
+benchmarks/README.md. Each run is a fresh process. What stands in the work folder is not run again,
+and a training or a scoring that was stopped goes on.
 """
 
 from __future__ import annotations
@@ -104,6 +105,17 @@ def out_of(work: Path, way: str, seed: int) -> Path:
     return work / f"{way.replace(' ', '_').replace(',', '')}-{seed}"
 
 
+def begin_or_go_on(out: Path, settings: dict[str, Any]) -> None:
+    """Trains a run that is not there, or the rest of one that was stopped."""
+    from tunesmith import api
+    from tunesmith.storage.run_folder import RunFolder
+
+    if not out.is_dir():
+        api.train(settings)
+    elif not (out / "model").is_dir():
+        api.train(RunFolder(out), resume=True)
+
+
 def one(work: Path, way: str, seed: int) -> None:
     """Trains in one way, and asks the model that came of it; the base, which is that of all ways,
     is asked once.
@@ -118,15 +130,13 @@ def one(work: Path, way: str, seed: int) -> None:
     suites = [f"rows={work / 'first.jsonl'}", "probe"]
     if way == "first":
         path = str(work / "questions.jsonl")
-        data = {"path": path, "held_out": WATCHED}
-        api.train(
-            {**common(seed), "model": "starter", "data": data, "out": str(work / "questions")}
-        )
+        out, data = work / "questions", {"path": path, "held_out": WATCHED}
+        begin_or_go_on(out, {**common(seed), "model": "starter", "data": data, "out": str(out)})
         return
     if way == BLENDED and not out.is_dir():
         api.blend(out_of(work, "plain", seed), out, items=WATCHED, suites=suites)
-    elif way != BLENDED and not (out / "model").is_dir():
-        api.train(settings_of(work, way, seed))
+    elif way != BLENDED:
+        begin_or_go_on(out, settings_of(work, way, seed))
     kept = Kept(work / "scoring.jsonl")
     found = contest(RunFolder(out), Wanted(suites=suites), Events(), kept).to_json()
     (work / f"{out.name}.json").write_text(json.dumps({"proof": found}), "utf-8")
@@ -145,7 +155,7 @@ def main() -> None:
     if asked.one:
         one(asked.work, asked.ways[0], asked.seeds[0])
         return
-    if not (asked.work / "questions").is_dir():
+    if not (asked.work / "questions" / "model").is_dir():
         prepare(asked.data, asked.work)
         run_alone(asked, "first", 0)
     for seed in asked.seeds:
