@@ -81,6 +81,7 @@ def test_the_planted_slice_is_weaker_and_worse_than_before_and_no_other(found):
     assert weak["weaker"]["difference"] == pytest.approx(
         tuned[inside].mean() - tuned[~inside].mean()
     )
+    assert weak["weaker"]["interval"] == "score", "of single rows that are right or wrong"
     assert weak["weaker"]["verdict"] == "weaker" and weak["gain"]["verdict"] == "worse"
     others = [
         one for name, one in named.items() if name != "topic = refund" and "length" not in name
@@ -121,18 +122,21 @@ def test_too_few_rows_of_a_slice_or_outside_it_are_not_compared():
 
 
 def test_rows_of_a_group_are_drawn_together():
-    """Ten copies of each row tell no more than one."""
+    """Ten copies of each row tell no more than two."""
     draw = random.Random(3)
     rows = [(n % 2, float(draw.random() < (0.5 if n % 2 else 0.75))) for n in range(60)]
-    copies = [
-        line(10 * n + copy, right, 1, columns={"kind": kind}, group=str(n))
-        for n, (kind, right) in enumerate(rows)
-        for copy in range(10)
-    ]
-    single = [line(n, right, 1, columns={"kind": kind}) for n, (kind, right) in enumerate(rows)]
-    once, often = (mistakes(some, "exact_match", "base", seed=0) for some in (single, copies))
-    assert once is not None and often is not None
-    for one, other in zip(once["slices"], often["slices"], strict=True):
+
+    def copied(times: int) -> list[dict[str, Any]]:
+        return [
+            line(10 * n + copy, right, 1, columns={"kind": kind}, group=str(n))
+            for n, (kind, right) in enumerate(rows)
+            for copy in range(times)
+        ]
+
+    twice, often = (mistakes(copied(times), "exact_match", "base", seed=0) for times in (2, 10))
+    assert twice is not None and often is not None and twice["slices"]
+    for one, other in zip(twice["slices"], often["slices"], strict=True):
+        assert one["weaker"]["interval"] == "bootstrap"
         assert one["weaker"]["low"] == pytest.approx(other["weaker"]["low"])
 
 

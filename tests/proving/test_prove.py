@@ -230,13 +230,15 @@ def test_the_table_is_read_in_both_languages(proof):
     assert any(
         line.lstrip().startswith("TF-IDF + logistic regression") and "%" in line for line in english
     )
-    assert any(line.startswith("Verdict: improved. accuracy") for line in english)
+    told = next(line for line in english if line.startswith("Verdict: improved. accuracy"))
+    assert told.endswith("] (Tango's score interval).")
     assert any(line.startswith("Answers that stop on their own within 1") for line in english)
     words.use("zh")
     try:
         chinese = proof.lines()
     finally:
         words.use("en")
+    assert "]（Tango 得分区间）。" in "\n".join(chinese)
     assert "结论：更好" in "\n".join(chinese) and len(chinese) == len(english)
 
 

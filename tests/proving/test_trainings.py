@@ -63,7 +63,7 @@ def test_it_compares_what_all_trainings_were_asked():
     assert found["difference"] == pytest.approx(np.mean(means)) and found["items"] == 90
     # Two trainings that differ by so much prove nothing of a third, though each one is far better.
     assert found["low"] < 0 and found["verdict"] == "not shown"
-    assert found["from_trainings"] > 0.9
+    assert found["from_trainings"] > 0.9 and found["interval"] == "t"
 
 
 def test_shares_are_told_in_percent_and_their_spread_in_points() -> None:
@@ -73,10 +73,18 @@ def test_shares_are_told_in_percent_and_their_spread_in_points() -> None:
         "values": {"0": 0.5, "1": 0.75},
     }
     found |= {"difference": 0.125, "low": -0.5, "high": 0.75, "verdict": "not shown"}
-    found |= {"between_trainings": 0.1, "between_items": 0.224, "from_trainings": 0.25}
+    found |= {
+        "interval": "t",
+        "between_trainings": 0.1,
+        "between_items": 0.224,
+        "from_trainings": 0.25,
+    }
     told = "\n".join(training_lines(found))
     assert "accuracy by seed: 0: 50.0 %, 1: 75.0 %." in told
-    assert "against the base: +12.5 [-50.0, +75.0], not proven." in told
+    assert (
+        "against the base: +12.5 [-50.0, +75.0] (Student's t over trainings and items), not proven."
+        in told
+    )
     assert "between trainings 10.0 points, between items 22.4 points" in told
     told = "\n".join(training_lines(found | {"metric": "rouge_l"}))
     assert "0: 0.500, 1: 0.750" in told and "between trainings 0.100, between" in told

@@ -32,6 +32,15 @@ def interval_shown(name: str, compared: Named) -> str:
     return f"{shown(name, compared['difference'], sign=True)} [{low}, {high}]"
 
 
+def interval_kind(compared: Named, speak: Callable[..., str]) -> str:
+    """Returns in brackets how an interval was made; nothing where there is none, and of a proof
+    from before 2026-11-29, which does not say so.
+    """
+    if compared["low"] is None or "interval" not in compared:
+        return ""
+    return speak(f"report.by_{compared['interval']}")
+
+
 def spread_shown(name: str, value: float, speak: Callable[..., str]) -> str:
     """Formats a standard deviation: of rights and wrongs in points, not in percent."""
     if not metric(name).right_or_wrong:

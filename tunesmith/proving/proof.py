@@ -11,7 +11,7 @@ from tunesmith.proving.cloze import told_lines
 from tunesmith.proving.efficiency import efficiency_lines
 from tunesmith.proving.grading import grading_lines
 from tunesmith.proving.judge import TUNED, metric
-from tunesmith.proving.metric_values import interval_shown, shown
+from tunesmith.proving.metric_values import interval_kind, interval_shown, shown
 from tunesmith.proving.mistakes_text import mistake_lines
 from tunesmith.proving.record import OWN, called
 from tunesmith.proving.retention import retention_lines
@@ -86,7 +86,7 @@ class Proof:
             "tuned": shown(name, found["contenders"][TUNED][name]),
             "base": shown(name, found["contenders"][rival][name]),
             "rival": say(f"prove.possessive_{rival}"),
-            "interval": interval_shown(name, compared),
+            "interval": interval_shown(name, compared) + interval_kind(compared, say),
         }
         if units_of(found) < FEWEST:
             return say("prove.undecided", **values)

@@ -70,7 +70,7 @@ class Interval:
     high: float
     error: float
     p: float
-    by: Literal["score", "bootstrap"] = "bootstrap"
+    by: Literal["score", "bootstrap", "t"] = "bootstrap"
 
 
 def single_scores(first_US: np.ndarray, second_US: np.ndarray) -> Scores | None:

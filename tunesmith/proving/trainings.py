@@ -14,7 +14,7 @@ import numpy as np
 
 from tunesmith.plain import JsonObject, Named
 from tunesmith.proving.judge import TUNED, given_by, metric, unit_values, verdict
-from tunesmith.proving.metric_values import interval_shown, shown, spread_shown
+from tunesmith.proving.metric_values import interval_kind, interval_shown, shown, spread_shown
 from tunesmith.proving.statistics import LEVEL, Interval
 from tunesmith.words import metric_name, say
 
@@ -70,7 +70,7 @@ def crossed(values_KU: np.ndarray) -> Crossed:
     above = {name: max(0.0, squares[name] - squares["rest"]) for name in ("training", "unit")}
     known = above["training"] + above["unit"]
     return Crossed(
-        Interval(mean, mean - reach, mean + reach, error, p),
+        Interval(mean, mean - reach, mean + reach, error, p, "t"),
         math.sqrt(above["training"] / units),
         math.sqrt(above["unit"] / trainings),
         math.sqrt(squares["rest"]),
@@ -104,6 +104,7 @@ def over_trainings(by_seed: Mapping[int, Lines], name: str, against: str) -> Jso
         "difference": one.difference,
         "low": one.low,
         "high": one.high,
+        "interval": one.by,
         "p_zero": one.p,
         "between_trainings": found.training,
         "between_items": found.unit,
@@ -130,7 +131,7 @@ def training_lines(trainings: Named | None, speak: Callable[..., str] = say) -> 
     values = ", ".join(f"{seed}: {shown(name, one)}" for seed, one in trainings["values"].items())
     names = {"metric": metric_name(name), "count": len(trainings["values"])}
     word = speak(f"prove.word_{trainings['verdict'].replace(' ', '_')}")
-    told = interval_shown(name, trainings)
+    told = interval_shown(name, trainings) + interval_kind(trainings, speak)
     share = round(100 * trainings["from_trainings"])
     rival = speak(f"report.rival_{trainings['against']}")
     return [

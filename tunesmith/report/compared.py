@@ -13,7 +13,7 @@ from tunesmith.errors import Problem, SpecError
 from tunesmith.plain import JsonObject, Named
 from tunesmith.proving.efficiency import duration, training_cost
 from tunesmith.proving.judge import FIELDS, TUNED, given_by, judge, metric, rows_of
-from tunesmith.proving.metric_values import interval_shown, shown
+from tunesmith.proving.metric_values import interval_kind, interval_shown, shown
 from tunesmith.proving.retention import amount
 from tunesmith.proving.statistics import FEWEST
 from tunesmith.report.curves import held_out, points
@@ -272,7 +272,7 @@ def paired_lines(comparison: Named) -> list[str]:
     proof, lines = comparison["proof"], []
     for other, compared in proof.get("differences", {}).items():
         told = {"run": proof["against"], "other": other, "metric": metric_name(proof["metric"])}
-        told["interval"] = interval_shown(proof["metric"], compared)
+        told["interval"] = interval_shown(proof["metric"], compared) + interval_kind(compared, say)
         word = compared["verdict"].replace(" ", "_")
         lines.append(say(f"compare.{word}", **told))
     if proof.get("differences") and proof["items"] < FEWEST:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from tunesmith.plain import Named
 from tunesmith.proving.judge import TUNED, metric
-from tunesmith.proving.metric_values import shown
+from tunesmith.proving.metric_values import interval_kind, shown
 from tunesmith.proving.proof import rival_of, stands_key, unbeaten, would_show
 from tunesmith.proving.record import called
 from tunesmith.report.language import Say
@@ -98,8 +98,7 @@ def verdict(proof: Named, say: Say) -> Verdict:
     )
     told = {
         "unit": say("report.points") if metric(name).right_or_wrong else "",
-        # A proof from before 2026-11-29 does not say how its interval was made.
-        "by": say(f"report.by_{compared['interval']}") if "interval" in compared else "",
+        "by": interval_kind(compared, say),
     }
     detail = [say("report.verdict_interval", difference=difference, low=low, high=high, **told)]
     if word == "open":
