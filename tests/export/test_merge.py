@@ -16,6 +16,7 @@ from transformers import AutoModelForCausalLM, AutoTokenizer
 from conftest import tiny_model
 from material.exported import QUESTIONS, beside, in_type, run_folder, tuned
 from tunesmith.errors import DiskError, ExportError, ModelError, SpecError
+from tunesmith.export.held_memory import held
 from tunesmith.export.make import export
 from tunesmith.export.parity import FIXED, PROBES, probe_texts
 
@@ -39,6 +40,11 @@ def test_merged_folder_answers_as_the_adapter(tiny_llama: Path, tmp_path: Path) 
         "generation_config.json",
     } <= names
     assert not any(name.startswith(("adapter", "tunesmith")) for name in names)
+    if held() is not None:  # the system tells
+        weights = (out / "model.safetensors").stat().st_size
+        assert all(
+            (one or 0) >= weights for one in (exported.page.memory_before, exported.page.memory)
+        )
 
     space: dict[str, object] = {}
     exec("\n".join(exported.load), space)  # the three lines that are printed, as printed

@@ -62,7 +62,16 @@ def test_the_verdict(page: Page, verdict: str) -> None:
 
 
 def test_the_page_shows_what_a_person_asks_for() -> None:
-    page = Page("gguf", "q4_0", size=2**20, probes=PROBES, task=task(), load_seconds=1.5)
+    page = Page(
+        "gguf",
+        "q4_0",
+        size=2**20,
+        probes=PROBES,
+        task=task(),
+        load_seconds=1.5,
+        memory_before=2**29,
+        memory=3 * 2**25,
+    )
     text = page.markdown()
     for told in (
         "0.8",
@@ -72,6 +81,7 @@ def test_the_page_shows_what_a_person_asks_for() -> None:
         "1.0 MiB",
         "1.5 s",
         "50%",
+        "| memory, loaded | 512.0 MiB | 96.0 MiB |",
     ):
         assert told in text
     assert "2.718" in text, "perplexity is the exponential of the likelihood a token"

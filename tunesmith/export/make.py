@@ -20,6 +20,7 @@ from tunesmith.export.folders.source import (
     source_of,
 )
 from tunesmith.export.formats import FORMATS, ExportFormat, Made, refused_head
+from tunesmith.export.held_memory import held, since
 from tunesmith.export.held_out import EXPORTED, TRAINED, HeldOut, held_out
 from tunesmith.export.merge import merged, refuse_different, rounded_away, unchanged
 from tunesmith.export.page import Page, Speed, write_page
@@ -160,7 +161,8 @@ def export(
         page, warnings = _looked_at(fmt, made, seen, rows, place)
         if fmt.exact and page.probes is not None:
             refuse_different(page.probes, out)
-        page = replace(page, size=_bytes(place), speed_before=speed)
+        before = {"speed_before": speed, "memory_before": seen.memory}
+        page = replace(page, size=_bytes(place), **before)
         write_page(page, place)
         write_card(fmt, source, page, place, hub)
         if hub and not folds:
@@ -195,12 +197,13 @@ def _looked_at(
     unrun = fmt.not_run(made.source)
     page = Page(fmt.name, kind, library=fmt.verified_by, install=fmt.install, not_run=unrun)
     same, unasked = unchanged(seen.base, seen.behaviour), (rows.why,) if rows.why else ()
-    start = time.perf_counter()
+    free, start = held(), time.perf_counter()
     engine = fmt.open(place, made)
     if engine is None:
         return page, (*same, *unasked)
     seconds = time.perf_counter() - start
     found = seen.ask(engine)
+    memory = since(free)
     rows.answer(EXPORTED, engine)
     page = replace(
         page,
@@ -208,6 +211,7 @@ def _looked_at(
         load_seconds=seconds,
         probes=compare(seen.behaviour, found, kind),
         speed=_speed(engine, seen),
+        memory=memory,
         task=rows.judged(),
         task_missing=rows.missing,
         faults=tuple(fmt.faults(engine, made, seen.prompts)),
@@ -224,11 +228,15 @@ class _Trained:
     prompts: list[np.ndarray]
     base: list[np.ndarray]
     behaviour: Behaviour
+    memory: int | None
+    """Bytes that the trained model holds."""
 
     @classmethod
     def of(cls, source: Source) -> _Trained:
         from tunesmith.predicting.engine import TorchEngine
 
+        _ = source.loader  # imported now, it does not count as the model's memory
+        free = held()
         base, trained = load_trained(source)
         assert trained.render is not None, "a run's model comes with its renderer"
         texts = probe_texts(source.folder, source.run)
@@ -238,7 +246,7 @@ class _Trained:
         put_on(trained, source)
         engine = TorchEngine(trained)
         found = behaviour(engine, prompts, source.told["stop_ids"], source.head)
-        return cls(source, engine, prompts, before, found)
+        return cls(source, engine, prompts, before, found, since(free))
 
     def ask(self, engine: Engine) -> Behaviour:
         return behaviour(engine, self.prompts, self.source.told["stop_ids"], self.source.head)

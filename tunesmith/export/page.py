@@ -60,6 +60,12 @@ class Page:
     """What serves it and has not run it here, with the commands that would show it."""
     speed_before: Speed | None = None
     speed: Speed | None = None
+    memory_before: int | None = None
+    """Bytes of main memory that the trained model holds, loaded and after it was asked; None where
+    the system does not tell.
+    """
+    memory: int | None = None
+    """The same of the exported one."""
 
     @property
     def verdict(self) -> Verdict:
@@ -145,7 +151,12 @@ class Page:
             rows.append([unit, *told])
         if self.load_seconds is not None:
             rows.append([say("export.row_load"), "", f"{self.load_seconds:.1f} s"])
-        return [*rows, [say("export.row_size"), "", readable(self.size)]]
+        return [*rows, *self._memory(), [say("export.row_size"), "", readable(self.size)]]
+
+    def _memory(self) -> list[list[str]]:
+        both = (self.memory_before, self.memory)
+        told = ["–" if one is None else readable(one) for one in both]
+        return [] if both == (None, None) else [[say("export.row_memory"), *told]]
 
     def _rows(self) -> list[list[str]]:
         """Returns the table: a name, the first model's value, the second one's."""

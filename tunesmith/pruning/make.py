@@ -22,6 +22,7 @@ from tunesmith.export.folders.files import (
     weights_in,
 )
 from tunesmith.export.folders.whole import save_model
+from tunesmith.export.held_memory import held, since
 from tunesmith.export.held_out import EXPORTED, TRAINED, HeldOut
 from tunesmith.export.merge import refuse_different
 from tunesmith.export.page import write_page
@@ -109,7 +110,7 @@ def prune(run: Run, out: Path, *, progress: Progress | None = None) -> Pruned:
             progress(say(f"prune.stage_{stage}"), STAGES.index(stage), len(STAGES))
 
     tell("rows")
-    model = _loaded(run, base)
+    model, memory = _measured(run, base)
     prepared = _prepared(run, model)
     tell("before")
     asking = _Asking(run, prepared, model, asked.items)
@@ -125,7 +126,7 @@ def prune(run: Run, out: Path, *, progress: Progress | None = None) -> Pruned:
         copy_beside(base, place)
         model.model = None  # two models at once would need twice the memory
         tell("after")
-        lighter = _loaded(run, place)
+        lighter, left = _measured(run, place)
         found = asking.ask(EXPORTED, lighter)
         refuse_different(compare(Behaviour(wanted, found.answers), found, kind), out)
         page = PrunedPage(
@@ -140,6 +141,8 @@ def prune(run: Run, out: Path, *, progress: Progress | None = None) -> Pruned:
             size_before=size,
             size_after=size_of(lighter, _files(place), asking.prompts[0]),
             times=times_of(_loaded(run, base), lighter, asking.prompts),
+            memory_before=memory,
+            memory=left,
         )
         write_page(page, place)
         write_card(run, page, place, hub, out.resolve().name)
@@ -218,6 +221,13 @@ def _loaded(run: Run, folder: Path) -> Loaded:
 
     code = run.model.trust_remote_code
     return load_model(folder, dtype=torch.float32, device="cpu", trust_remote_code=code)
+
+
+def _measured(run: Run, folder: Path) -> tuple[Loaded, int | None]:
+    """Loads a model and measures the memory that it holds."""
+    free = held()
+    loaded = _loaded(run, folder)
+    return loaded, since(free)
 
 
 def _prepared(run: Run, model: Loaded) -> Prepared:

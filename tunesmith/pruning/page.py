@@ -37,6 +37,7 @@ class PrunedPage(Page):
             [say("prune.row_weights"), *(f"{one.weights:,}" for one in sizes)],
             [say("prune.row_zeros"), *(f"{one.zeros / one.weights:.1%}" for one in sizes)],
             [say("export.row_size"), *(readable(one.file) for one in sizes)],
+            *self._memory(),
             [say("prune.row_cache"), *(readable(1000 * one.cache) for one in sizes)],
             [say("prune.row_answer", tokens=TIMED_TOKENS), *seconds],
             [say("prune.row_faster"), "", faster],
