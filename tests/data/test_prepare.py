@@ -159,7 +159,12 @@ def test_same_question_with_another_answer_stays_on_one_side(make: Make) -> None
     }
     assert len(side) == 600
     assert all(side[f"rows.json:{n}"] == side[f"rows.json:{n + 300}"] for n in range(1, 301))
-    assert prepared.ledger.near == 300
+    assert prepared.ledger.near == [f"rows.json:{n}" for n in range(301, 601)]
+
+
+def test_rows_of_one_group_are_not_called_alike(make: Make) -> None:
+    content = [row | {"patient": n % 50} for n, row in enumerate(rows(300))]
+    assert make(content, split_by="patient").ledger.near == make(content).ledger.near == []
 
 
 def test_question_of_every_row_is_an_instruction_and_joins_nothing(make: Make) -> None:

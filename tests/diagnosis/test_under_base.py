@@ -26,6 +26,8 @@ def test_rows_beyond_the_fence_are_hard_and_no_others() -> None:
     assert [name for name, _ in found.hard] == [f"r:{FEW + 1}"]
     assert found.known == (f"r:{FEW + 3}",)
     assert found.usual == pytest.approx(2.5, abs=0.1)
+    many = judged([f"r:{n}" for n in range(150)], [losses(9, first=True)] * 150, of=150)
+    assert ",".join(f"r:{n}" for n in range(150)) in many.lines()[1]
     assert judged(["r:1"], [losses(9)], of=1).hard == ()
     quiet = judged([f"r:{n}" for n in range(FEW)], usual, of=FEW)
     assert quiet.lines()[1:] == [

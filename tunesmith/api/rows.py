@@ -61,11 +61,15 @@ def change_rows(
     if step == "split":
         return split(one, Path(out), settled(Split, given))
     transform: Any = made(step, given)
-    if isinstance(transform, Clean) and transform.config.perplexity is not None:
-        from tunesmith.diagnosis.perplexity import Perplexities
+    if not isinstance(transform, Clean) or transform.config.perplexity is None:
+        return change(one, Path(out), [transform])
+    from tunesmith.diagnosis.perplexity import Perplexities
 
-        transform.scorer = Perplexities(transform.config.perplexity.model, progress)
-    return change(one, Path(out), [transform])
+    base = Perplexities(transform.config.perplexity.model, Path(out), progress)
+    transform.scorer = base
+    account = change(one, Path(out), [transform])
+    base.clear()
+    return account
 
 
 def measure_anonymising(step: str, source: str, settings: Overrides = ()) -> Measured:

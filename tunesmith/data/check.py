@@ -54,7 +54,12 @@ class Check:
             {"id": name, "text": text.plain, "trained": list(trained(text))}
             for name, text in self.samples
         ]
-        return {**self.ledger.to_json(), "dropped_rows": self.ledger.dropped, "samples": samples}
+        return {
+            **self.ledger.to_json(),
+            "dropped_rows": self.ledger.dropped,
+            "near_rows": self.ledger.near,
+            "samples": samples,
+        }
 
     def head(self, *, marked: bool = False) -> list[str]:
         """Returns the lines printed above the sample rows; learned text in these is coloured, or

@@ -87,7 +87,7 @@ class Ledger:
     leaked_share: float = 0.0
     """Share of a random held-out tenth of all rows that has an exact copy in the rest (expected).
     """
-    near: int = 0
+    near: list[str] = field(default_factory=list)
     """Rows that are nearly the same as an earlier one, or ask the same; they stay on its side of
     the split.
     """
@@ -136,7 +136,7 @@ class Ledger:
             "watch": self.watch,
             "proof": self.proof,
             "leaked_share": self.leaked_share,
-            "near": self.near,
+            "near": len(self.near),
             "tokens": self.tokens,
             "unknown": self.unknown,
             "lengths": self.lengths,
@@ -157,7 +157,7 @@ class Ledger:
         for reason, number in sorted(self.reasons().items(), key=lambda item: -item[1]):
             told.append(say(f"ledger.dropped_{_WORDS[reason]}", number=number))
         if self.near:
-            told.append(say("ledger.near", number=self.near))
+            told.append(say("ledger.near", number=len(self.near), places=some(self.near)))
         told.append(divided(self.trained, self.watch, self.proof))
         numbers = {name: f"{number:,}" for name, number in self.tokens.items() if name != "lost"}
         # Where a row is learned as a whole, as by its label, no token is.

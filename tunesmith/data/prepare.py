@@ -182,7 +182,7 @@ class _Preparation:
         rows = self._cleaned(rows)
         if own:
             held = self._cleaned(held)
-            roots, _ = clusters(held)
+            roots = clusters(held).roots
             parts = splitting.halves(roots, *splitting.keys_and_voted(held), seed=self.seed)
             train, held_rows = rows, held
         else:
@@ -301,9 +301,12 @@ class _Preparation:
             self.progress(say("ledger.phase_split"), 0, len(rows))
         made = [row for row in rows if row.marks.augmented]  # a proof is of real rows
         rows = [row for row in rows if not row.marks.augmented]
-        roots, notes = clusters(rows)
-        self.ledger.near = len(rows) - len(set(roots))
-        self.ledger.notes += notes
+        found = clusters(rows)
+        roots = found.roots
+        self.ledger.near = [
+            f"{self.names.of(rows[place].file)}:{rows[place].number}" for place in found.near
+        ]
+        self.ledger.notes += found.notes
         wanted = splitting.target(held_out, len(rows))
         strata = [self.objective.stratum(row.tokens) for row in rows]
         parts = splitting.draw(

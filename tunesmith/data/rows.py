@@ -368,10 +368,19 @@ def chosen_rows(
             yield place, located, example
 
 
-def clusters(rows: list[Row]) -> tuple[list[int], list[str]]:
-    """Returns the cluster of each row (by its first row), and notes.
+@dataclass(frozen=True)
+class Clustered:
+    """Rows that stay on one side of the split; a cluster is named by its first row."""
 
-    Rows come together by near-identical text, by the same question, and by the same value of
+    roots: list[int]
+    """The cluster of each row."""
+    near: list[int]
+    """Rows that are nearly the same as an earlier one, or ask the same."""
+    notes: list[str]
+
+
+def clusters(rows: list[Row]) -> Clustered:
+    """Brings rows together by near-identical text, by the same question, and by the same value of
     ``data.split_by``.
     """
     found = duplicates.Clusters(len(rows))
@@ -382,15 +391,16 @@ def clusters(rows: list[Row]) -> tuple[list[int], list[str]]:
         [None if row.asked is None or asked[row.asked] > limit else row.asked for row in rows]
     )
     found.join_equal([row.key for row in rows])
+    near = [row for row, root in enumerate(found.roots()) if row != root]
     found.join_equal([row.marks.group for row in rows])
     found.join_equal([row.marks.family for row in rows])
     notes = [
         say("ledger.same_question", number=number) for number in asked.values() if number > limit
     ]
-    return found.roots(), notes[:3]
+    return Clustered(found.roots(), near, notes[:3])
 
 
 def beside(held: list[Row], rows: list[Row]) -> set[int]:
     """Returns the keys of ``rows`` that share a cluster with a held-out row."""
-    roots, _ = clusters([*held, *rows])  # a cluster is named by its first row
+    roots = clusters([*held, *rows]).roots
     return {row.key for row, root in zip(rows, roots[len(held) :], strict=True) if root < len(held)}

@@ -29,8 +29,6 @@ SHORT, FEW = 8, 40
 """Answers with fewer tokens say too little about how hard they are; so do fewer such answers about
 what is usual.
 """
-NAMED = 100
-"""Rows that are named at most in a command that leaves them out."""
 FENCE = 3.0
 """A row lies far out where its loss is above the upper quartile by so many interquartile ranges
 (Tukey 1977, "Exploratory Data Analysis", outer fence).
@@ -81,8 +79,8 @@ class UnderBase:
 
 
 def _named(rows: Sequence[str]) -> str:
-    """Lists rows as ``leave_out`` takes them, up to a hundred; of windows the row."""
-    return ",".join(dict.fromkeys(row.partition("/")[0] for row in rows[:NAMED]))
+    """Lists all rows as ``leave_out`` takes them; of windows the row."""
+    return ",".join(dict.fromkeys(row.partition("/")[0] for row in rows))
 
 
 def under_base(run: Run, prepared: Prepared, *, progress: Shown | None = None) -> UnderBase:

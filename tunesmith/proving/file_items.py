@@ -38,7 +38,7 @@ def file_items(path: str, run: Run, prepared: Prepared) -> tuple[list[Item], Jso
     rows = _different([row for row in read if not row.voted])
     seen = _seen_rows(run, prepared, encoder)
     # A cluster is named by its first row.
-    roots, _ = clusters([*seen, *rows])
+    roots = clusters([*seen, *rows]).roots
     leaked = {
         id(row): seen[root]
         for row, root in zip(rows, roots[len(seen) :], strict=True)

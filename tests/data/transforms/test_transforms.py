@@ -424,6 +424,46 @@ def test_clean_leaves_out_what_a_base_finds_too_easy_or_too_hard(
     assert [one.row for one in account.left_out] == [order[-1]]
 
 
+def test_a_perplexity_that_is_known_is_not_asked_for_again(
+    tmp_path: Path, tiny_llama: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from tunesmith.diagnosis import perplexity
+
+    monkeypatch.setattr(perplexity, "BLOCK", 4)
+    source = write(tmp_path / "in.jsonl", questions(*(f"{'so ' * n}it is {n}" for n in range(18))))
+    how = [f"perplexity.model={tiny_llama}", "perplexity.highest=0.2"]
+    whole, out = tmp_path / "whole.jsonl", tmp_path / "out.jsonl"
+    change_rows("clean", source, whole, how)
+    asked: list[int] = []
+    score = perplexity._Scorer.__call__
+
+    def seen(self: Any, texts: list[str]) -> list[float]:
+        if len(asked) == 3:
+            raise KeyboardInterrupt
+        asked.append(len(texts))
+        return score(self, texts)
+
+    kept = tmp_path / "out.jsonl.perplexities"
+    monkeypatch.setattr(perplexity._Scorer, "__call__", seen)
+    with pytest.raises(KeyboardInterrupt):
+        change_rows("clean", source, out, how)
+    assert not out.exists() and len(kept.read_text().splitlines()) == 1 + 3
+    with open(kept, "a") as file:
+        file.write('{"texts": "half of a li')
+    asked = []
+    change_rows("clean", source, out, how)
+    assert asked == [4, 2] and not kept.exists()
+    assert out.read_bytes() == whole.read_bytes()
+    accounts = (Path(f"{one}.account.jsonl").read_bytes() for one in (out, whole))
+    assert len({*accounts}) == 1
+    first, *rest = json.dumps({"base": "another"}), *["{}"] * 3
+    kept.write_text("\n".join([first, *rest, ""]))
+    asked = []
+    with pytest.raises(KeyboardInterrupt):
+        change_rows("clean", source, out, how)
+    assert asked == [4, 4, 4], "another base's are no use"
+
+
 def test_what_a_perplexity_lacks_is_told(tmp_path: Path, tiny_llama: Path) -> None:
     source, out = write(tmp_path / "in.jsonl", questions("a b", "c d")), tmp_path / "out.jsonl"
     how = [f"perplexity.model={tiny_llama}"]
@@ -434,7 +474,7 @@ def test_what_a_perplexity_lacks_is_told(tmp_path: Path, tiny_llama: Path) -> No
     step = {"name": "clean", "perplexity": {"model": str(tiny_llama), "highest": 0.1}}
     with pytest.raises(SpecError, match=r"data\.steps\.0\.perplexity: needs a model"):
         list(examples(Data.model_validate({"path": source, "steps": [step]})))
-    assert not out.exists()
+    assert [*tmp_path.iterdir()] == [tmp_path / "in.jsonl"]
 
 
 def test_rows_are_left_out_by_their_numbers(tmp_path: Path) -> None:

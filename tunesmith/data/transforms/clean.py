@@ -95,6 +95,7 @@ class Clean(Transform):
         asked = self.config.perplexity
         values, low, high = np.zeros(0), 0.0, math.inf
         if asked is not None:
+            bounds(asked, values)  # what can be refused without the base is refused before it works
             values = self._perplexities(rows)
             low, high = bounds(asked, values)
             told = {"model": asked.model, "low": f"{low:.4g}", "high": f"{high:.4g}"}
