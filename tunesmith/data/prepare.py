@@ -9,6 +9,7 @@ from typing import Any
 
 from tunesmith.data import split as splitting
 from tunesmith.data.asked_reading import reading_for
+from tunesmith.data.clustering import beside, clusters
 from tunesmith.data.files.file_facts import Names
 from tunesmith.data.files.paths import on_disk
 from tunesmith.data.grouping import Marker
@@ -19,7 +20,7 @@ from tunesmith.data.mix import epoch_of
 from tunesmith.data.reading import Reading, examples
 from tunesmith.data.rendering.render import Render
 from tunesmith.data.rendering.tokenizers import Tokenizer, converses
-from tunesmith.data.rows import Encoder, Progress, Row, beside, clusters, items_of
+from tunesmith.data.rows import Encoder, Progress, Row, items_of
 from tunesmith.data.texts.duplicates import leaked_share
 from tunesmith.errors import DataError, Problem
 from tunesmith.examples import Example, chats_of

@@ -4,7 +4,6 @@ need.
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
@@ -35,10 +34,6 @@ from tunesmith.words import language, say, texts
 Progress = Callable[[str, int, int], None]
 _SETTINGS = ("model.path", "data.split_by", "data.mix.by", "data.curriculum")
 """What is wrong there is the same for every row."""
-SHARED, SHARED_ROWS = (
-    0.05,
-    20,
-)  # a question in more rows than this is an instruction, and says nothing about the row
 
 
 @dataclass(frozen=True)
@@ -366,41 +361,3 @@ def chosen_rows(
         place = f"{names[0]}:{located.number}" if names else ""
         if place in wanted:
             yield place, located, example
-
-
-@dataclass(frozen=True)
-class Clustered:
-    """Rows that stay on one side of the split; a cluster is named by its first row."""
-
-    roots: list[int]
-    """The cluster of each row."""
-    near: list[int]
-    """Rows that are nearly the same as an earlier one, or ask the same."""
-    notes: list[str]
-
-
-def clusters(rows: list[Row]) -> Clustered:
-    """Brings rows together by near-identical text, by the same question, and by the same value of
-    ``data.split_by``.
-    """
-    found = duplicates.Clusters(len(rows))
-    duplicates.join_near(found, [row.sketch for row in rows])
-    asked = Counter(row.asked for row in rows if row.asked is not None)
-    limit = max(SHARED_ROWS, SHARED * len(rows))
-    found.join_equal(
-        [None if row.asked is None or asked[row.asked] > limit else row.asked for row in rows]
-    )
-    found.join_equal([row.key for row in rows])
-    near = [row for row, root in enumerate(found.roots()) if row != root]
-    found.join_equal([row.marks.group for row in rows])
-    found.join_equal([row.marks.family for row in rows])
-    notes = [
-        say("ledger.same_question", number=number) for number in asked.values() if number > limit
-    ]
-    return Clustered(found.roots(), near, notes[:3])
-
-
-def beside(held: list[Row], rows: list[Row]) -> set[int]:
-    """Returns the keys of ``rows`` that share a cluster with a held-out row."""
-    roots = clusters([*held, *rows]).roots
-    return {row.key for row, root in zip(rows, roots[len(held) :], strict=True) if root < len(held)}

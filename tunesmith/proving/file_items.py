@@ -7,11 +7,12 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
+from tunesmith.data.clustering import clusters
 from tunesmith.data.grouping import Marker, Marks
 from tunesmith.data.items import Item
 from tunesmith.data.prepare import Prepared
 from tunesmith.data.reading import examples
-from tunesmith.data.rows import Encoder, Row, chosen_rows, clusters, items_of
+from tunesmith.data.rows import Encoder, Row, chosen_rows, items_of
 from tunesmith.data.texts.duplicates import sketch
 from tunesmith.errors import DataError, Problem
 from tunesmith.examples import Example
