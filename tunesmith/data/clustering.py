@@ -21,7 +21,7 @@ class Clustered:
 
     roots: list[int]
     """The cluster of each row."""
-    near: list[int]
+    near: list[Row]
     """Rows that are nearly the same as an earlier one, or ask the same."""
     notes: list[str]
 
@@ -38,7 +38,7 @@ def clusters(rows: list[Row]) -> Clustered:
         [None if row.asked is None or asked[row.asked] > limit else row.asked for row in rows]
     )
     found.join_equal([row.key for row in rows])
-    near = [row for row, root in enumerate(found.roots()) if row != root]
+    near = [rows[place] for place, root in enumerate(found.roots()) if place != root]
     found.join_equal([row.marks.group for row in rows])
     found.join_equal([row.marks.family for row in rows])
     notes = [

@@ -304,9 +304,7 @@ class _Preparation:
         rows = [row for row in rows if not row.marks.augmented]
         found = clusters(rows)
         roots = found.roots
-        self.ledger.near = [
-            f"{self.names.of(rows[place].file)}:{rows[place].number}" for place in found.near
-        ]
+        self.ledger.near = [f"{self.names.of(row.file)}:{row.number}" for row in found.near]
         self.ledger.notes += found.notes
         wanted = splitting.target(held_out, len(rows))
         strata = [self.objective.stratum(row.tokens) for row in rows]
