@@ -12,6 +12,8 @@ from pathlib import Path
 
 import pytest
 
+from material.fast import slow_but
+
 RECIPES = Path(__file__).parents[1] / "recipes"
 
 BLOCKED = """
@@ -104,7 +106,10 @@ print(json.dumps({"code": code, "heavy": heavy}))
 """
 
 
-@pytest.mark.parametrize("words", list(VERBS))
+LONG = ("report {runs}/sft", "doctor")
+
+
+@pytest.mark.parametrize("words", slow_but([one for one in VERBS if one not in LONG], VERBS))
 def test_a_verb_loads_what_it_needs(words, tmp_path):
     rows, runs = tmp_path / "rows.jsonl", tmp_path / "runs"
     lines = [json.dumps({"question": f"what is {n}", "answer": f"it is {n}"}) for n in range(60)]

@@ -53,7 +53,7 @@ def test_an_old_run_that_was_killed_ends_with_the_same_weights(old: Path, kind: 
     assert max(abs(left[name] - resumed[name]).max() for name in left) < 1e-5
 
 
-@pytest.mark.parametrize("kind", slow_but(["sft", "classify"], KINDS))
+@pytest.mark.parametrize("kind", slow_but(["sft"], KINDS))
 def test_an_old_run_is_proved_predicted_and_exported(
     old: Path, kind: str, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -135,6 +135,7 @@ def test_the_methods_of_peft_by_name(
     assert len([line for line in run.steps() if "loss" in line]) == 12
 
 
+@pytest.mark.slow  # 5 s
 def test_pretraining_then_answers_then_preferences(
     tiny_llama: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -77,6 +77,7 @@ def test_what_is_written_is_a_run_that_is_asked_and_proved(
     assert api.predict(folder, [{"instruction": "cat xyz", "input": ""}])[0]["prediction"]
 
 
+@pytest.mark.slow  # 3 s
 def test_a_proof_asks_nothing_that_chose(blended: Any, suite: str) -> None:
     chose = {one for ids in blended.to_json()["asked"].values() for one in ids}
     assert len(chose) == 20
@@ -106,6 +107,7 @@ def test_a_share_that_is_named_is_written_without_measuring(
         api.blend(label_run, tmp_path / "more", alpha=1.5)
 
 
+@pytest.mark.slow  # 3 s
 def test_the_same_call_goes_on_after_an_interruption(
     label_run: RunFolder, suite: str, tmp_path: Path
 ) -> None:

@@ -95,6 +95,7 @@ def test_bad_input_is_one_clear_text(terminal: Terminal, tiny_llama: Path):
     assert {problem["where"] for problem in told_json["problems"]} == {"data", "out", "train.bach"}
 
 
+@pytest.mark.slow  # 5 s
 def test_where_nothing_can_be_written_is_told_before_any_work(
     trained: tuple[Terminal, Done], tiny_llama: Path
 ):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 
+import pytest
 import yaml
 
 from material.terminal import Done, Terminal, rows
@@ -79,6 +80,7 @@ def test_a_verdict_that_was_required_and_not_given_is_told_beside_the_one_json_o
     )
 
 
+@pytest.mark.slow  # 3 s
 def test_what_has_to_be_retained_and_is_not_shown_ends_with_1(trained: tuple[Terminal, Done]):
     terminal, _ = trained
     shutil.copytree(terminal.cwd / "run", terminal.cwd / "gate")

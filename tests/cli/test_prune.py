@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import pytest
+
 from material.terminal import Done, Terminal
 
 
+@pytest.mark.slow  # 6 s
 def test_a_run_is_pruned_and_trained_on(trained: tuple[Terminal, Done]) -> None:
     terminal, _ = trained
     asked = ("share=0.5", "items=4", "generate.max_new_tokens=4", "require=same")

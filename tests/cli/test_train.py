@@ -67,6 +67,7 @@ def test_objectives_are_verbs(terminal: Terminal, tiny_llama: Path):
     assert done.code == 2 and "Traceback" not in done.error and not (terminal.cwd / "sft").exists()
 
 
+@pytest.mark.slow  # 7 s
 def test_stages_and_the_demo_are_verbs(terminal: Terminal, tiny_llama: Path):
     (terminal.cwd / "rows.json").write_text(json.dumps(rows(24)), encoding="utf-8")
     stage = "{objective: sft, data: {path: rows.json, held_out: 0}}"

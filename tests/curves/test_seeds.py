@@ -21,6 +21,7 @@ from tunesmith.report.samples import read_items
 from tunesmith.storage.run_folder import RunFolder
 
 
+@pytest.mark.slow  # 9 s
 def test_more_seeds_go_on_after_a_stop_and_are_told(tiny_llama: Path, tmp_path: Path) -> None:
     rows = tmp_path / "rows.json"
     rows.write_text(json.dumps(labelled(120)), encoding="utf-8")

@@ -168,6 +168,7 @@ def test_template_without_a_place_for_the_answer(tmp_path: Path, chatml: Any) ->
     )
 
 
+@pytest.mark.slow  # 7 s
 def test_template_over_the_file_s_own_columns(shared_data: Path, chatml: Any) -> None:
     file = shared_data / "medical_o1_en" / "demo_data.json"
     template = "诊断问题：{Question}\n详细分析：{Complex_CoT}\n### 答案：\n{Response}"

@@ -73,6 +73,7 @@ def test_a_teacher_says_each_answer_and_what_was_there(tiny_llama: Path, tmp_pat
     assert stands == list(range(7))
 
 
+@pytest.mark.slow  # 3 s
 def test_a_tournament_says_what_it_compares_and_what_came_of_it(
     tiny_llama: Path, tmp_path: Path
 ) -> None:

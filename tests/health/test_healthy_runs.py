@@ -21,7 +21,7 @@ from tunesmith.health.course import Course
 from tunesmith.health.rules import FEW
 from tunesmith.storage.run_folder import RunFolder
 
-FAST = 3
+FAST = 1
 """Runs that the fast tests take."""
 UPDATES = [round(one.rows * 0.8 / one.batch * one.epochs) for one in HEALTHY]
 SHORT = [n for n, one in enumerate(HEALTHY) if not one.sampled and UPDATES[n] < FEW]

@@ -107,17 +107,21 @@ PEFT_WAITS = {"adalora"}
 """peft reads the threshold and each layer's ranks, in the steps that move them."""
 
 
+LOSSES = ("sft", "dpo", "kto", "ppo", "gkd", "classify", "embed")
+
+
 def walk() -> Iterator[Any]:
-    """Every method with every objective and kind of model; fast are LoRA with all objectives, and
-    the methods of other kinds than its with sft.
+    """Every method with every objective and kind of model; fast are LoRA with an objective of each
+    kind of loss, and two methods of other kinds than its with sft.
     """
     for objective in OBJECTIVES.names():
         for kind in kinds_of(objective):
             for method in METHODS.names():
                 if method in NOT_EMULATED:
                     continue
-                shown = objective == "sft" and method in ("full", "moe_lora", "prefix", "adalora")
-                fast = (shown or method == "lora") and kind == "decoder"
+                shown = objective == "sft" and method in ("full", "prefix")
+                lora = method == "lora" and objective in LOSSES
+                fast = (shown or lora) and kind == "decoder"
                 marks = () if fast else pytest.mark.slow
                 yield pytest.param(
                     objective, kind, method, id=f"{objective}-{kind}-{method}", marks=marks

@@ -94,6 +94,7 @@ def test_a_stopped_run_ends_with_the_same_bits(
 
 
 @everywhere
+@pytest.mark.slow  # 3 s
 def test_bf16_follows_fp32(device: str, tiny_llama: Path, tmp_path: Path) -> None:
     exact, rough = (
         losses(api.train(settings(tiny_llama, tmp_path / word, device, precision=word)))

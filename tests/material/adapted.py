@@ -8,6 +8,7 @@ import pytest
 import torch
 
 from material.architectures import tiny
+from material.fast import slow_but
 from material.sequences import sequences
 from tunesmith.batches.batch import Batch
 from tunesmith.models.calling.views import token_loss
@@ -48,7 +49,10 @@ def called(case: dict[str, Any]) -> str:
     )
 
 
-every = pytest.mark.parametrize("case", CASES, ids=called)
+every = pytest.mark.parametrize(
+    "case", slow_but([called(case) for case in CASES if case not in MORE], CASES, called)
+)
+"""Each method once; further settings of one are slow tests."""
 
 
 def base(name: str = "llama") -> Any:

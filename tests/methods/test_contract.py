@@ -52,9 +52,9 @@ EXPORTED = (
     "combined-lora-ln_tuning",
 )
 
-KILLED = ("full", "lora", "adalora", "prefix", "boft", "combined-lora-bitfit")
+KILLED = ("full", "lora", "adalora", "prefix", "combined-lora-bitfit")
 """Methods that differ in what they save: all weights, an adapter, a state of their own, virtual
-tokens, files of their own, several. The others are killed in slow tests: all took 120 s.
+tokens, several. The others are killed in slow tests: all took 120 s.
 """
 
 

@@ -14,6 +14,7 @@ import torch
 
 from material.adapted import CASES as DECODERS
 from material.adapted import called
+from material.fast import slow_but
 from material.headed import THREE, encoder
 from tunesmith.batches.batch import Batch, Tokens
 from tunesmith.errors import SpecError
@@ -39,7 +40,11 @@ ALONE = [
     for case in CASES
     if "encoder" in METHODS.get(case["name"]).kinds and case["name"] != "combined"
 ]
-every = pytest.mark.parametrize("case", ALONE, ids=called)
+APART = ("full", "lora", "adalora", "bottleneck", "ln_tuning", "prompt", "moe_lora")
+every = pytest.mark.parametrize("case", slow_but(APART, ALONE, called))
+"""Methods that differ in where they change the model; the head is the same with all others, which
+are slow tests: all took 48 s, and tests/methods/test_contract.py has each on a decoder.
+"""
 
 
 @pytest.fixture(scope="module")

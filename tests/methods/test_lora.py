@@ -336,6 +336,7 @@ def test_eva_needs_enough_tokens() -> None:
         ours.study(ours.apply(tiny("llama")), [])
 
 
+@pytest.mark.slow  # 7 s
 def test_a_run_with_eva_that_was_killed_ends_alike(tiny_llama: Path, tmp_path: Path) -> None:
     settings = {
         "method": {

@@ -120,6 +120,7 @@ def run(folder: Path, student: Path, teacher: Path, **more: Any) -> dict[str, An
     }
 
 
+@pytest.mark.slow  # 3 s
 def test_a_student_comes_nearer_to_its_teacher(tiny_llama: Path, tmp_path: Path) -> None:
     # A vocabulary padded to another size, as in Qwen2.5's larger models.
     teacher = tiny_model(tmp_path / "teacher", vocab_size=416, hidden_size=48)

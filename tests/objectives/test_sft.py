@@ -181,6 +181,7 @@ def test_noise_is_drawn_in_training_and_never_while_measuring() -> None:
         assert float(plain.loss({"policy": made}, batch).total) == still, "the hook is gone"
 
 
+@pytest.mark.slow  # 4 s
 def test_a_killed_run_draws_the_same_noise_again(tiny_llama: Path, tmp_path: Path) -> None:
     torch.set_num_threads(1)  # children are forked
     objective = {"objective": {"name": "sft", "neftune": 5, "label_smoothing": 0.1}}

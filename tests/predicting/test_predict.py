@@ -48,6 +48,7 @@ def test_answers_are_those_of_plain_transformers_on_the_saved_model(label_run):
     assert len({row["prediction"] for row in found} & {"color", "animal", "number"}) > 1
 
 
+@pytest.mark.slow  # 4 s
 def test_answers_of_an_adapter_are_those_of_the_merged_model(adapter_run, tiny_llama, tmp_path):
     from peft import PeftModel
 

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from material.fast import slow_but
 from material.proved import labelled, trained
 from tunesmith import api
 from tunesmith.errors import ModelError, SpecError
@@ -19,7 +20,7 @@ from tunesmith.predicting.predictor import Predictor
 from tunesmith.settings.run import validate
 
 
-@pytest.mark.parametrize("method", ["prompt", "prefix"])
+@pytest.mark.parametrize("method", slow_but(["prefix"], ["prompt", "prefix"]))
 def test_a_run_from_the_plan_to_the_answer(method: str, tiny_llama: Path, tmp_path: Path) -> None:
     settings = {"name": method, "tokens": 12, "init": "the question is"}
     run = trained(

@@ -109,6 +109,7 @@ def test_of_too_few_rows_no_verdict_is_given_and_what_they_gave_is_said(prove: P
     assert "Row by row against the base" in out
 
 
+@pytest.mark.slow  # 3 s
 def test_a_run_that_held_nothing_out_says_how_to_hold_out(
     tiny_llama: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -18,6 +18,7 @@ from tunesmith.report.samples import read_items
 from tunesmith.storage.run_folder import RunFolder
 
 
+@pytest.mark.slow  # 9 s
 def test_the_curve_holds_what_each_checkpoint_s_own_proof_says(
     tiny_llama: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

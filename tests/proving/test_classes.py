@@ -98,6 +98,7 @@ def test_predictions_are_those_of_the_pipeline_on_the_exported_folder(
     assert batched[3][0]["label"] == ours[3]["prediction"]
 
 
+@pytest.mark.slow  # 2 s
 def test_pairs_are_read_as_the_pipeline_reads_them(models: dict[str, Path], tmp_path: Path) -> None:
     both = enumerate(zip(rows(80), rows(80, seed=2), strict=True))
     pairs = [
@@ -224,6 +225,7 @@ def test_own_questions_are_put_into_classes(single: RunFolder) -> None:
     assert len(answers) >= 2 and all("%)" in answer for answer in answers[-1])
 
 
+@pytest.mark.slow  # 3 s
 def test_a_run_that_goes_on_has_a_base_to_beat(single: RunFolder, tmp_path: Path) -> None:
     train = {"steps": 2, "learning_rate": 1e-3, "keep": {"evaluate": 0}}
     run = trained(tmp_path, single.path, train=train)
@@ -283,6 +285,7 @@ def test_what_does_not_fit_is_said_before_anything_runs(
     )
 
 
+@pytest.mark.slow  # 3 s
 def test_two_classes_have_a_threshold_where_it_is_asked_for(
     models: dict[str, Path], tmp_path: Path
 ) -> None:
@@ -359,6 +362,7 @@ def test_calibration_and_thresholds_by_hand() -> None:
     assert meaning.choices(np.array([[2.0, -1.0], [3.0, -2.0]])) == [["b"], ["a"]]
 
 
+@pytest.mark.slow  # 2 s
 def test_another_run_of_the_same_classes_is_a_contender(single: RunFolder, multi: RunFolder):
     own, counted = str(single.path), Counted()
     found = api.prove(single, items=20, against=own, listen=[counted.hear]).to_json()

@@ -40,6 +40,7 @@ def prove(run: RunFolder, folder: Path, text: str) -> Any:
     return api.prove(run, items=24, prompt=str(folder / "prompt.txt"))
 
 
+@pytest.mark.slow  # 4 s
 def test_the_base_stands_in_the_table_with_the_scores_of_a_direct_call(
     run: RunFolder, bert: Path, tmp_path: Path
 ) -> None:

@@ -18,6 +18,7 @@ def written(path: Path, rows: list[dict[str, str]]) -> str:
     return str(path)
 
 
+@pytest.mark.slow  # 3 s
 def test_rows_that_were_seen_are_left_out_and_the_run_s_own_proof_stays(
     label_run: RunFolder, tmp_path: Path
 ) -> None:

@@ -206,6 +206,7 @@ def test_a_judge_that_is_down_is_no_grade_and_is_given_up(tmp_path: Path):
     assert found["ungraded"] == 40 and "did not judge: [Errno" in found["faults"][0]
 
 
+@pytest.mark.slow  # 3 s
 def test_a_proof_tells_a_metric_of_the_users_own_beside_those_of_the_run(
     text_run: RunFolder, tmp_path: Path
 ):

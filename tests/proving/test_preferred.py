@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from material.fast import slow_but
 from material.proved import Counted, trained
 from tunesmith import api
 from tunesmith.errors import DataError, SpecError
@@ -51,7 +52,7 @@ def judged() -> list[dict[str, Any]]:
     ]
 
 
-@pytest.fixture(scope="module", params=["dpo", "orpo"])
+@pytest.fixture(scope="module", params=slow_but(["dpo"], ["dpo", "orpo"]))
 def pair_run(
     request: pytest.FixtureRequest, tiny_llama: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> RunFolder:

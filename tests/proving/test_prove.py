@@ -113,6 +113,7 @@ def test_likelihoods_are_those_of_plain_transformers(label_run, proof, tuned):
                 assert item["nll"][name] == pytest.approx([-total, len(answer)], abs=1e-3)
 
 
+@pytest.mark.slow  # 2 s
 def test_the_base_behind_an_adapter_is_the_base(adapter_run, tiny_llama):
     found = api.prove(adapter_run, shots=0).to_json()
     assert "few_shot" not in found["contenders"] and found["shots"] == []
@@ -136,6 +137,7 @@ def test_the_base_behind_an_adapter_is_the_base(adapter_run, tiny_llama):
     assert found["contenders"]["tuned"]["nll"] < found["contenders"]["base"]["nll"]
 
 
+@pytest.mark.slow  # 3 s
 def test_the_same_seed_gives_the_same_proof(label_run, proof):
     again = api.prove(label_run).to_json()
     timed = ("seconds", "efficiency")
@@ -190,6 +192,7 @@ def test_examples_that_do_not_fit_are_told(label_run):
     )
 
 
+@pytest.mark.slow  # 2 s
 def test_no_row_behind_examples_goes_beyond_the_limit(label_run, monkeypatch):
     """Rows that choose between the draws of examples may be longer than every held-out row."""
     limits, longest = [], []
@@ -242,6 +245,7 @@ def test_the_table_is_read_in_both_languages(proof):
     assert "结论：更好" in "\n".join(chinese) and len(chinese) == len(english)
 
 
+@pytest.mark.slow  # 3 s
 def test_free_chinese_text_is_judged_by_rouge_of_characters(text_run):
     found, items = api.prove(text_run).to_json(), lines_of(text_run)
     assert list(found["contenders"]) == ["base", "few_shot", "tuned"] and found["options"] == []

@@ -244,6 +244,7 @@ def test_a_judge_of_a_suite_that_is_down_is_told_with_its_reason(
     assert "safety: the judge decided 0 answers; the rules decided 4" in page
 
 
+@pytest.mark.slow  # 4 s
 def test_texts_are_scored_by_the_token(label_run: RunFolder, tmp_path: Path) -> None:
     from tunesmith.models.saved import load_run
 

@@ -21,6 +21,7 @@ from scipy.special import log_softmax
 from sklearn.metrics import confusion_matrix, precision_recall_fscore_support
 
 from material import classified
+from material.fast import slow_but
 from material.page import Page
 from material.proved import labelled
 from material.voted import models
@@ -43,7 +44,10 @@ things are called, and times.
 NUMBER = re.compile(r"[+−]?\d[\d,]*(?:\.\d+)?")
 
 
-@pytest.fixture(scope="module", params=["label_run", "text_run", "class_run"])
+@pytest.fixture(
+    scope="module",
+    params=slow_but(["label_run", "class_run"], ["label_run", "text_run", "class_run"]),
+)
 def proved(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> RunFolder:
     """A tiny run that was proved; those that write, with a suite of two kinds of questions."""
     words.use("en")

@@ -78,12 +78,12 @@ def wrong(browser: Any, page: Path, width: int, scheme: str, media: str = "scree
 
 @pytest.mark.parametrize(
     ("language", "width", "scheme"),
-    # The two that differ in all three; each took 5 to 8 s.
+    # Each took 5 to 8 s.
     [
         pytest.param("en", 390, "light", marks=pytest.mark.slow),
         ("zh", 390, "dark"),
         pytest.param("en", 1280, "dark", marks=pytest.mark.slow),
-        ("zh", 1280, "light"),
+        pytest.param("zh", 1280, "light", marks=pytest.mark.slow),
     ],
 )
 def test_nothing_is_cut_off_or_hard_to_read(
@@ -105,7 +105,8 @@ def compared(place: Path, language: str) -> Path:
 
 
 @pytest.mark.parametrize(
-    ("language", "width", "scheme"), [("en", 390, "dark"), ("zh", 1280, "light")]
+    ("language", "width", "scheme"),
+    [("en", 390, "dark"), pytest.param("zh", 1280, "light", marks=pytest.mark.slow)],
 )
 def test_nor_is_anything_where_runs_are_compared(
     browser: Any, tmp_path: Path, language: str, width: int, scheme: str

@@ -56,6 +56,7 @@ def test_two_settings_share_what_they_decide() -> None:
         assert found[path]["share"] == pytest.approx(0.5, abs=0.1)
 
 
+@pytest.mark.slow  # 6 s
 def test_noise_stays_below_what_chance_gives_in_most_draws() -> None:
     above = 0
     for seed in range(20):

@@ -300,6 +300,7 @@ def test_predict_asks_a_server_and_gets_the_same(server, runs, tmp_path, monkeyp
     assert found == api.predict(runs["whole"], rows)
 
 
+@pytest.mark.slow  # 4 s
 def test_a_small_load(server):
     """The whole is ``make load``."""
     import asyncio

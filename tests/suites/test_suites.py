@@ -153,6 +153,7 @@ def test_own_rows_and_what_is_wrong_with_them(tmp_path: Path) -> None:
         questions(f"rows={tmp_path / 'none.jsonl'}")
 
 
+@pytest.mark.slow  # 8 s
 def test_suites_are_explained_and_refused_where_nothing_is_written(tmp_path: Path) -> None:
     from tunesmith.settings.explain import explain
 

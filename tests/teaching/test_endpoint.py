@@ -296,7 +296,7 @@ def started(folder: Path, asked: dict[str, Any]) -> subprocess.Popen[str]:
     [
         (signal.SIGKILL, -9),
         pytest.param(signal.SIGTERM, 75, marks=pytest.mark.slow),
-        (signal.SIGINT, 75),
+        pytest.param(signal.SIGINT, 75, marks=pytest.mark.slow),
     ],
 )
 def test_a_process_that_ends_in_the_middle_goes_on(

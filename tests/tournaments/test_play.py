@@ -270,6 +270,7 @@ def test_ended_at_any_time_it_goes_on_and_repeats_nothing(
     assert weights[0] == weights[1], "bit for bit what an uninterrupted tournament trains"
 
 
+@pytest.mark.slow  # 6 s
 def test_a_finished_tournament_is_shown_again_takes_more_methods_and_refuses_other_settings(
     tables: Callable[[], Table],
 ):

@@ -124,7 +124,7 @@ def test_the_reference_does_not_drift_in_20_steps(
         assert first["kl"] == pytest.approx(0, abs=1e-6)
 
 
-@pytest.mark.parametrize("case", CASES, ids=called)
+@pytest.mark.parametrize("case", slow_but((*APART, "qlora", "adalora"), CASES, called))
 def test_the_base_behind_a_trained_adapter_is_the_base_to_the_bit(
     case: dict[str, Any], tiny_llama: Path
 ) -> None:
@@ -190,6 +190,7 @@ def test_a_stopped_run_goes_on_to_the_same_bits_without_asking_again(
     assert runs.record(cut) == runs.record(straight)
 
 
+@pytest.mark.slow  # 3 s
 def test_another_key_or_a_damaged_file_is_told_and_computed_again(
     tiny_llama: Path, tmp_path: Path
 ) -> None:
@@ -256,6 +257,7 @@ def test_a_falling_reward_of_the_chosen_answer_is_pointed_out_once() -> None:
     assert not any(Falling().see(made({"loss": 1.0})) for _ in range(60))
 
 
+@pytest.mark.slow  # 2 s
 def test_a_run_whose_chosen_answers_get_less_likely_says_so(
     tiny_llama: Path, tmp_path: Path
 ) -> None:

@@ -14,6 +14,7 @@ import pytest
 from safetensors.torch import load_file, save_file
 
 from material import runs
+from material.fast import slow_but
 from material.headed import encoder
 from material.two_processes import PLAINLY, in_two, same_runs, two_ranks
 from material.written_rows import pairs, questions
@@ -77,7 +78,7 @@ def run_of(objective: str, place: Path, name: str, tiny_llama: Path) -> tuple[Re
     return runs.resolved(place / name, base, **settings, data=data), settings | {"data": data}, base
 
 
-@pytest.mark.parametrize("objective", ["sft", "dpo", "embed"])
+@pytest.mark.parametrize("objective", slow_but(["sft"], ["sft", "dpo", "embed"]))
 def test_two_processes_train_what_one_trains(
     objective: str, tiny_llama: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -11,6 +11,7 @@ import pytest
 from safetensors.numpy import load_file
 
 from material import runs
+from material.fast import slow_but
 from material.two_processes import two_ranks
 from material.written_rows import judged, pairs
 from tunesmith.predicting.likelihoods import likelihoods
@@ -18,7 +19,7 @@ from tunesmith.storage.run_folder import RunFolder
 from tunesmith.training.start import train
 
 
-@pytest.mark.parametrize("objective", ["dpo", "kto"])
+@pytest.mark.parametrize("objective", slow_but(["dpo"], ["dpo", "kto"]))
 def test_two_ranks_share_the_asking(
     objective: str, tiny_llama: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

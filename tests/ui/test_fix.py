@@ -51,6 +51,7 @@ def test_one_setting_where_it_is_enough_and_two_where_it_is_not(typed: list[str]
     assert found(*plain, memory=0.1) == []
 
 
+@pytest.mark.slow  # 4 s
 def test_rows_are_made_shorter_where_nothing_cheaper_is_enough(typed: list[str]) -> None:
     again = [*typed, CHECKPOINTING]
     both = needs(*again, SMALLER, *SHORTER)

@@ -111,6 +111,7 @@ def browser() -> Iterator[Any]:
 
 
 @pytest.mark.parametrize("served", ["zh"], indirect=True)
+@pytest.mark.slow  # 6 s
 def test_keys_alone_vote_in_a_browser(served: tuple[Comparison, str, Any], browser: Any):
     found, link, _ = served
     page = browser.new_page(viewport={"width": 375, "height": 700})

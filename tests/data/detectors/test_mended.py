@@ -14,6 +14,7 @@ from typing import Any, get_args
 
 import pytest
 
+from material.fast import slow_but
 from tunesmith import api
 from tunesmith.data.detectors import Detectors
 from tunesmith.data.doubted_labels import DOUBTED
@@ -249,7 +250,13 @@ def mend(line: str, source: Path, out: Path, more: list[str]) -> Any:
     return api.change_rows(step, str(source), out, [*shlex.split(settings), *own])
 
 
-@pytest.mark.parametrize("kind", FAULTS)
+SHOWN = ("lost", "encoding", "cut", "near", "order_call", "contradiction", "margin", "both_kinds")
+"""Faults that differ in the form of the rows, in what the command does with them, or in whether a
+row stays; all 23 took 93 s, and each detector has tests of its own.
+"""
+
+
+@pytest.mark.parametrize("kind", slow_but(SHOWN, FAULTS))
 def test_the_command_of_a_line_takes_the_line_away(
     kind: str, tmp_path: Path, shared_data: Path
 ) -> None:

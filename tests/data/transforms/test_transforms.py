@@ -278,6 +278,7 @@ def test_steps_in_a_run_are_in_its_ledger(tmp_path: Path) -> None:
     assert any(note == "clean changed 1 row: unseen characters taken out" for note in ledger.notes)
 
 
+@pytest.mark.slow  # 4 s
 def test_variants_are_trained_and_never_held_out(tmp_path: Path) -> None:
     rows = questions(*(f"Why is the big river number {n} so cold?" for n in range(60)))
     source, words = write(tmp_path / "in.jsonl", rows), tmp_path / "words.txt"

@@ -234,6 +234,7 @@ def test_unreachable(tmp_path: Path) -> None:
     )
 
 
+@pytest.mark.slow  # 3 s
 def test_offline_and_not_here(hub: SimpleNamespace, tmp_path: Path) -> None:
     before = len(hub.asked)
     for variable, other in (
@@ -251,6 +252,7 @@ def test_pickles_of_a_hub_are_not_even_fetched(hub: SimpleNamespace, tmp_path: P
     assert not any(path.endswith("pytorch_model.bin") for path in hub.asked)
 
 
+@pytest.mark.slow  # 3 s
 def test_data_of_a_hub_takes_the_training_part(hub: SimpleNamespace, tmp_path: Path) -> None:
     said = ask(hub.url, tmp_path, "team/rows", find="data")
     assert said.endswith("data/train-00000.jsonl")

@@ -172,6 +172,7 @@ def test_starter_that_is_another_file_is_refused(
     assert not any(cache.glob(".fetch-*"))
 
 
+@pytest.mark.slow  # 10 s
 def test_two_processes_convert_once(gguf_file: Path, cache: Path) -> None:
     call = (
         "import sys; from tunesmith.models.finding.hub import find_model; "

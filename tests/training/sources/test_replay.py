@@ -161,6 +161,7 @@ def test_other_classes_are_refused(tiny_llama, tmp_path):
         rows_of(asked(tmp_path / "other", tiny_llama, labelled("third", "ac"), **settings))
 
 
+@pytest.mark.slow  # 3 s
 def test_two_processes_replay_what_one_replays(tiny_llama, tmp_path, old):
     # Plain descent: AdamW would blow rounding up where a gradient is next to nothing.
     settings: dict[str, Any] = {

@@ -108,7 +108,7 @@ def taught(settings: dict[str, Any], teacher: Path) -> dict[str, Any]:
     return json.loads(json.dumps(settings).replace("TEACHER", str(teacher)))
 
 
-@pytest.mark.parametrize("name", slow_but(["two passes", "ppo, own values"], SETTINGS))
+@pytest.mark.parametrize("name", slow_but(["ppo, own values"], SETTINGS))
 def test_a_run_that_goes_on_samples_and_trains_the_same(
     name: str, tiny_llama: Path, teacher: Path, tmp_path: Path
 ) -> None:
@@ -187,7 +187,10 @@ def test_it_is_told_when_what_is_trained_was_not_what_was_sampled(
 @pytest.mark.parametrize(
     "objective",
     [
-        {"name": "grpo", "advantage": "batch_std", "aggregation": "constant", "kl": "loss"},
+        pytest.param(
+            {"name": "grpo", "advantage": "batch_std", "aggregation": "constant", "kl": "loss"},
+            marks=pytest.mark.slow,
+        ),
         pytest.param({"name": "ppo", "kl_target": 1e-3}, marks=pytest.mark.slow),
         {"name": "ppo", "value": "own"},
         pytest.param({"name": "gkd", "teacher": "TEACHER"}, marks=pytest.mark.slow),
@@ -206,6 +209,7 @@ def test_two_processes_train_what_one_trains(
         assert {name: joined[name] for name in alone} == pytest.approx(alone, rel=1e-3, abs=1e-6)
 
 
+@pytest.mark.slow  # 3 s
 def test_a_student_comes_nearer_to_its_teacher_where_it_goes_itself(
     tiny_llama: Path, teacher: Path, tmp_path: Path
 ) -> None:
@@ -223,6 +227,7 @@ def test_a_student_comes_nearer_to_its_teacher_where_it_goes_itself(
     assert told[-1]["divergence"] < 0.8 * told[0]["divergence"]
 
 
+@pytest.mark.slow  # 6 s
 def test_the_loss_over_sampled_answers_is_trls(made: Any, teacher: Path) -> None:
     """With the logits of plain forwards over each answer, at the temperature that is sampled at."""
     from transformers import AutoModelForCausalLM
@@ -259,7 +264,7 @@ PPO = {"name": "ppo", "kl_weight": 0}
         ("grpo", "zh", 1),
         pytest.param("grpo", "en", -1, marks=pytest.mark.slow),
         pytest.param(PPO, "zh", 1, marks=pytest.mark.slow),
-        (PPO, "en", -1),
+        pytest.param(PPO, "en", -1, marks=pytest.mark.slow),
     ],
     ids=["grpo up", "grpo down", "ppo up", "ppo down"],
 )
@@ -352,6 +357,7 @@ def test_a_plan_without_problems_counts_prompts_and_answers(
     assert plan.facts["longest"] == longest + 12
 
 
+@pytest.mark.slow  # 3 s
 def test_a_file_of_ones_own_is_a_reward(tiny_llama: Path, tmp_path: Path) -> None:
     (tmp_path / "mine.py").write_text(
         "def reward(prompt, completion, row):\n"
