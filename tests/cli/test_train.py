@@ -140,6 +140,7 @@ def test_stopped_and_resumed(terminal: Terminal, tiny_llama: Path):
     assert steps == list(range(steps[0], steps[-1] + 1)) and steps[-1] > stopped_at
 
 
+@pytest.mark.slow  # 5 s
 def test_a_run_from_relative_paths_stands_alone(trained: tuple[Terminal, Done]):
     terminal, _ = trained
     run = (terminal.cwd / "run/run.yaml").read_text(encoding="utf-8")

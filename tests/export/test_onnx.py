@@ -100,6 +100,7 @@ def test_a_decoder_with_its_cache_is_token_for_token_the_model(kind: str, tmp_pa
     assert np.abs(found - wanted.numpy())[mask == 1].max() < 1e-4
 
 
+@pytest.mark.slow  # 13 s
 def test_a_run_that_writes_becomes_a_file_that_answers_alike(
     tiny_llama: Path, tmp_path: Path
 ) -> None:

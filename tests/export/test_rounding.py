@@ -110,6 +110,7 @@ def wide(tmp_path: Path) -> Path:
     return tuned(tmp_path / "run", base, scale=0.1).path
 
 
+@pytest.mark.slow  # 3 s
 def test_fp8_is_written_as_compressed_tensors_reads_it(wide: Path, tmp_path: Path) -> None:
     """Each weight is within half a step of three bits; what the library computes from the folder,
     where it rounds inputs as well, stays close to the model.

@@ -149,6 +149,7 @@ def test_the_speed_table_is_made_on_a_cpu_too(tiny_llama: Path) -> None:
 
 
 @pytest.mark.skipif(not ABSENT, reason="there is a CUDA GPU")
+@pytest.mark.slow  # 3 s
 def test_without_a_gpu_one_line_says_what_is_needed() -> None:
     done = script()
     assert done.returncode and len(done.stderr.strip().splitlines()) == 1

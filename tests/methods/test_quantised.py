@@ -351,6 +351,7 @@ def left_over(folder: Path, **settings: Any) -> dict[str, float]:
     return found
 
 
+@pytest.mark.slow  # 3 s
 def test_more_alternations_never_leave_more_and_what_is_saved_makes_the_base_again(
     folder: Path, tmp_path: Path
 ) -> None:

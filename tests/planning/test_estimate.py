@@ -12,6 +12,7 @@ import pytest
 import torch
 
 from material.alive import held, most_above
+from material.fast import slow_but
 from material.two_processes import in_two
 from tunesmith.events.stream import Events
 from tunesmith.machine.memory import GIB
@@ -28,7 +29,7 @@ def one_thread() -> None:
     torch.set_num_threads(1)
 
 
-@pytest.mark.parametrize("shard", ["none", "fsdp"])
+@pytest.mark.parametrize("shard", slow_but(["none"], ["none", "fsdp"]))
 @pytest.mark.parametrize("method", ["lora", "full"])
 def test_the_estimate_holds_the_measured_peak(
     method: str, shard: str, tiny_llama: Path, tmp_path: Path

@@ -42,6 +42,7 @@ def plainly(folder: Path, questions: list[str], new: int = 24) -> list[str]:
     return answers
 
 
+@pytest.mark.slow  # 4 s
 def test_answers_are_those_of_plain_transformers_on_the_saved_model(label_run):
     found = api.load(label_run).predict([{"instruction": question} for question in ASKED])
     assert [row["prediction"] for row in found] == plainly(label_run.model, ASKED)

@@ -202,6 +202,7 @@ def test_several_labels_are_proved_too(multi: RunFolder) -> None:
     assert build(multi).is_file()
 
 
+@pytest.mark.slow  # 4 s
 def test_numbers_are_proved_by_their_distance(models: dict[str, Path], tmp_path: Path) -> None:
     run = trained(tmp_path, models["bert"], "regression")
     proof = api.prove(run)

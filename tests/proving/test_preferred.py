@@ -113,6 +113,7 @@ def test_pairs_are_proved_against_the_base(pair_run: RunFolder) -> None:
     assert ("KL divergence" in page) == (objective == "dpo")
 
 
+@pytest.mark.slow  # 5 s
 def test_judged_answers_are_proved_by_the_area_under_the_curve(judged_run: RunFolder) -> None:
     from sklearn.metrics import roc_auc_score
 
@@ -171,6 +172,7 @@ def test_a_metric_that_pairs_cannot_have_is_refused(pair_run: RunFolder) -> None
         metrics_of(run, OBJECTIVES.get(run.objective.name), judged=False)
 
 
+@pytest.mark.slow  # 4 s
 def test_such_a_run_answers_in_text_and_can_be_exported(
     pair_run: RunFolder, tmp_path: Path
 ) -> None:

@@ -46,7 +46,7 @@ NUMBER = re.compile(r"[+−]?\d[\d,]*(?:\.\d+)?")
 
 @pytest.fixture(
     scope="module",
-    params=slow_but(["label_run", "class_run"], ["label_run", "text_run", "class_run"]),
+    params=slow_but(["class_run"], ["label_run", "text_run", "class_run"]),
 )
 def proved(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> RunFolder:
     """A tiny run that was proved; those that write, with a suite of two kinds of questions."""
@@ -210,6 +210,7 @@ def test_a_number_that_follows_from_no_item_is_found(proved: RunFolder, tmp_path
     assert [one for one in shown(run, "en") if one not in told]
 
 
+@pytest.mark.slow  # 3 s
 def test_what_a_judge_s_figures_say_follows_from_its_kept_replies(
     adapter_run: RunFolder, tmp_path: Path
 ) -> None:

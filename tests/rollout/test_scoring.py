@@ -119,6 +119,7 @@ scorer.scores([Asked("rows.json:1", "What?", "hang", {})])
 
 
 @pytest.mark.skipif(os.name == "nt", reason="a process has no other parent there when its own ends")
+@pytest.mark.slow  # 3 s
 def test_a_reward_that_hangs_ends_with_a_run_that_was_killed(tmp_path: Path) -> None:
     (tmp_path / "mine.py").write_text(MINE)
     command = [sys.executable, "-c", RUN, f"{tmp_path}/mine.py:mine"]

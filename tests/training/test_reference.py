@@ -162,6 +162,7 @@ def data_of_rows(model: Path) -> list[Any]:
 
 
 @pytest.mark.parametrize("objective", slow_but(["dpo"], ["dpo", "kto"]))
+@pytest.mark.slow  # 7 s
 def test_a_stopped_run_goes_on_to_the_same_bits_without_asking_again(
     objective: str, tiny_llama: Path, tmp_path: Path
 ) -> None:

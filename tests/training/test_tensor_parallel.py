@@ -40,6 +40,7 @@ def rows(tiny_llama: Path, tmp_path: Path) -> tuple[dict[str, Any], Prepared]:
     return how, prepared
 
 
+@pytest.mark.slow  # 11 s
 def test_two_parts_train_what_one_process_trains(
     rows: tuple[dict[str, Any], Prepared], tiny_llama: Path, tmp_path: Path
 ) -> None:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
+
 from material.voted import NAMES, arena_of
 from tunesmith.voting.terminal import vote_here
 
@@ -20,6 +22,7 @@ def typed(*keys: str):
     return ask
 
 
+@pytest.mark.slow  # 3 s
 def test_keys_vote_go_back_and_stop(tmp_path: Path):
     found = arena_of(tmp_path, prompts=5, twice=0)
     told: list[str] = []

@@ -11,13 +11,15 @@ import pytest
 
 from conftest import tiny_model
 from material.classified import rows
+from material.fast import slow_but
 from material.headed import encoder
 from tunesmith import api
 from tunesmith.models.saved import load_run
 
 
 @pytest.mark.parametrize(
-    ("base", "kind"), [("llama", "nf4"), ("llama", "int8"), ("roberta", "nf4")]
+    ("base", "kind"),
+    slow_but(["llama-nf4"], [("llama", "nf4"), ("llama", "int8"), ("roberta", "nf4")], "-".join),
 )
 def test_a_head_on_a_quantised_base_is_trained_whole(base: str, kind: str, tmp_path: Path) -> None:
     import torch

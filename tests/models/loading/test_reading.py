@@ -14,6 +14,7 @@ import pytest
 import torch
 
 from material import runs
+from material.fast import slow_but
 from material.headed import THREE, encoder
 from material.two_sided import tiny_pair
 from tunesmith.batches.batch import Batch, Tokens
@@ -216,7 +217,10 @@ def killed(line: dict[str, Any]) -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "kind"), [("p_tuning", "bert"), ("prefix", "bert"), ("p_tuning", "t5")]
+    ("name", "kind"),
+    slow_but(
+        ["p_tuning-t5"], [("p_tuning", "bert"), ("prefix", "bert"), ("p_tuning", "t5")], "-".join
+    ),
 )
 def test_a_killed_run_ends_alike_and_loads_as_it_was(
     name: str, kind: str, folders: dict[str, Path], tmp_path: Path

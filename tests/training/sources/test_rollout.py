@@ -394,6 +394,7 @@ def test_a_run_that_could_learn_nothing_is_refused_with_its_answers(
     assert not (tmp_path / "run").exists(), "nothing was written"
 
 
+@pytest.mark.slow  # 5 s
 def test_the_value_head_learns_what_is_to_be_expected(tiny_llama: Path, tmp_path: Path) -> None:
     """Here near 1, whatever the answer."""
     text = "def polite(prompt, *_):\n    return 1 + 0.01 * ('Please' in prompt)\n"
