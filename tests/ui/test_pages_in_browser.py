@@ -35,6 +35,12 @@ TWICE = """() => {
 """Sends the form twice at once; says how often it went."""
 
 
+CUT = """() => Object.fromEntries([...document.querySelectorAll("[placeholder]")]
+  .filter((one) => one.placeholder.length > 4)
+  .map((one) => [one.name, getComputedStyle(one).textOverflow]))"""
+"""How each field shows that the value which stands there of itself has no room in it."""
+
+
 @pytest.fixture
 def place(tmp_path: Path) -> Path:
     """A folder with a proved run, another finished one, and a file of rows."""
@@ -85,6 +91,34 @@ def test_the_start_form_is_filled_and_sent_by_keyboard_alone(place: Path) -> Non
         assert sent["goal"] == ["rewards"] and sent["source.rewards"] == ["[exact]"]
         assert sent["name"] == ["by keys"] and sent["data"] == [str(place / "data" / "faq.csv")]
         assert tab.troubles == []
+
+
+def test_what_another_goal_learns_from_stays_out_of_the_address(place: Path) -> None:
+    with chromium() as browser, served(place, "en") as (link, _):
+        page = Tab(browser, link, 1280, "light").page
+        page.goto(link.partition("?")[0] + "new/")
+        page.get_by_label("file or folder").fill(str(place / "data" / "faq.csv"))
+        page.get_by_role("radio", name="Learn from rewards").check()
+        page.get_by_role("checkbox", name="exact").check()
+        page.get_by_role("radio", name="Answer questions").check()
+        with page.expect_request("**/new/data**") as first:  # before the server makes it shorter
+            page.get_by_role("button", name="Look at the rows").click()
+        page.wait_for_url("**/new/data**")
+        sent = parse_qs(urlsplit(first.value.url).query)
+        assert sent["goal"] == ["answer"]
+        assert not [one for one in sent if one.startswith(("reward", "weight", "learn", "source"))]
+        page.go_back()  # and it is there again for whoever changes the goal back
+        page.get_by_role("radio", name="Learn from rewards").check()
+        assert page.get_by_role("checkbox", name="exact").is_visible()
+
+
+def test_what_a_field_is_filled_with_of_itself_is_never_cut_without_a_sign(place: Path) -> None:
+    with chromium() as browser, served(place, "en") as (link, _):
+        page = Tab(browser, link, 390, "light").page
+        page.goto(link.partition("?")[0] + "new/")
+        cut = page.evaluate(CUT)
+        assert {"train.learning_rate", "train.micro_tokens"} <= {*cut}
+        assert {*cut.values()} == {"ellipsis"}
 
 
 def test_a_file_of_another_kind_is_refused_in_words_and_the_page_stays(place: Path) -> None:

@@ -26,7 +26,9 @@ def with_overrides(
     """
     merged = {key: _copy(value) for key, value in settings.items() if "." not in str(key)}
     pairs = list(
-        overrides.items() if isinstance(overrides, Mapping) else [_pair(text) for text in overrides]
+        overrides.items()
+        if isinstance(overrides, Mapping)
+        else [setting_of(text) for text in overrides]
     )
     pairs.sort(key=lambda pair: pair[0].count("."))
     for path, value in [
@@ -77,7 +79,8 @@ def _copy(value: object) -> Any:
     )
 
 
-def _pair(text: str) -> tuple[str, object]:
+def setting_of(text: str) -> tuple[str, object]:
+    """Reads a setting as it is typed: its path and value; raises SpecError for what is none."""
     path, equals, value = text.partition("=")
     if not equals or not path:
         raise SpecError(Problem(text, say("spec.not_a_setting")))

@@ -20,8 +20,8 @@ from tunesmith.settings.family import (
     TRANSFORMS,
     Family,
 )
-from tunesmith.settings.yaml_file import read_yaml
-from tunesmith.ui.composed import REWARDS_HERE, is_list
+from tunesmith.settings.overrides import setting_of
+from tunesmith.ui.composed import REWARDS_HERE, is_list, typed_as
 from tunesmith.words import say
 
 if TYPE_CHECKING:
@@ -78,16 +78,17 @@ def refused(path: str, value: str, places: Places) -> list[Problem]:
     """
     if not may_be_set(path):
         return [Problem(path, say("ui_new.forbidden"))]
+    if path in PLUG_INS:
+        return _plug_in(path, value)
     if path in NAMES:
-        family = NAMES[path]
-        return [] if value in family.names() else _unknown(path, family, value)
+        return [] if value in NAMES[path].names() else _unknown(path, NAMES[path], value)
     if path in MEASURES:
         return [] if value.isidentifier() else [Problem(path, say("ui_new.forbidden"))]
     if path == "data.steps":
         return _steps(path, value)
     if path in CLOSED:
         return CLOSED[path](path, value, places)
-    return places.outside(path, value) if path in LOCAL else []
+    return _place(path, value, places) if path in LOCAL else []
 
 
 def closed(annotation: object) -> bool:
@@ -112,6 +113,28 @@ def _of_plug_in(path: str) -> bool:
     return key != "name" and bool(found) and all(map(closed, found))
 
 
+def _plug_in(path: str, value: str) -> list[Problem]:
+    """Returns what is wrong with the name of a plug-in, whose own settings have fields of their
+    own. It is read here as it is where settings are read.
+    """
+    given, problems = _given(path, value)
+    if isinstance(given, str):
+        known = given in PLUG_INS[path].names()
+        return [] if known else _unknown(path, PLUG_INS[path], given)
+    # Only methods may be several, and from a page they are not; a mapping without a name is of the
+    # usual one.
+    several = given if path == "method" and isinstance(given, list) else [given]
+    forbidden = any(isinstance(one, str | Mapping) for one in several)
+    return [*problems, Problem(path, say("ui_new.forbidden"))] if forbidden else problems
+
+
+def _chooses(one: object) -> bool:
+    """Tells whether a value can choose one of several plug-ins; what cannot is refused where
+    settings are read, and nothing is looked up.
+    """
+    return isinstance(one, str) or (isinstance(one, Mapping) and "name" in one)
+
+
 def _unknown(path: str, family: Family, name: str) -> list[Problem]:
     """Returns what the resolver says of an unknown name; a file's is not even looked for."""
     if ".py" in name:
@@ -124,11 +147,8 @@ def _unknown(path: str, family: Family, name: str) -> list[Problem]:
 
 
 def _steps(path: str, value: str) -> list[Problem]:
-    try:
-        given = read_yaml(value, where=path)
-    except SpecError as error:
-        return [*error.problems]
-    for one in given if isinstance(given, list) else [given]:
+    listed, problems = _listed(path, value)
+    for one in filter(_chooses, listed):
         settings = one if isinstance(one, Mapping) else {"name": one}
         name = str(settings.get("name", ""))
         if name not in TRANSFORMS.names():
@@ -141,14 +161,17 @@ def _steps(path: str, value: str) -> list[Problem]:
                 continue
             if not closed(known.annotation) and not _choices(known.annotation):
                 return [Problem(f"{path}.{key}", say("ui_new.forbidden"))]
-    return []
+    return problems
 
 
-def _files(path: str, value: str, places: Places) -> list[Problem]:
-    """Returns what is wrong with one place of rows, or with a list of them."""
-    if not is_list(value):
-        return places.outside(path, value)
-    listed, problems = _listed(path, value)
+def _place(path: str, value: str, places: Places) -> list[Problem]:
+    """Returns what is wrong with one place, or with a list where the setting takes one."""
+    given, problems = _given(path, value)
+    if isinstance(given, str):
+        return places.outside(path, given)
+    if isinstance(given, Mapping):
+        return [Problem(path, say("ui_new.one_place"))]
+    listed = given if isinstance(given, list) and path not in LOCAL else []
     for number, one in enumerate(listed):
         told = one if isinstance(one, Mapping) else {"path": one}
         where = f"{path}.{number}"
@@ -163,7 +186,8 @@ def _files(path: str, value: str, places: Places) -> list[Problem]:
 
 def _questions(path: str, value: str, places: Places) -> list[Problem]:
     """Returns what is wrong with questions: they are texts, or a file in the folder."""
-    return _listed(path, value)[1] if is_list(value) else places.outside(path, value)
+    given, problems = _given(path, value)
+    return problems if isinstance(given, list) else _place(path, value, places)
 
 
 def _rewards(path: str, value: str, places: Places) -> list[Problem]:
@@ -172,6 +196,8 @@ def _rewards(path: str, value: str, places: Places) -> list[Problem]:
     """
     listed, problems = _listed(path, value)
     for number, one in enumerate(listed):
+        if not _chooses(one):
+            continue
         settings = one if isinstance(one, Mapping) else {"name": one}
         name, where = str(settings.get("name", "")), f"{path}.{number}"
         if name not in REWARDS_HERE:
@@ -189,6 +215,8 @@ def _metrics(path: str, value: str, places: Places) -> list[Problem]:
     """
     listed, problems = _listed(path, value)
     for number, one in enumerate(listed):
+        if not _chooses(one):
+            continue
         settings = one if isinstance(one, Mapping) else {"name": one}
         name = str(settings.get("name", ""))
         where = f"{path}.{number}" if is_list(value) else path
@@ -204,15 +232,22 @@ def _metrics(path: str, value: str, places: Places) -> list[Problem]:
 
 def _listed(path: str, value: str) -> tuple[list[object], list[Problem]]:
     """Reads a list as it is typed; what is none has one item."""
+    given, problems = _given(path, value)
+    return (given if isinstance(given, list) else [given]), problems
+
+
+def _given(path: str, value: str) -> tuple[object, list[Problem]]:
+    """Reads a value as the run's settings will read it, so that what is looked at here is what is
+    used there.
+    """
     try:
-        given = read_yaml(value, where=path)
+        return setting_of(f"{typed_as(path, value)}={value}")[1], []
     except SpecError as error:
-        return [], [*error.problems]
-    return (given if isinstance(given, list) else [given]), []
+        return None, [*error.problems]
 
 
 CLOSED = {
-    "data.path": _files,
+    "data.path": _place,
     "questions": _questions,
     "source.rewards": _rewards,
     "prove.metrics": _metrics,

@@ -21,6 +21,8 @@ REWARDS_HERE = (
 """What an answer may be worth, from a page: rewards that run no code of anybody's and send nothing
 away.
 """
+SHORT = {"model.path": "model", "data.path": "data"}
+"""Settings by the name under which they are typed."""
 COLUMN, FILE, TIMES, REST = "column.", "file.", "times.", "rest."
 """Before our name of a column (``column.question=Frage``), and before the number of a further file,
 of its weight, and of what else is set of it.
@@ -119,6 +121,13 @@ def _under(before: str, parts: Mapping[str, str]) -> dict[str, str]:
 def is_list(value: str) -> bool:
     """Tells whether a value was typed as a list."""
     return value.lstrip()[:1] == "["
+
+
+def typed_as(path: str, value: str) -> str:
+    """Returns the name under which a setting is typed; beside a list others of its group would have
+    no place.
+    """
+    return path if is_list(value) else SHORT.get(path, path)
 
 
 def _read(value: str) -> Any:

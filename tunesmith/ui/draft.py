@@ -16,15 +16,12 @@ from tunesmith.settings.overrides import with_overrides
 from tunesmith.settings.run import Run
 from tunesmith.settings.yaml_file import settings_in
 from tunesmith.ui.allowed import PLUG_INS, may_be_set, refused
-from tunesmith.ui.composed import composed, files_of, flow, is_composed, is_list
+from tunesmith.ui.composed import SHORT, composed, files_of, flow, is_composed, typed_as
 from tunesmith.ui.goals import GOALS, goal_of
 from tunesmith.words import language, say
 
 if TYPE_CHECKING:
     from tunesmith.ui.places import Places
-
-SHORT = {"model.path": "model", "data.path": "data"}
-"""Settings by the name under which they are typed."""
 
 
 @dataclass(frozen=True)
@@ -70,13 +67,6 @@ class Draft:
         """Returns the settings as a file for ``tunesmith train``."""
         plain = with_overrides({}, self.words(places, objective))
         return yaml.safe_dump(plain, allow_unicode=True, sort_keys=False, width=100)
-
-
-def typed_as(path: str, value: str) -> str:
-    """Returns the name under which a setting is typed; beside a list others of its group would have
-    no place.
-    """
-    return path if is_list(value) else SHORT.get(path, path)
 
 
 def draft_of(pairs: Iterable[tuple[str, str]], places: Places) -> Draft:

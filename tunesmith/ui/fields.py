@@ -128,8 +128,10 @@ def _page_of(path: str, draft: Draft) -> str:
 
 def _plug_in(place: str, draft: Draft) -> str:
     """Returns the plug-in that is named, or the one that is usual for the goal."""
-    named = draft.values.get(place) or (GOALS[draft.goal][0] if place == "objective" else "")
-    return named or str(_info(place, draft).default)
+    named = draft.values.get(place, "")
+    if named in PLUG_INS[place].names():
+        return named
+    return GOALS[draft.goal][0] if place == "objective" else str(_info(place, draft).default)
 
 
 def _info(path: str, draft: Draft) -> FieldInfo:

@@ -10,7 +10,8 @@ from tunesmith.errors import SpecError
 from tunesmith.settings.family import TRANSFORMS
 from tunesmith.settings.overrides import with_overrides
 from tunesmith.ui.allowed import may_be_set, refused
-from tunesmith.ui.draft import SHORT, Draft
+from tunesmith.ui.composed import SHORT
+from tunesmith.ui.draft import Draft
 from tunesmith.ui.goals import GOALS
 from tunesmith.ui.places import Places
 

@@ -65,8 +65,6 @@ class Places:
         """
         if not value or (path == "data.held_out" and _is_number(value)):
             return []
-        if value.lstrip()[:1] in "[{":
-            return [Problem(path, say("ui_new.one_place"))]
         wanted = Path(value).expanduser()
         bare = Path(value.rpartition("#")[0] or value).expanduser()
         local = looks_local(value) or value.lower().removesuffix(".gz").endswith(SUFFIXES)
