@@ -54,7 +54,7 @@ PRESSED = {
     "en": (
         "New run",
         "Look at the rows",
-        "On to the plan",
+        "Go on to the plan",
         "Start training",
         "Proof",
         "Prove this run",
