@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 pytest.importorskip("jinja2", reason="pip install 'tunesmith[serve]'")
 
 import tunesmith
+from tunesmith.ui.drawn import GAP, NARROWEST, laid
 
 PLACE = Path(tunesmith.__file__).parent
 REPORT = (PLACE / "report" / "style.css.j2").read_text("utf-8")
@@ -54,6 +56,17 @@ def test_each_part_of_a_bar_is_seen(dark: bool) -> None:
         for ground in ("tint", "paper")
     }
     assert {pair: seen for pair, seen in found.items() if seen < LEAST} == {}
+
+
+@pytest.mark.parametrize("sizes", [(90.0, 0.1, 9.9), (20.0, 1.0, 0.2, 0.1, 5.0), (99.9, 0.1)])
+def test_the_smallest_part_of_a_bar_is_seen_and_none_lies_beyond_its_end(sizes: Any) -> None:
+    parts = laid([(str(number), size) for number, size in enumerate(sizes)])
+    assert [style for style, _, _ in parts] == [str(number) for number in range(len(sizes))]
+    place = 0.0
+    for (_, x, width), size in zip(parts, sizes, strict=True):
+        assert x == pytest.approx(place) and 5 < width < 10 * size + NARROWEST
+        place = x + width + GAP
+    assert sum(sizes) < 99 or place == pytest.approx(1000)
 
 
 def test_what_a_bar_shows_has_the_colour_of_its_name() -> None:

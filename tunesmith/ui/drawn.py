@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from itertools import accumulate
+
 from tunesmith.display.table import readable
 from tunesmith.plain import JsonObject
 from tunesmith.planning.duration import expected, told
@@ -12,6 +15,8 @@ from tunesmith.words import language, say
 
 COLUMN_WIDTH = 80
 """Of a column of the histogram, in units of the drawing."""
+NARROWEST, GAP = 9.0, 3.0
+"""Of a part of a bar, and what is left free behind it (thousandths: 2 and 1 of 350 pixels)."""
 PARTS = ("weights", "gradients", "optimizer", "activations", "logits", "overhead", "beside")
 
 
@@ -23,7 +28,7 @@ def drawn(found: JsonObject) -> JsonObject:
     disk = facts.get("disk") or {"needed": 0, "free": 0}
     return {
         "shares": rows,
-        "share_parts": [(one.style, one.width) for one in rows],
+        "share_parts": laid([(one.style, one.width) for one in rows]),
         "bins": lengths(ledger) if ledger else [],
         "cut": _cut(ledger, found.get("limit")) if ledger else None,
         "disk": readable(disk["needed"]),
@@ -31,6 +36,19 @@ def drawn(found: JsonObject) -> JsonObject:
         **_time(facts),
         **_memory(facts),
     }
+
+
+def laid(parts: Sequence[tuple[str, float]]) -> list[tuple[str, float, float]]:
+    """Lays the parts of a bar (percent) side by side: style, beginning and width of each, in
+    thousandths of the bar. Each is wide enough to be seen, on a phone too.
+    """
+    wide = [max(10 * size, NARROWEST) for _, size in parts]
+    room = 1000 / max(1000, sum(wide))
+    ends = accumulate(size * room for size in wide)
+    return [
+        (style, end - size * room, size * room - GAP)
+        for (style, _), size, end in zip(parts, wide, ends, strict=True)
+    ]
 
 
 def _cut(ledger: JsonObject, limit: int | None) -> float | None:
@@ -52,7 +70,7 @@ def _memory(facts: JsonObject) -> JsonObject:
         (style, say(f"ui_new.memory_{name}"), f"{size:.2f} GiB") for style, name, size in known
     ]
     return {
-        "memory_parts": [(style, 100 * size / whole) for style, _, size in known],
+        "memory_parts": laid([(style, 100 * size / whole) for style, _, size in known]),
         "memory_terms": named,
     }
 
