@@ -225,6 +225,18 @@ def test_a_yaml_text_that_cannot_be_read_whole_is_one_error(text: str) -> None:
     assert [one.where for one in told.value.problems] == ["run.yaml"]
 
 
+def test_questions_that_need_quotes_are_no_files_name() -> None:
+    with pytest.raises(SpecError) as error:
+        read_run(None, ["model=m", "data=d", "out=o", "questions=[Where is it?, Why?]"])
+    (problem,) = error.value.problems
+    assert problem.where == "questions"
+    given = problem.text.rpartition("YAML: ")[2].replace("'", "")
+    assert read_run(None, ["model=m", "data=d", "out=o", given]).questions == (
+        "Where is it?",
+        "Why?",
+    )
+
+
 def test_a_mapping_takes_over_another() -> None:
     text = "a: &a {x: 1, y: 2}\nb: {<<: *a, y: 3}"
     assert read_yaml(text) == {"a": {"x": 1, "y": 2}, "b": {"x": 1, "y": 3}}

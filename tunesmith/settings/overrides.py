@@ -93,11 +93,15 @@ def _literal(path: str, value: str) -> Any:
     r"""Reads a text as it was typed, in prose with a new line for a written ``\n``; what is quoted
     or null is YAML.
     """
-    try:
-        read = read_yaml(value)
-    except SpecError:
-        read = ""
     bare = value.strip()
+    try:
+        read = read_yaml(value, where=path)
+    except SpecError as error:
+        if path == "questions" and bare[:1] == "[":
+            (problem,) = error.problems
+            told = say("spec.quote_questions", problem=problem.text)
+            raise SpecError(Problem(path, told)) from None
+        read = ""
     quoted = isinstance(read, str) and bare[:1] in ("'", '"') and bare[-1:] == bare[:1]
     if bare and (read is None or quoted or (path == "questions" and isinstance(read, list))):
         return read
