@@ -28,7 +28,12 @@ from tunesmith.training.preparing import make_ready
 from tunesmith.training.start import train
 
 TENSOR: dict[str, Any] = {"train.machine.shard": "tensor"}
-SETTINGS: dict[str, Any] = {**PLAINLY, "questions": ["How far is Rome?"]}
+# Several rows in a micro-batch, as usual.
+SETTINGS: dict[str, Any] = {
+    **PLAINLY,
+    "questions": ["How far is Rome?"],
+    "train.micro_tokens": 256,
+}
 
 
 @pytest.fixture
@@ -104,7 +109,9 @@ def test_each_process_holds_and_reads_its_part(
 ) -> None:
     def hold(_: int) -> None:
         one = runs.resolved(tmp_path / "run", tiny_llama, method={"name": "lora"}, **TENSOR)
-        model = make_ready(one, rows[1], Events()).work.model.model
+        work = make_ready(one, rows[1], Events()).work
+        assert work.model.layout == "forest", work.model.reasons["layout"]
+        model = work.model.model
         for name, weight in model.named_parameters():
             if "_proj.base_layer" in name:
                 assert own_part(weight).numel() == weight.numel() / 2, name
