@@ -71,8 +71,7 @@ def forward(model: torch.nn.Module, batch: Batch) -> Seen:
         taken.append(hidden.reshape(-1, hidden.shape[-1]))
         if own_logits:
             return (taken[0].index_select(0, batch.scored_N).unsqueeze(0), *inputs[1:])
-        # One row of none: torch cannot view several rows of none where the head is divided.
-        return (hidden[:1, :0], *inputs[1:])
+        return (hidden[:1, :0], *inputs[1:])  # torch cannot view several such rows in parts
 
     handle = head.register_forward_pre_hook(take)
     try:
