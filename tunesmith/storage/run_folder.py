@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 import json
 import re
 from collections.abc import Iterator
@@ -15,7 +16,6 @@ from tunesmith.errors import DataError, Problem, SpecError
 from tunesmith.plain import JsonObject
 from tunesmith.settings.resolved import Resolved
 from tunesmith.settings.run import validate
-from tunesmith.settings.spec import closest
 from tunesmith.settings.yaml_file import settings_in
 from tunesmith.storage.atomic import barred, write_whole
 from tunesmith.storage.process import is_held
@@ -23,6 +23,8 @@ from tunesmith.words import say
 
 NEAR = 6
 """Run folders that an error names."""
+ALIKE = 0.6
+"""From this likeness on a folder is the one that is meant."""
 
 
 def runs_near(path: Path) -> list[str]:
@@ -37,6 +39,21 @@ def runs_near(path: Path) -> list[str]:
         for inner in sorted(place.glob("*/run.yaml"))
     ]
     return [str(one) for one in dict.fromkeys(found)]
+
+
+def _likeness(asked: str, name: str) -> float:
+    """Returns how alike the names of two folders are, from 0 to 1: as they are spelt, or word by
+    word, where somebody wrote several words wrong, in another order, or one too few.
+    """
+    asked, name = (Path(one).name.casefold() for one in (asked, name))
+    spelt = difflib.SequenceMatcher(None, asked, name).ratio()
+    ours, theirs = (list(filter(None, re.split(r"[\W_]+", one))) or [one] for one in (asked, name))
+    nearest = [
+        max(difflib.SequenceMatcher(None, one, other).ratio() for other in others)
+        for words, others in ((ours, theirs), (theirs, ours))
+        for one in words
+    ]
+    return max(spelt, sum(nearest) / len(nearest))
 
 
 @dataclass(frozen=True)
@@ -208,7 +225,8 @@ class RunFolder:
         near = runs_near(self.path)
         if not near:
             return say(key) + say("spec.no_runs_near")
-        told = closest(str(self.path), near)
+        alike, meant = max((_likeness(str(self.path), name), name) for name in near)
+        told = say("spec.did_you_mean", name=repr(meant)) if alike >= ALIKE else ""
         return (
             say(key)
             + told

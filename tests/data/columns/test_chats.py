@@ -18,6 +18,8 @@ ROLES = ("role",)
         [{"role": "user", "content": "a"}, {"role": "assistant", "content": "b"}],
         [{"from": "human", "value": "a"}, {"from": "gpt", "value": "b"}],
         '[{"role": "user", "content": "a"}, {"role": "assistant", "content": "b"}]',
+        "[{'role': 'user', 'content': 'a'}, {'role': 'assistant', 'content': 'b'}]",
+        "[{'from': 'human', 'value': 'a'}\n {'from': 'gpt', 'value': 'b'}]",  # as numpy prints it
         ["a", "b"],
         [{"human": "a", "assistant": "b"}],
     ],

@@ -63,6 +63,14 @@ def test_sound_rows_are_not_spoken_of() -> None:
     )
 
 
+def test_values_that_are_not_there_are_told_however_many_they_are() -> None:
+    rows = [chat(f"How many are {n}?", ("nan", "NULL", str(n), str(n))[n % 4]) for n in range(12)]
+    (told,) = notes(rows)
+    assert told.startswith("6 answers say nothing, such as N/A, nan or ... (rows.jsonl:1, rows.jso")
+    words = [chat(f"Is {n} a fruit?", ("none", "null pointer", "Nan")[n % 3]) for n in range(12)]
+    assert notes(words) == [], "words that may be answers"
+
+
 @pytest.mark.parametrize(
     ("wrong", "told"),
     [

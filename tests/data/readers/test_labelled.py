@@ -226,3 +226,10 @@ def test_a_pair_is_marked_by_the_tokenizer_and_cut_by_it(tiny: Path, tmp_path: P
         and tokens.columns["types_T"].tolist() == told["token_type_ids"]
     )
     assert tokens.lost == len(tokenizer("the cat the cat the cat", "red blue")["input_ids"]) - 8
+
+
+def test_a_title_is_no_text_where_its_text_is_there(tmp_path: Path) -> None:
+    row = {"title": "Rivers", "label": "nature"}
+    assert one(tmp_path, row).text == "Rivers"
+    for name in ("body", "description", "abstract", "content"):
+        assert one(tmp_path, {**row, name: "A river ends in a lake."}).text.startswith("A river")

@@ -4,9 +4,11 @@ texts, numbers, one value throughout, numbers of rows.
 
 from __future__ import annotations
 
+import ast
 import json
 import math
 import re
+import warnings
 from collections.abc import Sequence
 from typing import Any
 
@@ -60,6 +62,25 @@ def first_answer(value: Any, name: str = "") -> Any:
         inner = first_answer(value[0], name)
         return inner if isinstance(inner, str) else value
     return value
+
+
+def printed_objects(text: str) -> list[Any] | None:
+    """Parses a list of objects that Python or numpy printed, ``[{'role': 'user'}]``; None for
+    anything else.
+    """
+    if not text.lstrip().startswith("[{"):
+        return None
+    between = _BETWEEN.sub("}, {", text.strip())  # numpy writes no comma between two lines
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of a text with \\d in it
+            found = ast.literal_eval(between)
+    except (ValueError, SyntaxError, MemoryError, RecursionError):
+        return None
+    return found if all(isinstance(one, dict) for one in found) else None
+
+
+_BETWEEN = re.compile(r"\}\s*\n\s*\{")
 
 
 def question_in(value: Any) -> Any:

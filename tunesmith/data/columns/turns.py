@@ -10,7 +10,7 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from tunesmith.data.columns.cells import SAID, SPEAKERS, as_json
+from tunesmith.data.columns.cells import SAID, SPEAKERS, as_json, printed_objects
 from tunesmith.errors import DataError, Problem
 from tunesmith.examples import Media, MediaKind, Role, Turn
 from tunesmith.plain import JsonObject, Row
@@ -380,10 +380,12 @@ def tools_of(row: Row) -> tuple[dict[str, object], ...]:
 
 
 def json_list(value: object) -> list[Any] | None:
-    """Returns a list, parsed where a table holds it as JSON text; None for anything else."""
+    """Returns a list, parsed where a table holds it as JSON text, or as objects that Python or
+    numpy printed, which is what pandas writes; None for anything else.
+    """
     if isinstance(value, str) and value.lstrip().startswith("["):
         try:
             value = json.loads(value)
         except ValueError:
-            return None
+            return printed_objects(value)
     return value if isinstance(value, list) else None

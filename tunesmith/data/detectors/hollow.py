@@ -1,5 +1,6 @@
 """Answers that say nothing where the others do: signs alone (``...``), or a word that stands for a
-missing answer (``N/A``, ``<noinput>``, 无).
+missing answer (``N/A``, ``<noinput>``, 无); and however many they are, what a program writes for a
+missing value (``nan``, ``NULL``), which is no answer of anybody's.
 """
 
 from __future__ import annotations
@@ -17,6 +18,8 @@ _NOTHING = re.compile(
     r"|无|暂无|没有|空|略|待补充|未知)?[\W_]*",
     re.IGNORECASE,
 )
+_MISSING = frozenset({"nan", "NaN", "NAN", "NULL", "<null>", "\\N", "<NA>", "#N/A"})
+"""As pandas, databases and spreadsheets write a value that is not there."""
 
 
 class Hollow:
@@ -25,19 +28,24 @@ class Hollow:
     def __init__(self) -> None:
         self.lengths: list[int] = []
         self.places: list[str] = []
+        self.missing: list[str] = []
 
     def add(self, where: str, example: Example) -> None:
         """Looks at the last answer of one row."""
         answers = [chat.answer.strip() for chat in chats_of(example)]
         self.lengths += map(len, answers)
-        if any(answer and len(answer) < USUAL and _NOTHING.fullmatch(answer) for answer in answers):
+        short = [answer for answer in answers if answer and len(answer) < USUAL]
+        if _MISSING.intersection(short):
+            self.missing.append(where)
+        elif any(map(_NOTHING.fullmatch, short)):
             self.places.append(where)
 
     def rows(self) -> dict[str, list[str]]:
-        """Returns the rows, where they are the exception."""
+        """Returns the rows with a missing value, and the others where they are the exception."""
         usual = bool(self.lengths) and median(self.lengths) >= USUAL
         few = usual and len(self.places) <= FEW * len(self.lengths)
-        return {"hollow": self.places} if few else {}
+        found = [*self.missing, *(self.places if few else ())]
+        return {"hollow": found} if found else {}
 
     def notes(self) -> list[str]:
         """Returns one line for them."""
