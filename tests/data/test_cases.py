@@ -314,6 +314,7 @@ def test_the_rows_of_the_files_are_those_of_the_ledger(tmp_path: Path) -> None:
     assert ledger.files[0]["rows"] == ledger.rows == 5
 
 
+@pytest.mark.slow  # 4 s
 def test_a_test_part_of_a_file_is_held_out() -> None:
     path = case("nested_split.json")
     assert held_part(str(path)) == f"{path}#test"

@@ -50,6 +50,7 @@ def test_an_epoch_is_shared_among_files(tmp_path: Path) -> None:
     assert any("b.jsonl: 20 rows, each seen 2.50 times" in note for note in made.ledger.notes)
 
 
+@pytest.mark.slow  # 2 s
 def test_a_column_is_evened_and_repeats_are_limited(tmp_path: Path) -> None:
     for most, rare in ((10, 100), (4, 80)):
         made = prepared(tmp_path, mix={"by": "kind", "temperature": 1e6, "most": most})

@@ -111,6 +111,7 @@ def test_shared_instruction_does_not_make_rows_alike() -> None:
     assert Counter(found).most_common(1)[0][1] <= 2
 
 
+@pytest.mark.slow  # 2 s
 def test_many_rows_are_joined_without_comparing_each_with_each(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:

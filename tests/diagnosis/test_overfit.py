@@ -68,12 +68,14 @@ def test_a_check_that_is_stopped_names_no_run_to_go_on_with(
     assert "--resume" not in str(stopped.value)
 
 
+@pytest.mark.slow  # 2 s
 def test_a_rate_that_moves_nothing_is_a_break_in_training(settings: dict[str, Any]) -> None:
     found = api.overfit(settings, ["train.learning_rate=1e-9"])
     assert found.broken == "training" and "learning_rate" in found.lines()[-1]
     assert found.steps == module.STEPS
 
 
+@pytest.mark.slow  # 2 s
 def test_another_template_for_asking_is_a_break_in_asking(
     settings: dict[str, Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:

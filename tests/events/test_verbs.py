@@ -35,6 +35,7 @@ def test_a_proof_is_heard_from_its_beginning_to_its_verdict(label_run: RunFolder
     assert len(last) > 4 and all(event.done == event.total for event in last.values())
 
 
+@pytest.mark.slow  # 2 s
 def test_the_display_shows_what_a_listener_hears(label_run: RunFolder) -> None:
     heard: list[Event] = []
     console = Console(file=io.StringIO(), width=200)

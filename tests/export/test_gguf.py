@@ -260,6 +260,7 @@ def test_a_run_becomes_a_file_with_its_page(
     assert made.startswith("FROM ./model.gguf\nTEMPLATE") and 'stop "<|im_end|>"' in made
 
 
+@pytest.mark.slow  # 2 s
 def test_a_k_type_tells_which_types_are_in_the_file(tiny_llama: Path, tmp_path: Path) -> None:
     """Rows of 32 and 64 do not divide into blocks of 256."""
     pytest.importorskip("cyllama")

@@ -139,6 +139,7 @@ def test_warns_when_training_changed_nothing(tiny_llama: Path, tmp_path: Path) -
     assert exported.warnings[0] in exported.lines()
 
 
+@pytest.mark.slow  # 2 s
 def test_warns_when_rounding_costs_what_was_learned(tiny_llama: Path, tmp_path: Path) -> None:
     exported = export(
         tuned(tmp_path / "run", tiny_llama, scale=1e-4), tmp_path / "merged", in_type("bf16")
@@ -147,6 +148,7 @@ def test_warns_when_rounding_costs_what_was_learned(tiny_llama: Path, tmp_path: 
     assert "rounding to bf16 loses about as much as was learned" in told
 
 
+@pytest.mark.slow  # 2 s
 def test_tied_heads_stay_tied(tmp_path: Path) -> None:
     base = tiny_model(tmp_path / "base", tie_word_embeddings=True)
     exported = export(tuned(tmp_path / "run", base), tmp_path / "merged")
@@ -166,6 +168,7 @@ def test_probes_are_the_own_questions_then_the_proofs_then_fixed(
     assert texts[7:] == list(FIXED[: PROBES - 7]) and len(texts) == PROBES >= 20
 
 
+@pytest.mark.slow  # 2 s
 def test_template_over_columns_is_probed_with_plain_text(tiny_llama: Path, tmp_path: Path) -> None:
     folder = tuned(
         tmp_path / "run",

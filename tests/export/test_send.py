@@ -186,6 +186,7 @@ def test_everything_is_sent_with_its_card_and_nothing_of_this_machine(
     assert "secret" not in body
 
 
+@pytest.mark.slow  # 3 s
 def test_an_adapter_names_its_base_by_its_id_and_no_folder_of_this_machine(
     tiny_llama: Path, tmp_path: Path, hub: Loopback, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -58,6 +58,7 @@ def trained(place: Path, base: Path, **how: object) -> tuple[RunFolder, PeftMode
     return folder, model
 
 
+@pytest.mark.slow  # 2 s
 def test_one_scale_stands_for_all(tiny_llama: Path, tmp_path: Path) -> None:
     """rsLoRA and what single layers have would be overlooked, and the model be another."""
     folder, model = trained(
@@ -77,6 +78,7 @@ def test_one_scale_stands_for_all(tiny_llama: Path, tmp_path: Path) -> None:
     assert "--max-lora-rank 16 " in (tmp_path / "out" / "README.md").read_text(encoding="utf-8")
 
 
+@pytest.mark.slow  # 2 s
 def test_what_is_no_lora_is_merged(tiny_llama: Path, tmp_path: Path) -> None:
     folder, _ = trained(tmp_path / "run", tiny_llama, use_dora=True)
     done = export(folder, tmp_path / "out", asked("format=vllm"))

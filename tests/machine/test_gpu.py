@@ -121,6 +121,7 @@ def test_the_memory_stays_within_the_plan(device: str, tiny_llama: Path, tmp_pat
 @pytest.mark.skipif(
     importlib.util.find_spec("bitsandbytes") is None, reason="bitsandbytes is not installed"
 )
+@pytest.mark.slow  # 1 s
 def test_a_quantised_base_trains(device: str, tiny_llama: Path, tmp_path: Path) -> None:
     asked = settings(tiny_llama, tmp_path / "run", device)
     asked["method"] = {"name": "qlora", "rank": 4}

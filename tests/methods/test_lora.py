@@ -163,6 +163,7 @@ def test_lora_plus_groups_are_those_of_peft_and_b_moves_by_the_ratio() -> None:
     assert set(wanted.values()) == {1.0, 16.0}
 
 
+@pytest.mark.slow  # 2 s
 def test_lora_plus_reaches_the_weights_in_a_run(tiny_llama: Path, tmp_path: Path) -> None:
     from safetensors.torch import load_file
 
@@ -276,6 +277,7 @@ def test_biases_that_are_not_there_are_refused() -> None:
             method(rank=4, bias=bias, targets=targets).apply(tiny(model))
 
 
+@pytest.mark.slow  # 2 s
 def test_eva_starts_at_the_directions_that_peft_finds(tiny_llama: Path) -> None:
     from peft import LoraConfig, get_peft_model
     from peft.tuners.lora import EvaConfig

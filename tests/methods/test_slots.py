@@ -101,6 +101,7 @@ def test_it_answers_and_is_proved_in_batches_as_alone(trained: RunFolder) -> Non
     assert {"base", "tuned"} <= set(found["contenders"])
 
 
+@pytest.mark.slow  # 2 s
 def test_stopped_and_resumed_it_ends_alike(tiny_llama: Path, tmp_path: Path) -> None:
     torch.set_num_threads(1)
     whole, broken_ = (resolved(tmp_path / name, tiny_llama) for name in ("whole", "broken"))

@@ -259,6 +259,7 @@ def test_every_verb_goes_by_the_inner_objective(tiny_llama: Path, tmp_path: Path
     assert found["held"] == found["alone"] and len(found["held"]["page"]) > 1
 
 
+@pytest.mark.slow  # 2 s
 def test_a_teacher_may_stand_inside(tiny_llama: Path, tmp_path: Path) -> None:
     teacher = tiny_model(tmp_path / "teacher", intermediate_size=32)
     rows = [{"prompt": one["prompt"], "completion": one["chosen"]} for one in PAIRS]

@@ -106,6 +106,7 @@ class _Echo:
         return [{**row, "prediction": 1} for row in rows]
 
 
+@pytest.mark.slow  # 2 s
 def test_memory_does_not_grow_with_the_file(tmp_path):
     def peak(rows: int) -> int:
         path = tmp_path / f"{rows}.jsonl"

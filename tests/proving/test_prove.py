@@ -284,6 +284,7 @@ def copy_of(run: RunFolder, folder, **changes: str) -> RunFolder:
     return RunFolder(folder / "run")
 
 
+@pytest.mark.slow  # 2 s
 def test_metrics_and_primary_are_the_users_own(label_run, tmp_path):
     metrics, primary = (
         (r"metrics: \[\].*", "metrics: [chrf, exact_match]"),

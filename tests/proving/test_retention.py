@@ -196,6 +196,7 @@ def test_a_leaky_run_names_the_leak(label_run: RunFolder, tmp_path: Path) -> Non
     ("says", "decided"),
     [("Answer: A", True), pytest.param("banana", False, marks=pytest.mark.slow)],
 )
+@pytest.mark.slow  # 3 s
 def test_a_judge_says_which_answers_refuse_and_where_it_does_not_the_rules_do(
     says: str, decided: bool, label_run: RunFolder, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -325,6 +325,7 @@ def test_a_disk_that_refuses(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
 @pytest.mark.parametrize(
     ("width", "lang"), [(1200, "en"), pytest.param(500, "zh", marks=pytest.mark.slow)]
 )
+@pytest.mark.slow  # 3 s; test_page_in_browser.py looks at a page of each width
 def test_it_fits_a_laptop_and_a_phone(tmp_path: Path, width: int, lang: str) -> None:
     browser = (
         shutil.which("chromium")

@@ -58,6 +58,7 @@ def test_the_first_task_is_forgotten_and_every_number_is_told(learned: Any) -> N
     assert "first: forgotten" in page.text
 
 
+@pytest.mark.slow  # 2 s
 def test_a_stage_scores_as_in_its_own_proof(learned: Any) -> None:
     _, _, found = learned
     folder = found.folders[0]

@@ -237,6 +237,7 @@ def test_settings_that_an_endpoint_cannot_follow(
         api.plan({**asked, "teacher": None, "out": str(tmp_path / "run")}).require()
 
 
+@pytest.mark.slow  # 2 s
 def test_an_endpoint_that_stays_down_is_left_and_gone_on_with(
     serve: Callable[..., Server], tmp_path: Path
 ) -> None:

@@ -149,6 +149,7 @@ def test_samples_that_were_interrupted_are_those_that_were_not(
     assert len(set(texts)) > 10
 
 
+@pytest.mark.slow  # 2 s
 def test_a_student_of_another_vocabulary_trains_on_the_text(
     teacher: RunFolder, tmp_path: Path
 ) -> None:
@@ -254,6 +255,7 @@ def test_an_answer_under_another_name_is_asked_for(tmp_path: Path) -> None:
     )
 
 
+@pytest.mark.slow  # 2 s
 def test_an_adapter_is_told_from_its_base_and_from_another(
     tiny_llama: Path, tmp_path: Path
 ) -> None:

@@ -186,6 +186,7 @@ def test_an_overflow_lowers_the_scale_and_repeats_the_step(
     ]
 
 
+@pytest.mark.slow  # 1 s
 def test_checkpointing_gives_the_same_training(tiny_llama, prepared, tmp_path):
     settings = {"method.dropout": 0, "train.steps": 3}
     plain, again = (

@@ -89,13 +89,13 @@ def told_by_base(model: Path, prepared: Prepared, quantize: str | None) -> np.nd
     return np.array(found)
 
 
-APART = ("full", "lora", "bottleneck", "prefix")
+APART = ("full", "lora", "bottleneck", "prefix", "qlora", "adalora")
 """Methods that differ in where they change the model: its own weights, weights beside them, the
-features between layers, the prompt. The others are slow tests: all took 34 s.
+features between layers, the prompt. The others are slow tests; runs of all took 34 s.
 """
 
 
-@pytest.mark.parametrize("case", slow_but(APART, CASES, called))
+@pytest.mark.parametrize("case", slow_but(["lora", "prefix"], CASES, called))
 def test_the_reference_does_not_drift_in_20_steps(
     case: dict[str, Any], tiny_llama: Path, tmp_path: Path
 ) -> None:
@@ -124,7 +124,7 @@ def test_the_reference_does_not_drift_in_20_steps(
         assert first["kl"] == pytest.approx(0, abs=1e-6)
 
 
-@pytest.mark.parametrize("case", slow_but((*APART, "qlora", "adalora"), CASES, called))
+@pytest.mark.parametrize("case", slow_but(APART, CASES, called))
 def test_the_base_behind_a_trained_adapter_is_the_base_to_the_bit(
     case: dict[str, Any], tiny_llama: Path
 ) -> None:
@@ -225,6 +225,7 @@ def test_a_checkpoint_knows_the_values_that_it_was_trained_with() -> None:
         one.load_state(other.state())
 
 
+@pytest.mark.slow  # 2 s
 def test_the_best_is_chosen_by_pairs_told_right(tiny_llama: Path, tmp_path: Path) -> None:
     folder = trained(tmp_path / "run", tiny_llama, **{"train.keep.best_by": "accuracy"})
     seen = {

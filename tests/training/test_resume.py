@@ -165,6 +165,7 @@ def test_kill_9_while_the_folder_is_being_opened_leaves_no_dead_folder(
     assert folder.read(folder.ledger) == straight.read(straight.ledger) and folder.dropped.is_file()
 
 
+@pytest.mark.slow  # 2 s
 def test_a_signal_between_the_own_questions_makes_the_whole_evaluation_again(
     begin, tmp_path, monkeypatch
 ):
@@ -199,6 +200,7 @@ def test_a_signal_between_the_own_questions_makes_the_whole_evaluation_again(
     assert told == [(step, kind) for step in (0, 3, 6, 8) for kind in ("evaluation", "answers")]
 
 
+@pytest.mark.slow  # 2 s
 def test_a_second_signal_leaves_at_once(begin, straight, tmp_path):
     def twice() -> None:
         send(signal.SIGTERM)()
@@ -279,6 +281,7 @@ def test_a_damaged_checkpoint_costs_the_steps_since_the_one_before_and_nothing_e
     assert list(folder.checkpoints.glob("*.corrupt"))
 
 
+@pytest.mark.slow  # 2 s
 def test_a_finished_run_can_be_resumed_and_stays_what_it_is(begin, straight, tmp_path):
     assert begin() == 0
     assert begin(at_step(8, lambda: os._exit(99)), resume=True) == 0
@@ -330,6 +333,7 @@ def test_every_optimizer_resumes_bit_equal(optimizer, tiny_llama, prepared, tmp_
     assert_same(RunFolder(tmp_path / "broken"), RunFolder(tmp_path / "whole"))
 
 
+@pytest.mark.slow  # 3 s
 def test_full_training_resumes_bit_equal(tiny_llama, prepared, tmp_path):
     settings: dict[str, Any] = {"method": "full", "train.learning_rate": 1e-3}
     whole, broken = (

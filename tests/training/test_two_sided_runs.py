@@ -159,6 +159,7 @@ def bart_run(tmp_path_factory: pytest.TempPathFactory) -> RunFolder:
     return api.train(settings)
 
 
+@pytest.mark.slow  # 3 s
 def test_labels_are_proved_against_rivals_and_examples_in_the_source(bart_run: RunFolder) -> None:
     proof = api.prove(bart_run)
     assert {"base", "tuned", "few_shot", "tfidf"} <= proof.found["contenders"].keys()
@@ -169,6 +170,7 @@ def test_labels_are_proved_against_rivals_and_examples_in_the_source(bart_run: R
     assert "near the sea?" in bart_run.questions.read_text(encoding="utf-8")
 
 
+@pytest.mark.slow  # 2 s
 def test_answers_begin_as_the_decoder_is_begun(bart_run: RunFolder, tmp_path: Path) -> None:
     from tunesmith.predicting.chat import Session
 

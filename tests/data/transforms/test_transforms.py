@@ -140,6 +140,7 @@ PEOPLE = questions(
 )
 
 
+@pytest.mark.slow  # 2 s
 def test_one_person_has_one_surrogate_in_all_rows(tmp_path: Path) -> None:
     source = write(tmp_path / "in.jsonl", PEOPLE)
     change_rows("anonymise", source, tmp_path / "out.jsonl")

@@ -80,6 +80,7 @@ def test_an_answer_ends_where_the_places_end_and_is_the_same_in_any_company(tmp_
         generate(loaded.model, loaded.tokenizer, [np.arange(4, 132)], asked, stop_ids=())
 
 
+@pytest.mark.slow  # 1 s
 def test_a_template_with_nothing_before_the_answer_asks_nothing_and_says_so(tmp_path: Path):
     model = gpt2(tmp_path / "model")
     data = {"path": str(tmp_path / "rows.jsonl"), "template": "{answer}", "train_on": "everything"}
@@ -98,6 +99,7 @@ def test_rows_longer_than_a_model_reads_are_named_before_any_is_answered(small):
     assert isinstance(answered["prediction"], str)
 
 
+@pytest.mark.slow  # 1 s
 def test_an_encoder_keeps_no_place_for_the_answer_and_says_none(tmp_path: Path):
     run = trained(tmp_path, tiny_pair(tmp_path / "model", "bart"))
     with pytest.raises(DataError) as error:
@@ -132,6 +134,7 @@ def test_a_classifier_names_the_class_of_a_text_longer_than_it_reads(tmp_path: P
     assert found[0]["probabilities"] != found[1]["probabilities"]
 
 
+@pytest.mark.slow  # 1 s
 def test_a_pair_that_is_cut_on_both_sides_is_one_row(tmp_path: Path):
     model, data = gpt2(tmp_path / "model"), tmp_path / "pairs.jsonl"
     pairs = [{"prompt": f"谁{n}？", "chosen": f"他{n}", "rejected": f"她{n}"} for n in range(40)]
@@ -168,6 +171,7 @@ def test_a_conversation_with_few_places_goes_on(small):
     assert session.forgotten > 0, "there is no room for all of it"
 
 
+@pytest.mark.slow  # 2 s
 def test_settings_of_generation_that_contradict_each_other_stop_no_export(small, tmp_path: Path):
     from transformers import AutoModelForCausalLM
 

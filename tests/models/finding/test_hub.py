@@ -199,10 +199,12 @@ def test_missing(hub: SimpleNamespace, tmp_path: Path) -> None:
     )
 
 
+@pytest.mark.slow  # 1 s
 def test_no_such_revision(hub: SimpleNamespace, tmp_path: Path) -> None:
     assert "no revision 'v9'" in ask(hub.url, tmp_path, "team/tiny", revision="v9")
 
 
+@pytest.mark.slow  # 1 s
 def test_gated(hub: SimpleNamespace, tmp_path: Path) -> None:
     said = ask(hub.url, tmp_path, "team/gated")
     assert said.startswith("ModelError 2 team/gated: is gated")

@@ -180,6 +180,7 @@ def test_two_processes_replay_what_one_replays(tiny_llama, tmp_path, old):
     same_runs(folder, RunFolder(tmp_path / "two"))
 
 
+@pytest.mark.slow  # 2 s
 def test_a_reservoir_holds_rows_of_all_tasks_before_alike(tiny_llama, tmp_path, old):
     """The second run replayed rivers while it learned mountains; the third keeps some of both."""
     rows = [{"instruction": f"Name peak {n}.", "output": f"Peak {n}"} for n in range(30)]

@@ -288,6 +288,7 @@ def test_it_learns_what_is_rewarded(
     assert last - first > 0.3, "up, and down where it is a penalty"
 
 
+@pytest.mark.slow  # 3 s
 def test_watched_prompts_are_answered_at_each_evaluation(tiny_llama: Path, tmp_path: Path) -> None:
     settings = {"train.steps": 2, "train.keep": {"evaluate": 1, "save": 0}, "data.held_out": 24}
     settings["source"] = {**SAMPLED["source"], "prove_by": {"name": "length", "target": 8}}

@@ -72,7 +72,10 @@ def clipped_at(work: Work, limit: float) -> Work:
     return work
 
 
-@pytest.mark.parametrize("method", [{"name": "lora", "rank": 4, "plus_ratio": 3}, "full"])
+@pytest.mark.parametrize(
+    "method",
+    [{"name": "lora", "rank": 4, "plus_ratio": 3}, pytest.param("full", marks=pytest.mark.slow)],
+)
 def test_a_model_of_its_own_is_trained_like_the_policy_at_its_own_rate(
     method: Any, tiny_llama: Path, tmp_path: Path
 ) -> None:
