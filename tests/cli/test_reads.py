@@ -73,7 +73,7 @@ def test_a_plan_reads_its_settings_once(place: Path) -> None:
     [
         ["prove", "run"],
         ["predict", "run", "rows.json", "--out", "answers.jsonl"],
-        ["export", "run", "merged"],
+        pytest.param(["export", "run", "merged"], marks=pytest.mark.slow),
         ["train", "run", "--resume"],
     ],
     ids=lambda verb: verb[0],

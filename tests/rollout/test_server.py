@@ -96,7 +96,9 @@ def test_a_server_that_goes_away_stops_a_run_that_goes_on(
     [
         ("token_ids", "gives text and no token ids"),
         ("logprobs", "gives no log-probability for each"),
-        ("stop", "left the stop token out|gives text and no token ids"),
+        pytest.param(
+            *("stop", "left the stop token out|gives text and no token ids"), marks=pytest.mark.slow
+        ),
         ("adapters", "does not load adapters .status 404"),
     ],
 )

@@ -88,6 +88,18 @@ def test_a_search_finds_the_rate_that_learns_and_proves_it(
     lines = found.lines()
     assert any("best: train.learning_rate=0.003" in line for line in lines)
 
+    other = settings(tmp_path, tiny_llama, "whole", generate={"max_new_tokens": 8})
+    with pytest.raises(SpecError, match=r"generate\.max_new_tokens: was 4 when this search began"):
+        ts.search(other, quiet=True)
+
+
+@pytest.mark.slow  # 8 s
+def test_a_search_that_was_stopped_goes_on_and_repeats_nothing(
+    tiny_llama: Path, tmp_path: Path
+) -> None:
+    heard: list[Event] = []
+    whole = ts.search(settings(tmp_path, tiny_llama, "whole"), quiet=True, listen=[heard.append])
+
     def stop(event: Event) -> None:
         if sum(isinstance(one, TrialScored) for one in seen) == 1 and isinstance(
             event, TrialScored
@@ -102,11 +114,7 @@ def test_a_search_finds_the_rate_that_learns_and_proves_it(
     second = ts.search(again, quiet=True, listen=[after.append])
     begun = [sum(isinstance(one, PieceBegun) for one in some) for some in (seen, after, heard)]
     assert begun[0] + begun[1] == begun[2], "nothing is done twice"
-    assert without_times(second.searched.to_json()) == without_times(told)
-
-    other = settings(tmp_path, tiny_llama, "stopped", generate={"max_new_tokens": 8})
-    with pytest.raises(SpecError, match=r"generate\.max_new_tokens: was 4 when this search began"):
-        ts.search(other, quiet=True)
+    assert without_times(second.searched.to_json()) == without_times(whole.searched.to_json())
 
 
 def test_one_run_refuses_the_settings_of_a_search(tiny_llama: Path, tmp_path: Path) -> None:

@@ -48,7 +48,7 @@ def worth(row: dict[str, Any]) -> float:
     return float(sum(map(str.isalpha, row["messages"][-1]["content"])) * row["sign"])
 
 
-@pytest.mark.parametrize("best", [1, 2])
+@pytest.mark.parametrize("best", [pytest.param(1, marks=pytest.mark.slow), 2])
 def test_the_best_answers_are_kept_and_learned_from(folder: Path, best: int) -> None:
     mine = f"{folder}/mine.py:letters"
     api.generate(settings(folder, f"all-{best}.jsonl"))

@@ -14,6 +14,7 @@ from safetensors.torch import save
 from transformers import AutoTokenizer
 
 from material.architectures import ARCHITECTURES, FOREST, tiny
+from material.fast import slow_but
 from material.sequences import sequences
 from tunesmith.batches.batch import Batch
 from tunesmith.errors import ModelError, SpecError
@@ -82,7 +83,10 @@ def test_each_architecture_computes_what_plain_peft_does_and_the_same_in_a_fores
 
 @pytest.mark.parametrize("share", [False, True])
 @pytest.mark.parametrize("method", KINDS)
-@pytest.mark.parametrize("name", ["llama", "gpt2", "mistral+short window", "gemma2"])
+@pytest.mark.parametrize(
+    "name",
+    slow_but(["mistral+short window"], ["llama", "gpt2", "mistral+short window", "gemma2"]),
+)
 def test_a_batch_writes_what_each_row_writes_alone(
     name: str, method: str, share: bool, tiny_llama: Path
 ) -> None:
