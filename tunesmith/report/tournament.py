@@ -223,8 +223,6 @@ def notes(standing: Found, say: Say) -> list[str]:
 def page(standing: Found, folder: Path, lang: str) -> str:
     """Renders the page as HTML."""
     say = Say(lang)
-    templates = templates_of()
-    templates.globals["say"] = lambda key, **values: say(f"tournament.{key}", **values)
     tables = []
     for columns in (QUALITY, ("method", *COST)):
         head, *rows = cells(standing, columns, say)
@@ -233,6 +231,7 @@ def page(standing: Found, folder: Path, lang: str) -> str:
         )
     ran_on = machine({"threads": str(standing["threads"])})
     contents = {
+        "say": lambda key, **values: say(f"tournament.{key}", **values),
         "name": folder.resolve().name,
         "folder": shlex.quote(str(folder)),
         "lang": "zh-CN" if lang == "zh" else "en",
@@ -246,7 +245,7 @@ def page(standing: Found, folder: Path, lang: str) -> str:
             key: say(f"report.{key}") for key in ("environment", "packages", "footer", *ran_on)
         },
     }
-    return templates.get_template("tournament.html.j2").render(contents)
+    return templates_of().get_template("tournament.html.j2").render(contents)
 
 
 def pictures(standing: Found, say: Say) -> list[tuple[str, Any]]:
