@@ -255,6 +255,15 @@ def test_what_cannot_be_asked_is_said(
     assert answer.status_code == 400 and told in answer.text and len(lines_of(place)) == 1
 
 
+def test_a_question_to_models_that_are_still_loaded_stays_as_it_was_written(
+    place: Path, client: TestClient, served: Work
+) -> None:
+    (served.path / "ready.json").unlink()
+    answer = client.post(f"{talk(client)}ask", data={"question": "Where to?"})
+    assert answer.status_code == 400 and "still being loaded" in answer.text
+    assert ">Where to?</textarea>" in answer.text and len(lines_of(place)) == 1
+
+
 def test_a_conversation_outlives_its_models(
     place: Path, client: TestClient, begun: list[list[str]]
 ) -> None:

@@ -111,7 +111,8 @@ class ChatPages:
         if not form.one("question"):
             problems.append(Problem("question", say("ui_chat.empty")))
         if ready is None:
-            problems.append(Problem("", say("ui_chat.not_loaded")))
+            loads = server is not None and server.state == "loading"
+            problems.append(Problem("", say(f"ui_chat.{'not_yet' if loads else 'not_loaded'}")))
         elif not problems:
             asked = {"models": ready.models, "url": ready.url, "key": ready.key}
             if self.chats.ask(chat, form.one("question"), how, asked):
