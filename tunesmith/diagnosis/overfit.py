@@ -1,8 +1,9 @@
 """``tunesmith check --overfit``: does the model learn four of the rows by heart, and say them back?
 
-A chain of reading, template, training, saving and answering that is whole passes this in a minute;
-one that is broken anywhere does not, and this says where (the first check of Karpathy 2019, "A
-Recipe for Training Neural Networks": overfit one batch).
+A chain of reading, template, training, saving and answering that is whole passes this; one that is
+broken anywhere does not, and this says where (the first check of Karpathy 2019, "A Recipe for
+Training Neural Networks": overfit one batch). The starter took 49 s and 16 steps for four rows of
+English Alpaca on 2 CPU cores; answers of 100 and more tokens take several minutes.
 """
 
 from __future__ import annotations
@@ -42,7 +43,7 @@ CHANGES = (
     "train.schedule=constant",
     "train.keep={evaluate: 0, save: 0}",
 )
-"""What cuts a run to a minute: the same rows, template, method and rate, but nothing held out,
+"""What makes a run short: the same rows, template, method and rate, but nothing held out,
 evaluated or warmed up.
 """
 LEARNED = 0.1
@@ -176,7 +177,7 @@ def _known_by_heart(steps: Sequence[Line]) -> bool:
 
 
 def _shortest(items: Sequence[Item]) -> list[Item]:
-    """Chooses the shortest rows with different questions; a minute is enough for these."""
+    """Chooses the shortest rows with different questions, which are learned soonest."""
     found: dict[bytes, Item] = {}
     for item in sorted(items, key=lambda one: sum(map(len, one.tokens))):
         first = item.tokens[0]
