@@ -43,6 +43,25 @@ def test_train(trained: tuple[Terminal, Done]):
     )
 
 
+@pytest.mark.parametrize(
+    ("verb", "objective", "setting"),
+    [
+        ("ppo", "{name: ppo, kl_weight: -1}", "objective.kl_weight"),
+        ("ppo", "{kl_weight: -1}", "objective.kl_weight"),
+        ("dpo", "sft", "objective.beta"),
+    ],
+)
+def test_the_verb_of_an_objective_takes_a_file_and_keeps_what_it_says(
+    terminal: Terminal, verb: str, objective: str, setting: str
+):
+    text = f"model: m\ndata: d\nout: o\nobjective: {objective}\n"
+    (terminal.cwd / "settings.yaml").write_text(text, encoding="utf-8")
+    more = [f"{setting}=-1"] if objective == "sft" else []
+    done = terminal(verb, "settings.yaml", "train.epoch=1", *more, "--lang", "en")
+    assert done.code == 2, done.error
+    assert f"{setting}: " in done.error and "train.epoch: " in done.error
+
+
 @pytest.mark.slow  # 4 s
 def test_objectives_are_verbs(terminal: Terminal, tiny_llama: Path):
     texts = [f"a text about the number {n} and the number {n + 1}" for n in range(40)]

@@ -37,9 +37,14 @@ def settings_line(words: Sequence[str], lang: str = "auto") -> tuple[str | JsonO
     language = [] if lang == "auto" else [f"lang={lang}"]
     if not words:
         raise SpecError(say("cli.nothing_given"))
-    if "=" not in words[0] or os.path.isfile(words[0]):
+    if is_file(words[0]):
         return words[0], [*words[1:], *language]
     return {}, [*words, *language]
+
+
+def is_file(word: str) -> bool:
+    """Tells whether a word names a file of settings, and is neither a setting nor a flag."""
+    return not word.startswith("--") and ("=" not in word or os.path.isfile(word))
 
 
 def one_word(name: str, words: Sequence[str]) -> tuple[str | None, list[str]]:

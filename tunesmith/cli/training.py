@@ -19,7 +19,7 @@ from tunesmith.cli.options import (
     quiet,
     tell,
 )
-from tunesmith.cli.settings_line import settings_line
+from tunesmith.cli.settings_line import is_file, settings_line
 from tunesmith.errors import SpecError
 from tunesmith.machine.ranks import run_ranks, several_machines, started_by_another
 from tunesmith.planning.processes import refuse_too_many
@@ -141,11 +141,13 @@ def demo(
 
 
 def objective_verb(objective: str) -> Any:
-    """Returns the verb ``train`` with the objective set."""
+    """Returns the verb ``train`` with the objective set; what a file says of it stays."""
 
     def verb(settings: SettingsArgument = None, lang: Lang = "auto") -> None:
+        words = settings or []
         # In front, because the last flag of another tool's command line may take all that follows
-        # it.
-        train([f"objective={objective}", *(settings or [])], lang=lang)
+        # it; but a file comes first.
+        first = int(bool(words) and is_file(words[0]))
+        train([*words[:first], f"objective.name={objective}", *words[first:]], lang=lang)
 
     return verb
