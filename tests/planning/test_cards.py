@@ -12,7 +12,7 @@ import pytest
 
 from tunesmith import api, words
 from tunesmith.errors import SpecError
-from tunesmith.planning.cards import Asked, Cards, sent_by_one
+from tunesmith.planning.cards import Asked, Cards, Inner, sent_by_one
 from tunesmith.planning.shape import Shape
 from tunesmith.settings.run import Run, validate
 
@@ -40,14 +40,15 @@ def eight_billion(method: str, **train: Any) -> tuple[Run, Shape]:
         vocabulary=128_000,
         linear=7_000_000_000,
         kept=(3_000_000.0, 300_000.0),
-        together=1_250_000_000,
+        block=200_000_000,
+        outside=1_050_000_000,
     )
     return run, form
 
 
 def asked(method: str, **train: Any) -> Asked:
     run, form = eight_billion(method, **train)
-    return Asked(run, form, longest=1000, mean=500.0, batch=16, beside=0.0)
+    return Asked(run, form, 1000, mean=500.0, batch=16, beside=0.0, inner=Inner(32, 4096, 8))
 
 
 def test_lora_holds_the_whole_base_or_its_part() -> None:
@@ -66,6 +67,30 @@ def test_full_tuning_divides_the_optimizer_too() -> None:
     part = asked("full").layout(4, "fsdp", True, 1.0).needed
     assert part.weights == 8e9 * 4 / 4 + 1.25e9 * 4
     assert (part.gradients, part.optimizer) == (8e9 * 4 / 4, 8e9 * 8 / 4)
+
+
+def test_parts_are_computed_with_and_never_gathered() -> None:
+    full = asked("full").layout(4, "tensor", True, 1.0)
+    # What stands in no block is whole in each: its weights, gradients and moments.
+    assert full.needed.weights == 8e9 * 4 / 4 + 1.05e9 * 4
+    assert (full.needed.gradients, full.needed.optimizer) == (
+        (2e9 + 1.05e9) * 4,
+        (2e9 + 1.05e9) * 8,
+    )
+    lora = asked("lora").layout(4, "tensor", False, 1.0)
+    assert lora.needed.weights == 8e9 * 2 / 4 + 1.05e9 * 2 + 40e6 * 4
+    # 16 rows of 500 tokens: 7 sums of the width in each of 32 blocks, and the logits; bf16.
+    assert lora.sent == 0.75 * 8000 * (2 * (32 * 7 + 1) * 4096 + 128_000) * 2
+    assert full.sent == 0.75 * 8000 * (2 * (32 * 9 + 1) * 4096 + 128_000) * 2
+
+
+def test_what_does_not_go_into_so_many_parts_is_said() -> None:
+    three = asked("lora").layout(3, "tensor", True, 80.0)
+    assert "8 key-value heads" in three.refused and not three.fits(80.0)
+    other = asked("lora")
+    other = Asked(**{**vars(other), "inner": Inner(32, 4096, None)})
+    assert "llama" in other.layout(4, "tensor", True, 80.0).refused
+    assert asked("ia3").layout(4, "tensor", True, 80.0).refused
 
 
 def test_bytes_sent_in_a_step() -> None:

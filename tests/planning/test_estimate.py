@@ -29,7 +29,7 @@ def one_thread() -> None:
     torch.set_num_threads(1)
 
 
-@pytest.mark.parametrize("shard", slow_but(["none"], ["none", "fsdp"]))
+@pytest.mark.parametrize("shard", slow_but(["none"], ["none", "fsdp", "tensor"]))
 @pytest.mark.parametrize("method", ["lora", "full"])
 def test_the_estimate_holds_the_measured_peak(
     method: str, shard: str, tiny_llama: Path, tmp_path: Path
@@ -71,4 +71,5 @@ def test_the_estimate_holds_the_measured_peak(
     for rank in ("0", "1"):
         start, peak = json.loads((tmp_path / rank).read_text(encoding="utf-8"))
         assert start <= terms["weights"] + 1e-4  # as the terms are rounded
-        assert 0.6 * low < peak < high
+        # With tensor, that much of what blocks keep is divided too is not counted.
+        assert (0.5 if shard == "tensor" else 0.6) * low < peak < high

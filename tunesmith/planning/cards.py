@@ -8,6 +8,7 @@ import math
 import re
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from tunesmith.display.table import readable, table_lines
 from tunesmith.errors import Problem, SpecError
@@ -21,6 +22,9 @@ from tunesmith.settings.family import METHODS
 from tunesmith.settings.open_values import with_value
 from tunesmith.settings.run import Run
 from tunesmith.words import say
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedConfig
 
 MOST_CARDS = 1024
 """Above this the fewest cards are not searched for."""
@@ -91,6 +95,26 @@ class Layout:
 
 
 @dataclass(frozen=True)
+class Inner:
+    """What processes send each other that compute together: so many blocks, and their width.
+    ``heads`` are the key-value heads that they share; None where transformers has no plan for the
+    model.
+    """
+
+    blocks: int
+    width: int
+    heads: int | None
+
+    @classmethod
+    def of(cls, config: PreTrainedConfig) -> Inner:
+        """Reads them from a model's config."""
+        from tunesmith.models.structure.kinds import blocks_and_width, heads_of_plan
+
+        blocks, width = blocks_and_width(config)
+        return cls(blocks, width, heads_of_plan(config))
+
+
+@dataclass(frozen=True)
 class Asked:
     """What the memory of a run follows from beside the layout: its model and its rows (tokens)."""
 
@@ -100,6 +124,7 @@ class Asked:
     mean: float
     batch: int
     beside: float
+    inner: Inner
 
     @property
     def width(self) -> int:
@@ -121,14 +146,38 @@ class Asked:
             if more.high > gib * GIB:
                 break
             tokens, needed = tokens * 2, more
-        passes = math.ceil(self.batch * self.mean / processes / max(tokens, self.mean))
         told = [one.text for one in shard_fits(run)] if processes > 1 else []
-        sent = sent_by_one(self.form, run, self.width, processes=processes, passes=passes)
+        if shard == "tensor":
+            told += self._no_plan(processes)
+            sent = self._sent_within(run, processes, checkpointing)
+        else:
+            passes = math.ceil(self.batch * self.mean / processes / max(tokens, self.mean))
+            sent = sent_by_one(self.form, run, self.width, processes=processes, passes=passes)
         return Layout(processes, shard, checkpointing, tokens, needed, sent, " ".join(told))
+
+    def _no_plan(self, processes: int) -> list[str]:
+        """Says why the model cannot be divided into so many parts."""
+        heads = self.inner.heads
+        if heads is None:
+            return [say("plan.parts_model", kind=self.form.kind)]
+        if heads % processes:
+            return [say("plan.parts_heads", heads=heads, processes=processes)]
+        return []
+
+    def _sent_within(self, run: Run, processes: int, checkpointing: bool) -> float:
+        """Counts the bytes that each process sends in a step where all compute with their parts, by
+        rings: in each block two sums of its width in the forward, as many where it is made again,
+        and five in the backward (seen on two processes), for every token; and the logits, at most.
+        """
+        others, tokens = (processes - 1) / processes, self.batch * self.mean
+        sums = self.inner.blocks * (9 if checkpointing else 7) + 1
+        wide = 2 * sums * self.inner.width + self.form.vocabulary
+        return others * tokens * wide * WIDTHS[run.train.machine.precision]
 
     def _needed(self, run: Run, processes: int, checkpointing: bool, tokens: int) -> Memory:
         used = self.form.kept[checkpointing] * WIDTHS[run.train.machine.precision]
-        most = self.longest * math.ceil(self.batch / processes)  # all that one has of a step
+        shares = 1 if run.train.machine.shard == "tensor" else processes
+        most = self.longest * math.ceil(self.batch / shares)  # all that one has of a step
         found = memory(
             self.form,
             run,
@@ -157,9 +206,10 @@ def sent_by_one(form: Shape, run: Run, width: int, *, processes: int, passes: in
     return others * passes * (2 * frozen + 3 * trained)
 
 
-ORDER = (("none", False), ("none", True), ("fsdp", False), ("fsdp", True))
+ORDER = tuple((shard, again) for shard in ("none", "fsdp", "tensor") for again in (False, True))
 """From the cheapest: computing activations again costs a third more, at any speed of the links
-between cards; dividing weights costs what is sent, for every micro-batch.
+between cards; dividing weights costs what is sent, for every micro-batch, and computing with parts
+what is sent for every token, while nothing else can be done.
 """
 
 
@@ -243,10 +293,14 @@ def layouts_on(cards: Cards, asked: Run, made: Plan, folder: Path) -> Found:
     dtype = precision if asked.model.dtype == "auto" else asked.model.dtype
     run = with_value(run, ["model", "dtype"], dtype)
     run = with_value(run, ["train", "micro_tokens"], asked.train.micro_tokens)
+    from tunesmith.models.structure.kinds import load_config
+
     facts, batch = made.facts, run.train.batch or 1
     mean = facts["tokens"] / max(facts["rows"]["train"], 1)
     wide = WIDTHS[dtype]
-    this = Asked(run, form, facts["longest"], mean, batch, beside(run, wide))
+    config = load_config(folder, trust_remote_code=run.model.trust_remote_code)
+    more = (beside(run, wide), Inner.of(config))
+    this = Asked(run, form, facts["longest"], mean, batch, *more)
     ways = [
         (shard, again)
         for shard, again in ORDER

@@ -62,13 +62,16 @@ class Parts:
 
     frozen: int = 1
     trained: int = 1
+    gathers: bool = False
+    """Whether a process holds the largest block whole besides, while it computes."""
 
     @classmethod
     def of(cls, run: Run, processes: int) -> Parts:
         """Returns what ``train.machine.shard`` divides: adapters stay whole."""
         if run.train.machine.shard == "none":
             return cls()
-        return cls(processes, 1 if METHODS.get(run.method.name).adapter else processes)
+        trained = 1 if METHODS.get(run.method.name).adapter else processes
+        return cls(processes, trained, run.train.machine.shard == "fsdp")
 
 
 def with_copies(form: Shape, run: Run) -> Shape:
@@ -101,12 +104,15 @@ def memory(
       block)
     - logits: 3 * min(tokens * vocabulary * 4, chunk) (a chunk, its softmax and its gradient)
 
-    Divided weights, and what belongs to trained ones, count by their parts; the largest block and
-    what stands outside of blocks are held whole besides.
+    Divided weights, and what belongs to trained ones, count by their parts. What stands outside of
+    blocks is held whole besides, with ``fsdp`` the largest block, too; with ``tensor`` what belongs
+    to it as well.
     """
     chunk = max(_chunk(run.train.machine), 128 * form.vocabulary * 4)
     kept = OPTIMIZERS.get(run.train.optimizer.name).state_bytes
     trained = form.trainable / parts.trained
+    if parts.trained > 1 and not parts.gathers:
+        trained += form.outside
     return Memory(
         weights=weights_of(form, run, width, parts),
         gradients=trained * 4.0,
@@ -130,8 +136,11 @@ def weights_of(form: Shape, run: Run, width: int, parts: Parts) -> float:
     """Counts the bytes of the policy's weights that one process holds."""
     trained = form.trainable * 4.0
     frozen = form.bytes(width, run.model.quantize) - trained
-    together = form.together * (4.0 if parts.trained > 1 else width) if parts.frozen > 1 else 0.0
-    return frozen / parts.frozen + trained / parts.trained + together
+    besides = 0
+    if parts.frozen > 1:
+        besides = form.outside + (form.block if parts.gathers else 0)
+    each = 4.0 if parts.trained > 1 else width
+    return frozen / parts.frozen + trained / parts.trained + besides * each
 
 
 def beside(run: Run, width: int) -> float:

@@ -41,8 +41,8 @@ class Shape:
 
     What a method's virtual tokens take of a row is not in it. ``linear`` counts the weights that
     quantisation rounds. ``kept`` are the numbers that a token keeps for the backward pass, as they
-    are and with gradient checkpointing. ``together`` counts the weights that a process holds whole
-    at once where weights are divided: the largest block, and what stands outside of blocks.
+    are and with gradient checkpointing. ``block`` counts the weights of the largest block,
+    ``outside`` those that stand in none.
     """
 
     kind: str
@@ -52,7 +52,8 @@ class Shape:
     vocabulary: int
     linear: int
     kept: tuple[float, float]
-    together: int
+    block: int
+    outside: int
 
     def bytes(self, width: int, quantize: str | None) -> float:
         """Counts the bytes of all weights: ``width`` bytes each, trained ones 4, and quantised ones
@@ -79,7 +80,8 @@ class Base:
     vocabulary: int
     layers: dict[str, tuple[int, int]]
     kept: tuple[float, float]
-    together: int
+    block: int
+    outside: int
 
     def with_method(self, method: Method, *, added: int, trainable: int) -> Shape:
         """Returns the shape with a method that adds and trains so many weights."""
@@ -91,7 +93,8 @@ class Base:
             self.vocabulary,
             sum(map(math.prod, self.layers.values())),
             self.kept,
-            self.together,
+            self.block,
+            self.outside,
         )
 
 
@@ -144,7 +147,7 @@ def _counted(folder: Path, run: Run, outputs: Outputs) -> tuple[Base, Shape]:
     from tunesmith.models.structure.added_tokens import grow
     from tunesmith.models.structure.kinds import kind_of, load_config
     from tunesmith.models.structure.layers import (
-        held_together,
+        largest_and_outside,
         linear_layers,
         longest_row,
         size_of,
@@ -175,7 +178,7 @@ def _counted(folder: Path, run: Run, outputs: Outputs) -> tuple[Base, Shape]:
         int(text.get("vocab_size") or 0),
         {name: size_of(layer) for name, layer in linear_layers(model).items()},
         activation_bytes(config, 1),
-        held_together(model),
+        *largest_and_outside(model),
     )
     method = METHODS.make(run.method)
     with torch.device("meta"):

@@ -134,6 +134,15 @@ def class_of(config: PreTrainedConfig, head: str) -> Any:
     return language_class(config) if head == "language" else named(HEADS[head].loader)
 
 
+def blocks_and_width(config: PreTrainedConfig) -> tuple[int, int]:
+    """Returns how many blocks a model has and how wide they are; 0 where its config says neither by
+    the usual names.
+    """
+    text = config.get_text_config()
+    blocks, width = (getattr(text, name, 0) for name in ("num_hidden_layers", "hidden_size"))
+    return blocks or 0, width or 0
+
+
 def heads_of_plan(config: PreTrainedConfig) -> int | None:
     """Returns how many key-value heads a model has that transformers has a plan for, by which
     several processes compute with their parts of its weights; None where there is no plan.

@@ -221,10 +221,10 @@ def _inputs(layer: Any) -> int:
     return layer.in_features if isinstance(layer, torch.nn.Linear) else layer.weight.shape[0]
 
 
-def held_together(model: torch.nn.Module) -> int:
-    """Counts the weights of the largest block and those outside of blocks."""
+def largest_and_outside(model: torch.nn.Module) -> tuple[int, int]:
+    """Counts the weights of the largest block, and those outside of blocks."""
     blocks = [count_of(block) for _, stack in stacks(model) for block in stack.children()]
-    return count_of(model) - sum(blocks) + max(blocks, default=0)
+    return max(blocks, default=0), count_of(model) - sum(blocks)
 
 
 def count_of(module: torch.nn.Module) -> int:
