@@ -102,7 +102,7 @@ def test_nothing_good_enough_is_told_and_asked_no_more(folder: Path) -> None:
             {"rewards": "repetition", "best": 3},
             "so 3 of them cannot be kept",
         ),
-        (2, {"rewards": "exact", "weights": [1, 2]}, "teacher.weights: 2 weights for 1 rewards"),
+        (2, {"rewards": "exact", "weights": [1, 2]}, "teacher.weights: 2 weights for 1 reward;"),
         (2, {"rewards": "exact"}, "teacher.rewards.0: reward exact reads the column 'answer'"),
         (2, {"rewards": "./gone.py:mine"}, "teacher.rewards.0: there is no file"),
     ],

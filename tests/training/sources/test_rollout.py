@@ -320,7 +320,7 @@ def asked(tiny_llama: Path, out: Path, **overrides: Any) -> Run:
     ("overrides", "wanted"),
     [
         ({"source.rewards": []}, "source.rewards: name at least one reward"),
-        ({"source.weights": [1, 2]}, "source.weights: 2 weights for 1 rewards"),
+        ({"source.weights": [1, 2]}, "source.weights: 2 weights for 1 reward;"),
         ({"source.samples": 1}, "source.samples: answers to one prompt are compared"),
         ({"source.max_new_tokens": 500}, "36 prompts with an answer of up to 500 tokens"),
         ({"generate.top_p": 0.9, "generate.temperature": 1}, "generate.top_p: answers are sampled"),
