@@ -40,6 +40,9 @@ CUT = """() => Object.fromEntries([...document.querySelectorAll("[placeholder]")
   .map((one) => [one.name, getComputedStyle(one).textOverflow]))"""
 """How each field shows that the value which stands there of itself has no room in it."""
 
+SHAPE = "found => found.map((one) => getComputedStyle(one).display)"
+"""How the names of settings lie in their labels; the report has boxes of a legend."""
+
 
 @pytest.fixture
 def place(tmp_path: Path) -> Path:
@@ -119,6 +122,9 @@ def test_what_a_field_is_filled_with_of_itself_is_never_cut_without_a_sign(place
         cut = page.evaluate(CUT)
         assert {"train.learning_rate", "train.micro_tokens"} <= {*cut}
         assert {*cut.values()} == {"ellipsis"}
+        page.evaluate("document.querySelectorAll('details').forEach((one) => { one.open = true; })")
+        names = page.locator("label code:visible")
+        assert names.count() > 60 and {*names.evaluate_all(SHAPE)} == {"inline"}
 
 
 def test_a_file_of_another_kind_is_refused_in_words_and_the_page_stays(place: Path) -> None:
