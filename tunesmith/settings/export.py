@@ -25,8 +25,8 @@ class Export(Spec):
     it at the probe prompts.
     """
     require: Literal["same", "not lost"] | None = None
-    """Exit with code 1 unless the exported model gives the same answers (same), or has at least not
-    been shown to lose (not lost).
+    """What the exported model must reach: same, all answers are the same; not lost, it has not been
+    shown to lose. Otherwise the exit code is 1.
     """
     hub: str | None = None
     """Where the folder is sent: owner/name on Hugging Face, ms:owner/name on ModelScope. Without a
