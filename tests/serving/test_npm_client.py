@@ -57,7 +57,7 @@ def test_it_gets_what_predict_says(label_run: RunFolder, tmp_path: Path) -> None
     with serving([f"labels={label_run.path}"], tmp_path / "log.txt") as server:
         done = subprocess.run(
             [node, "-e", SCRIPT, server.url, server.key, question],
-            capture_output=True, text=True, timeout=120, env=dict(os.environ),
+            capture_output=True, text=True, timeout=600, env=dict(os.environ),
         )  # fmt: skip
     assert done.returncode == 0, done.stderr
     told = json.loads(done.stdout)
