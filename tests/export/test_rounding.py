@@ -21,6 +21,7 @@ from tunesmith.export.make import export
 from tunesmith.export.rounding.codes import gptq, nearest, nearest_fp8
 from tunesmith.export.rounding.compressed import packed
 from tunesmith.export.rounding.walk import walk
+from tunesmith.storage.run_folder import RunFolder
 
 
 def correlated() -> torch.Tensor:
@@ -116,8 +117,6 @@ def test_fp8_is_written_as_compressed_tensors_reads_it(wide: Path, tmp_path: Pat
     where it rounds inputs as well, stays close to the model.
     """
     pytest.importorskip("compressed_tensors")
-    from tunesmith.storage.run_folder import RunFolder
-
     weight = torch.randn(8, 64, generator=torch.Generator().manual_seed(1))
     codes = nearest_fp8(weight)
     away = (codes.weight - weight).abs()
@@ -135,8 +134,6 @@ def test_fp8_is_written_as_compressed_tensors_reads_it(wide: Path, tmp_path: Pat
 @pytest.mark.parametrize("line", [("format=int8",), ("format=int4", "format.method=rtn")])
 def test_a_folder_that_transformers_loads(wide: Path, tmp_path: Path, line: Any) -> None:
     pytest.importorskip("compressed_tensors")
-    from tunesmith.storage.run_folder import RunFolder
-
     done = export(RunFolder(wide), tmp_path / "out", asked(*line))
     assert done.saved is not None and done.saved.relative < (0.05 if "int8" in line[0] else 0.5)
     told = json.loads((tmp_path / "out" / "config.json").read_text())["quantization_config"]
@@ -147,29 +144,45 @@ def test_a_folder_that_transformers_loads(wide: Path, tmp_path: Path, line: Any)
 
 
 def test_what_does_not_fit_is_refused(tiny_llama: Path, wide: Path, tmp_path: Path) -> None:
-    from tunesmith.storage.run_folder import RunFolder
-
     out = tmp_path / "out"
     with pytest.raises(SpecError, match=r"format\.group: .*64, 96 inputs.*groups that fit: 32"):
         export(RunFolder(wide), out, asked("format=int4", "format.group=128"))
     assert not out.exists()
 
 
-def test_gptq_with_too_few_rows_is_refused_before_weights_are_loaded(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def with_rows(tmp_path: Path, count: int) -> tuple[RunFolder, int]:
+    """A run that trained on so many rows, and how many tokens they have."""
     from tunesmith.data.prepare_once import prepare_once
     from tunesmith.models.loading.tokenizer import load_tokenizer
 
-    rows = [{"instruction": f"what is {n}", "output": f"it is {n}"} for n in range(20)]
+    rows = [{"instruction": f"what is {n}", "output": f"it is {n}"} for n in range(count)]
     (tmp_path / "rows.json").write_text(json.dumps(rows))
     base = tiny_model(tmp_path / "base", hidden_size=64, intermediate_size=96)
     run = tuned(tmp_path / "run", base, data=str(tmp_path / "rows.json"))
     prepared = prepare_once(run.resolved().run, load_tokenizer(base))
     told = {"files": [], "fingerprint": prepared.fingerprint, "split_seed": 0}
     run.ledger.write_text(json.dumps(told))
+    return run, sum(len(one) for item in prepared.train for one in item.tokens)
+
+
+def test_gptq_sees_the_rows_of_the_run_and_tells_how_far_it_is(tmp_path: Path) -> None:
+    pytest.importorskip("compressed_tensors")
+    run, tokens = with_rows(tmp_path, 120)
+    assert tokens > 960
+    told: list[tuple[str, int, int]] = []
+    done = export(
+        run, tmp_path / "out", asked("format=int4"), progress=lambda *one: told.append(one)
+    )
+    stage = "rounding, block by block"
+    assert [one for one in told if one[0] == stage] == [(stage, 1, 2), (stage, 2, 2)]
+    assert done.dtype == "int4 gptq" and done.saved is not None and done.saved.divergence < 0.01
+
+
+def test_gptq_with_too_few_rows_is_refused_before_weights_are_loaded(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run, tokens = with_rows(tmp_path, 20)
     monkeypatch.setattr("tunesmith.export.make.load_trained", lambda source: pytest.fail("loaded"))
-    tokens = sum(len(one) for item in prepared.train for one in item.tokens)
     # Ten for each of 96 inputs of the widest layer.
     with pytest.raises(SpecError, match=rf"about 960 tokens .* there are {tokens}; .*=rtn") as seen:
         export(run, tmp_path / "out", asked("format=int4"))

@@ -141,7 +141,7 @@ def export(
 
     tell("load")
     seen = _Trained.of(source)
-    made = Made(source, seen.engine.loaded, [])
+    made = Made(source, seen.engine.loaded, [], progress or (lambda *_: None))
     folded = None
     folds = fmt.folded(source)
     if folds:

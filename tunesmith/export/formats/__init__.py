@@ -4,6 +4,7 @@ which library shows that it still is the same model.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -27,12 +28,13 @@ __all__ = ["FORMATS", "ExportFormat", "Made"]
 @dataclass
 class Made:
     """What a format writes: the trained model in fp32 on the CPU, its adapter folded in where the
-    format folds. ``notes`` are told to the user.
+    format folds. ``notes`` are told to the user, and ``tell`` how far long work is.
     """
 
     source: Source
     trained: Loaded
     notes: list[str]
+    tell: Callable[[str, int, int], None]
 
 
 class ExportFormat:

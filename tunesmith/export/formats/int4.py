@@ -95,5 +95,7 @@ class Int4(Rounded, ExportFormat):
             layer.weight.data.copy_(codes[name].weight)
 
         rows = calibration_rows(made.source, made.trained.tokenizer, self.config.tokens)
-        walk(made.trained.model, rows, round_one)
+        stage = say("export.stage_round")
+        tell = lambda done, blocks: made.tell(stage, done, blocks)  # noqa: E731
+        walk(made.trained.model, rows, round_one, tell=tell)
         return codes

@@ -37,17 +37,19 @@ def walk(
     *,
     only: str = "",
     width: int | None = None,
+    tell: Callable[[int, int], None] = lambda *_: None,
 ) -> None:
     """Calls ``do(name, layer, hessian)`` for every linear layer in the blocks whose name ends in
     ``only``, in their order; it may change the weight. ``hessian`` [I, I] is the mean over the
     tokens of ``rows`` (ids) of the products of inputs; with ``width`` it is [I / width, width,
-    width], of inputs that stand beside each other alone, which costs so many times less.
+    width], of inputs that stand beside each other alone, which costs so many times less. ``tell``
+    hears how many of the blocks are done.
     """
     blocks = block_list(model)
     assert blocks is not None, "the blocks were looked for before"
     inputs = _first_inputs(model, blocks[0], rows)
     names = {part: name for name, part in model.named_modules()}
-    for block in blocks:
+    for done, block in enumerate(blocks, 1):
         layers = {
             names[part]: part
             for part in block.modules()
@@ -57,6 +59,7 @@ def walk(
         for name, layer in layers.items():
             do(name, layer, sums.pop(name))
         inputs = [(_first(block(hidden, **how)), how) for hidden, how in inputs]
+        tell(done, len(blocks))
 
 
 def _first_inputs(
