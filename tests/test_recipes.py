@@ -59,7 +59,7 @@ FILES = {
 }
 
 
-RUN = ("demo_trec", "tcm_qwen_lora", "distill", "grpo", "dpo", "embed", "entities")
+RUN = ("demo_trec", "tcm_qwen_lora", "distill", "grpo", "embed", "entities")
 """Recipes that differ in their rows, their head or where their examples come from. The others run
 in slow tests: twenty of them took 85 s; each of their objectives has tests of its own.
 """
