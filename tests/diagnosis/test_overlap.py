@@ -42,7 +42,7 @@ def write(path: Path, rows: list[dict[str, Any]]) -> str:
 
 
 @pytest.mark.parametrize("chinese", [False, True])
-@pytest.mark.parametrize("share", [0.01, 0.1])
+@pytest.mark.parametrize("share", [0.01, pytest.param(0.1, marks=pytest.mark.slow)])
 def test_leaks_are_found_at_the_rate_at_which_they_were_put_there(
     tmp_path: Path, chinese: bool, share: float
 ) -> None:

@@ -131,7 +131,10 @@ def test_fp8_is_written_as_compressed_tensors_reads_it(wide: Path, tmp_path: Pat
     assert told["config_groups"]["group_0"]["input_activations"]["strategy"] == "token"
 
 
-@pytest.mark.parametrize("line", [("format=int8",), ("format=int4", "format.method=rtn")])
+@pytest.mark.parametrize(
+    "line",
+    [pytest.param(("format=int8",), marks=pytest.mark.slow), ("format=int4", "format.method=rtn")],
+)
 def test_a_folder_that_transformers_loads(wide: Path, tmp_path: Path, line: Any) -> None:
     pytest.importorskip("compressed_tensors")
     done = export(RunFolder(wide), tmp_path / "out", asked(*line))

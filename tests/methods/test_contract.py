@@ -52,9 +52,8 @@ EXPORTED = (
     "combined-lora-ln_tuning",
 )
 
-KILLED = ("full", "adalora", "prefix", "combined-lora-bitfit")
-"""Methods that differ in what they save: all weights, a state of their own, virtual tokens,
-several; tests/training/test_resume.py ends LoRA in every way. The others are killed in slow tests: all took 120 s.
+KILLED = ("full", "adalora", "prefix")
+"""Methods that differ in what they save: all weights, a state of their own, virtual tokens; tests/training/test_resume.py ends LoRA in every way. The others are killed in slow tests: all took 120 s.
 """
 
 

@@ -244,8 +244,8 @@ WAYS = {
 }
 
 
-# The last changes the base most, and saves most beside the adapter; each takes 7 s.
-@pytest.mark.parametrize("way", slow_but(["int8", "loftq of three"], WAYS))
+# Each takes 7 s.
+@pytest.mark.parametrize("way", slow_but(["loftq of three"], WAYS))
 def test_a_run_that_was_killed_ends_alike_loads_in_plain_peft_and_exports(
     way: str, folder: Path, prepared: Prepared, tmp_path: Path
 ) -> None:

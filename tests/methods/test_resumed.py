@@ -20,9 +20,9 @@ from tunesmith.training.start import train
 
 OBJECTIVE_OF = {"encoder": "classify", "encoder-decoder": "sft"}
 CASES = [(kind, name) for kind in OBJECTIVE_OF for name in METHODS.names()]
-APART = ("encoder-adalora", "encoder-decoder-full")
-"""Each kind with a method that keeps other things; tests/methods/test_contract.py has more on a
-decoder. All others are slow tests: sixteen took 38 s.
+APART = ("encoder-adalora",)
+"""tests/methods/test_contract.py has more on a decoder, tests/training/test_two_sided_runs.py LoRA on
+an encoder with a decoder. All others are slow tests: sixteen took 38 s.
 """
 
 

@@ -185,7 +185,9 @@ def test_a_damaged_file_is_named_with_the_way_out(
 
 
 @pytest.mark.parametrize("name", ["items.jsonl", "suites.jsonl", "record.jsonl"])
-@pytest.mark.parametrize("damage", [b'{"id"', b'{"id": "\xff\xfe"}'])
+@pytest.mark.parametrize(
+    "damage", [pytest.param(b'{"id"', marks=pytest.mark.slow), b'{"id": "\xff\xfe"}']
+)
 def test_a_damaged_line_is_named_by_each_verb_that_reads_it(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], name: str, damage: bytes
 ) -> None:

@@ -118,7 +118,7 @@ def test_rules(rule: str, answer: str, right: str, taken: bool) -> None:
 @pytest.mark.parametrize(
     ("path", "rule", "letters", "kinds"),
     [
-        ("mmlu_en/test", "option", {4}, 8),
+        pytest.param("mmlu_en/test", "option", {4}, 8, marks=pytest.mark.slow),
         ("cmmlu_zh/test", "option", {4}, 8),
         ("agieval/aqua-rat.jsonl", "option", {5}, 1),
         ("agieval/gaokao-history.jsonl", "option", {4}, 1),

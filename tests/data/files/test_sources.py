@@ -14,6 +14,7 @@ from typing import Any
 
 import pytest
 
+from material.fast import slow_but
 from tunesmith.data.files.sources import Faults, facts, rows
 from tunesmith.errors import DataError
 
@@ -186,7 +187,7 @@ def test_a_folder_means_its_data_files_in_sorted_order(tmp_path: Path) -> None:
     assert [row["text"] for row in read(tmp_path)] == ["a.jsonl", "b.jsonl", "sub/c.jsonl"]
 
 
-@pytest.mark.parametrize("layout", ["array", "keyed", "lines", "csv"])
+@pytest.mark.parametrize("layout", slow_but(["keyed"], ["array", "keyed", "lines", "csv"]))
 def test_memory_does_not_grow_with_the_file(layout: str, tmp_path: Path) -> None:
     path, count, text = (
         tmp_path / ("big.csv" if layout == "csv" else "big.json"),

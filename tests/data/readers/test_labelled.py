@@ -152,10 +152,8 @@ REAL: dict[str, tuple[str, tuple[str, ...], str]] = {
 }
 
 
-# Of each kind of rows one; all took 24 s.
-@pytest.mark.parametrize(
-    "name", slow_but(["chinese_reviews", "pairs_stsb_zh/sts-b-train.txt"], REAL)
-)
+# The one of pairs with a number; all took 24 s.
+@pytest.mark.parametrize("name", slow_but(["pairs_stsb_zh/sts-b-train.txt"], REAL))
 def test_every_labelled_file_loads_and_is_trained_on(
     name: str, shared_data: Path, tiny: Path, tmp_path: Path
 ) -> None:

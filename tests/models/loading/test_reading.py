@@ -222,6 +222,7 @@ def killed(line: dict[str, Any]) -> None:
         ["p_tuning-t5"], [("p_tuning", "bert"), ("prefix", "bert"), ("p_tuning", "t5")], "-".join
     ),
 )
+@pytest.mark.slow  # 3 s
 def test_a_killed_run_ends_alike_and_loads_as_it_was(
     name: str, kind: str, folders: dict[str, Path], tmp_path: Path
 ) -> None:

@@ -138,7 +138,7 @@ def test_the_process_of_the_rewards_ends_with_the_run(
     assert {one.pid for one in psutil.Process().children()} <= before
 
 
-@pytest.mark.parametrize("name", slow_but(["gkd", "ppo, own values"], SETTINGS))
+@pytest.mark.parametrize("name", slow_but(["ppo, own values"], SETTINGS))
 def test_cut_and_layout_change_nothing(name: str, teacher: Path, made: Any) -> None:
     settings = taught(SETTINGS[name], teacher)
 

@@ -46,7 +46,10 @@ def grown(work: Work, steps: int = 1) -> dict[str, torch.Tensor]:
     return {name: weight.detach() - before[name] for name, weight in work.named}
 
 
-@pytest.mark.parametrize(("value", "apart"), [("head", True), ("own", True), ("joint", False)])
+@pytest.mark.parametrize(
+    ("value", "apart"),
+    [("head", True), pytest.param("own", True, marks=pytest.mark.slow), ("joint", False)],
+)
 def test_learning_the_values_leaves_the_gradient_of_the_policy(
     value: str, apart: bool, tiny_llama: Path, tmp_path: Path
 ) -> None:
