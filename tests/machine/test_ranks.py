@@ -16,12 +16,16 @@ from pathlib import Path
 import pytest
 
 from material.terminal import rows
+from tunesmith import words
 from tunesmith.cli import training
 from tunesmith.errors import SpecError
 from tunesmith.machine import ranks
 from tunesmith.machine.ranks import run_ranks
 
 NUMBER = "import json, os, sys, time; rank = int(os.environ['RANK']); "
+
+
+KILLED = "process {} of this run was ended by SIGKILL; SIGKILL often means that the machine had no memory left"
 
 
 def python(line: str) -> list[str]:
@@ -63,7 +67,8 @@ def test_machines_count_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> N
             "only 1",
             1.0,
         ),
-        ("os.kill(os.getpid(), 9) if rank else time.sleep(60)", 137, "", 1.0),
+        ("os.kill(os.getpid(), 9) if rank else time.sleep(60)", 137, KILLED.format(1), 1.0),
+        ("time.sleep(60) if rank else os.kill(os.getpid(), 9)", 137, KILLED.format(0), 1.0),
         # The first tells itself that another has gone, when a busy machine lets it.
         ("time.sleep(1 - rank); sys.exit(1 + 8 * rank)", 1, "", 60.0),
     ],
@@ -77,7 +82,9 @@ def test_the_exit_code_is_the_runs_own(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     monkeypatch.setattr(ranks, "LEAVES_WITHIN", patience)
+    words.use("en")
     assert run_ranks(2, python(line)) == code
+    words.use("auto")
     assert capsys.readouterr().err.strip() == printed
 
 
@@ -100,10 +107,10 @@ def test_a_signal_reaches_each_once(tmp_path: Path) -> None:
 
 
 def test_more_processes_than_rows_are_refused_before_they_start(tmp_path: Path) -> None:
-    words = ["model=m", "data=d", f"out={tmp_path}/run", "processes=50"]
+    asked = ["model=m", "data=d", f"out={tmp_path}/run", "processes=50"]
     for more, each in ([], 16), (["train.batch=8"], 8):
         with pytest.raises(SpecError, match=f"50 processes share the {each} rows of a step"):
-            training.train([*words, *more], lang="en")
+            training.train([*asked, *more], lang="en")
 
 
 @pytest.mark.slow
@@ -113,10 +120,10 @@ def test_two_processes_of_the_command_line_train_what_one_trains(
     (tmp_path / "rows.json").write_text(json.dumps(rows(24)), encoding="utf-8")
     losses = []
     for count in (1, 2):
-        words = [f"model={tiny_llama}", f"data={tmp_path}/rows.json", f"out={tmp_path}/run{count}"]
-        words += [f"processes={count}", "train.steps=4", "train.batch=4", "data.held_out=0"]
+        asked = [f"model={tiny_llama}", f"data={tmp_path}/rows.json", f"out={tmp_path}/run{count}"]
+        asked += [f"processes={count}", "train.steps=4", "train.batch=4", "data.held_out=0"]
         done = subprocess.run(
-            [sys.executable, "-m", "tunesmith", "sft", *words],
+            [sys.executable, "-m", "tunesmith", "sft", *asked],
             env=os.environ | {"OMP_NUM_THREADS": "1"},
             capture_output=True,
             text=True,

@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import IO
 
 from tunesmith.machine.signals import NAMES
+from tunesmith.words import say
 
 LOOK_EVERY = 0.1
 LEAVES_WITHIN = 30.0
@@ -54,6 +55,11 @@ def run_ranks(count: int, command: Sequence[str]) -> int:
         # The first process prints here itself; so nothing is said twice where that one failed.
         if failed and told <= 0:
             sys.stderr.write(logs[failed].read_text(encoding="utf-8", errors="replace"))
+    if failed is not None and ranks[failed].returncode < 0:
+        # One that a signal ends says nothing itself, and the others only that it has gone.
+        by = -ranks[failed].returncode
+        name = next((one.name for one in signal.Signals if one == by), f"signal {by}")
+        sys.stderr.write(say("train.process_killed", number=failed, signal=name) + "\n")
     if failed is None or told > 0:
         return told
     return _exit_code(ranks[failed].returncode)
