@@ -1,8 +1,9 @@
 """The commands of the pages that train, prove or answer work as they are typed, page by page, with
 a tiny model in the place of the one that the page names and answers of four tokens.
 
-Left out: what waits for a person or a client (serve, arena, compare: tests/serving, tests/pages), demo
-(tests/cli/test_demo.py), and tournament, rlhf, grpo and ppo (tests/test_recipes.py runs their recipes).
+Left out: what waits for a person or a client (serve, arena, compare: tests/serving, tests/pages), what
+goes to a hub (tests/export/test_send.py), demo (tests/cli/test_demo.py), and tournament, rlhf, grpo and
+ppo (tests/test_recipes.py runs their recipes).
 """
 
 from __future__ import annotations
@@ -49,7 +50,11 @@ def typed(page: Path) -> list[list[str]]:
         for line in text.splitlines()
         if line.removeprefix("$ ").startswith("tunesmith ")
     ]
-    return [words for _, *words in told if words[0] in DEAR and "…" not in words]
+    return [
+        words
+        for _, *words in told
+        if words[0] in DEAR and "…" not in words and "hub=" not in " ".join(words)
+    ]
 
 
 @pytest.fixture(scope="module")
@@ -73,12 +78,27 @@ def place(tmp_path_factory: pytest.TempPathFactory, tiny_llama: Path) -> Path:
         shift = len(name)  # other rows in each, as far as they go
         rows = [row | {"instruction": f"{row['instruction']} {shift}"} for row in asked]
         (folder / name).write_text(json.dumps(rows), encoding="utf-8")
-    for name, rows in (("pairs", pairs), ("rows", asked), ("other", asked)):
+    (folder / "divided").mkdir()
+    texts = [{"text": row["output"]} for row in asked]
+    for name, rows in (
+        ("pairs", pairs),
+        ("texts", texts),
+        ("other", asked),
+        ("best", asked),
+        ("rows", asked),
+        ("divided/train", asked),
+        ("divided/held_out", asked),
+        ("requests", asked),
+    ):
         text = "\n".join(map(json.dumps, rows))
         (folder / f"{name}.jsonl").write_text(text, encoding="utf-8")
     table = "\n".join(f"{row['text']},{row['label']}" for row in labels)
     for name in ("labels.csv", "sst2.csv"):
         (folder / name).write_text(f"text,label\n{table}\n", encoding="utf-8")
+    (folder / "metric.py").write_text(
+        "def polite(prediction, reference, row):\n    return 'please' in prediction\n",
+        encoding="utf-8",
+    )
     (folder / "prompt.txt").write_text("Answer in one word.", encoding="utf-8")
     (folder / "wiki.txt").write_text("Things have colours.\n\n" * 40, encoding="utf-8")
     (folder / "mmlu" / "test").mkdir(parents=True)
@@ -98,6 +118,7 @@ def at_tiny_size(words: list[str]) -> list[str]:
         "model=starter": "model=tiny",
         "model=Qwen/Qwen2.5-0.5B-Instruct": "model=tiny",
         "model=package:minilm": "model=minilm",
+        "step-120": "step-60",
     }
     words = [small.get(word, word) for word in words]
     if "https://HOST/v1" in words:
