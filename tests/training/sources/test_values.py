@@ -116,7 +116,7 @@ def test_a_method_that_follows_one_model_is_refused(
 
 
 def test_the_plan_counts_both_models(tiny_llama: Path, tmp_path: Path) -> None:
-    form = Shape("decoder", 5000, 700, None, 300, 4000, (90.0, 40.0), 0)
+    form = Shape("decoder", 5000, 700, None, 300, 4000, (90.0, 40.0), 0, 0)
 
     def counted(value: str) -> tuple[Memory, Any]:
         plain = runs.asked(tmp_path / "run", tiny_llama).model_dump(exclude_unset=True, mode="json")
