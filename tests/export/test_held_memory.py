@@ -18,7 +18,8 @@ pytestmark = pytest.mark.skipif(held() is None, reason="the system does not tell
 def test_a_tensor_counts_while_it_is_there() -> None:
     start = held()
     tensor = torch.ones(32 * MIB // 4)
-    assert 32 * MIB <= (since(start) or 0) < 34 * MIB
+    # what others hold changes meanwhile by some hundred bytes
+    assert abs((since(start) or 0) - 32 * MIB) < 2 * MIB
     del tensor
     assert (since(start) or 0) < 2 * MIB
 
