@@ -36,10 +36,10 @@ def _mapped(maps: str) -> int:
     """Counts the resident bytes of the files of weights in a table of mappings."""
     total, counts = 0, False
     for line in maps.splitlines():
-        if found := MAPPED.match(line):
-            counts = Path(found[1].removesuffix(" (deleted)")).suffix in WEIGHTS
-        elif re.match(r"[0-9a-f]+-", line):
-            counts = False
+        # What is told of a mapping begins with a capital letter; the table has 40 000 lines.
+        if not line[:1].isupper():
+            found = MAPPED.match(line)
+            counts = bool(found) and Path(found[1].removesuffix(" (deleted)")).suffix in WEIGHTS
         elif counts and line.startswith("Rss:"):
             total += int(line.split()[1]) * 1024
     return total
