@@ -202,8 +202,8 @@ def _looked_at(
     if engine is None:
         return page, (*same, *unasked)
     seconds = time.perf_counter() - start
+    memory = _held(engine, seen.prompts, free)
     found = seen.ask(engine)
-    memory = since(free)
     rows.answer(EXPORTED, engine)
     page = replace(
         page,
@@ -245,11 +245,23 @@ class _Trained:
         del base
         put_on(trained, source)
         engine = TorchEngine(trained)
+        memory = _held(engine, prompts, free, sum(one.nbytes for one in before))
         found = behaviour(engine, prompts, source.told["stop_ids"], source.head)
-        return cls(source, engine, prompts, before, found, since(free))
+        return cls(source, engine, prompts, before, found, memory)
 
     def ask(self, engine: Engine) -> Behaviour:
         return behaviour(engine, self.prompts, self.source.told["stop_ids"], self.source.head)
+
+
+def _held(
+    engine: Engine, prompts: list[np.ndarray], free: int | None, beside: int = 0
+) -> int | None:
+    """Measures what the engine's model holds since ``free``, without ``beside`` (bytes of what else
+    is kept), once one prompt has touched all weights: what an engine maps is not there before.
+    """
+    engine.logits(prompts[:1], 1)
+    grown = since(free)
+    return None if grown is None else max(0, grown - beside)
 
 
 def _speed(engine: Engine, seen: _Trained) -> Speed:
