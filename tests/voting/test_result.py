@@ -30,9 +30,18 @@ def test_known_numbers():
     # A normal approximation counted by hand: 2.8016 squared, quartered, by the distance squared.
     assert [votes_needed(share) for share in (0.55, 0.6, 0.65, 0.7, 0.75)] == [785, 197, 88, 50, 32]
     assert share_shown(100) == pytest.approx(0.64, abs=0.001)
+    assert [share_shown(votes) for votes in (0, 2, 5, 6)] == [None, None, None, 1.0]
+    assert sign_test(5, 0) > 0.05 > sign_test(6, 0)
     assert sign_test(60, 40) == pytest.approx(0.0569, abs=1e-4)
     assert sign_test(61, 39) == pytest.approx(0.0352, abs=1e-4)
     assert sign_test(0, 0) == 1
+
+
+def test_votes_that_can_show_nothing_are_not_promised_to(tmp_path: Path):
+    few = arena_of(tmp_path / "few", prompts=5, twice=0).before()
+    assert any("5 votes are too few to show which model is better" in line for line in few)
+    more = arena_of(tmp_path / "more", prompts=20, twice=0).before()
+    assert any("a model with 81 % of them or more is proven better" in line for line in more)
 
 
 def test_a_share_has_its_interval_and_a_clear_one_is_shown(tmp_path: Path):

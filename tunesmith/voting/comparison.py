@@ -55,8 +55,12 @@ class Comparison:
         if left:
             lines.append(say("arena.left_out", told=left))
         if number == 2:
-            shown = f"{100 * share_shown(prompts):.0f}"
-            lines.append(say("arena.shows", votes=prompts, share=shown))
+            share = share_shown(prompts)
+            lines.append(
+                say("arena.shows_nothing", votes=prompts)
+                if share is None
+                else say("arena.shows", votes=prompts, share=f"{100 * share:.0f}")
+            )
         needed = ", ".join(
             say("arena.needs", share=f"{100 * share:.0f}", votes=votes_needed(share))
             for share in ADVANTAGES

@@ -14,8 +14,10 @@ def votes_needed(share: float) -> int:
     return math.ceil((POWER * 0.5 / abs(share - 0.5)) ** 2)
 
 
-def share_shown(votes: int) -> float:
+def share_shown(votes: int) -> float | None:
     """Computes the smallest share of wins, above a half, that so many decisive votes show 8 times
-    in 10; 1 where they cannot.
+    in 10; None where the sign test shows nothing though one contender wins them all.
     """
-    return min(1.0, 0.5 + POWER * 0.5 / math.sqrt(votes)) if votes else 1.0
+    if 2 * 0.5**votes > 0.05:
+        return None
+    return min(1.0, 0.5 + POWER * 0.5 / math.sqrt(votes))
