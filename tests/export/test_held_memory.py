@@ -10,6 +10,8 @@ import pytest
 import torch
 
 from tunesmith.export.held_memory import held, since
+from tunesmith.models.loading.load import load_model
+from tunesmith.predicting.engine import TorchEngine
 
 MIB = 2**20
 pytestmark = pytest.mark.skipif(held() is None, reason="the system does not tell")
@@ -36,3 +38,9 @@ def test_of_mapped_files_those_of_weights_count_once_they_are_read(
         assert abs((since(start) or 0) - counted * MIB) < MIB
         mapped.close()
     assert (since(start) or 0) < MIB
+
+
+def test_the_logits_of_the_last_positions_keep_no_others(tiny_llama: Path) -> None:
+    engine = TorchEngine(load_model(tiny_llama, dtype=torch.float32, device="cpu"))
+    (seen,) = engine.logits([np.arange(40)], 8)
+    assert seen.shape[0] == 8 and seen.base is None
