@@ -27,13 +27,22 @@ def find_data(path: str) -> list[Path]:
     here = Path(path).expanduser()
     source = "ms:" if path.startswith("ms:") else ""
     # os.path and not Path: a name that no system takes is absent, and is told below.
-    if os.path.exists(on_disk(here)[0]) or (
-        not source and (looks_local(path) or path.lower().removesuffix(".gz").endswith(SUFFIXES))
-    ):
+    if os.path.exists(on_disk(here)[0]) or (not source and means_a_file(path)):
         return files(here)
     name, _, subset = path.removeprefix(source).partition(":")
     folder = snapshot(source + name, "dataset", patterns=DATA_PATTERNS, ignore=NOT_ROWS)
     return _rows_of(folder, path, subset)
+
+
+def means_a_file(path: str) -> bool:
+    """Tells whether the text can only mean a place on this machine: by its form, or by a suffix, of
+    which ``my.cvs`` has one, too. A hub's id without an owner (``squad``) has none.
+    """
+    return (
+        looks_local(path)
+        or path.lower().removesuffix(".gz").endswith(SUFFIXES)
+        or ("/" not in path and re.search(r"\w\.[A-Za-z]+$", path) is not None)
+    )
 
 
 def held_part(path: str) -> str | None:

@@ -7,9 +7,9 @@ import re
 from pathlib import Path
 
 from tunesmith.data.files.paths import SUFFIXES, every_file
+from tunesmith.data.find import means_a_file
 from tunesmith.errors import Problem
 from tunesmith.report.runs import name_of_run, run_folders
-from tunesmith.storage.hub import looks_local
 from tunesmith.storage.run_folder import RunFolder
 from tunesmith.words import say
 
@@ -67,8 +67,7 @@ class Places:
             return []
         wanted = Path(value).expanduser()
         bare = Path(value.rpartition("#")[0] or value).expanduser()
-        local = looks_local(value) or value.lower().removesuffix(".gz").endswith(SUFFIXES)
-        if not (local or "\\" in value or _there(wanted) or _there(bare)):
+        if not (means_a_file(value) or "\\" in value or _there(wanted) or _there(bare)):
             return []
         inside = all(self._holds(one) for one in (wanted, bare))
         return [] if inside else [Problem(path, say("ui_new.outside", folder=self.root))]

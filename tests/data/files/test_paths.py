@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from tunesmith.data.files.paths import files, held_words, of_part, on_disk
-from tunesmith.data.find import find_data, held_part
+from tunesmith.data.find import find_data, held_part, means_a_file
 from tunesmith.errors import DataError
 from tunesmith.planning.paths import place
 
@@ -63,6 +63,16 @@ def test_a_file_that_is_not_there_is_told_with_what_is_near(tmp_path: Path) -> N
     made(tmp_path, "empty/a.py")
     with pytest.raises(DataError, match=r"\.parquet"):
         files(tmp_path / "empty")
+
+
+def test_a_file_whose_ending_is_misspelt_is_no_id_of_a_hub(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made(tmp_path, "my.csv")
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(DataError, match=r"my\.cvs: there is no such file; \. has my\.csv"):
+        find_data("my.cvs")
+    assert not any(map(means_a_file, ("squad", "ms:squad", "me/rows.v2", "squad:v1.1")))
 
 
 def test_the_account_beside_a_file_is_no_data(tmp_path: Path) -> None:
