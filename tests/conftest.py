@@ -5,6 +5,7 @@ tokenizer.
 from __future__ import annotations
 
 import os
+import signal
 import sys
 from contextlib import suppress
 from pathlib import Path
@@ -25,6 +26,11 @@ if "PYTEST_XDIST_WORKER" in os.environ:
     os.environ.setdefault(
         "OMP_NUM_THREADS", "1"
     )  # before any import of torch: the workers share the cores
+
+# A shell starts what stands behind `&` with Ctrl-C ignored, and Python leaves it so: three tests that
+# send this signal failed where the suite ran in the background.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 # No test is about a power cut. The 112 waits for the disk of a run of 8 steps took 47 ms alone, and
 # more beside others; tests of when one waits put their own in its place.
