@@ -49,9 +49,9 @@ ON_ROWS: dict[str, dict[str, Any]] = {
             for n in range(60)
         ],
         "method": "full",
-        "train.learning_rate": 1e-2,
+        "train.learning_rate": 3e-3,
         "train.schedule": "constant",
-        "train.epochs": 40,
+        "train.epochs": 60,
         "train.keep.evaluate": 0.1,
     },
     "gradients_grow": {"train.learning_rate": 1e-7, "train.steps": 30},
