@@ -222,7 +222,7 @@ def test_answers_that_become_one_answer_are_told(base: Path, tmp_path: Path) -> 
     """Within a question only brevity is paid for, and which questions come decides the mean: the
     shortest answer is soon the only one, and the reward has not risen.
     """
-    changes = rewarded("hard_or_easy", steps=40, **{"train.learning_rate": 3e-3})
+    changes = rewarded("hard_or_easy", steps=120, **{"train.learning_rate": 3e-3})
     rows = chatty("grpo", 300, 0)
     run = ailing.trained(tmp_path, base, "grpo", rows=rows, method="full", **changes)
     found = told(run)
