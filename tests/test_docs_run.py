@@ -125,6 +125,8 @@ def test_every_command_that_trains_nothing_runs(
         writer.writeheader()
         writer.writerows(lines)
     (tmp_path / "my_rows.jsonl").write_text("\n".join(map(json.dumps, lines)), "utf-8")
+    asked = [{"instruction": " ".join(some), "output": some[0]} for some in words_of]
+    (tmp_path / "rows.jsonl").write_text("\n".join(map(json.dumps, asked)), "utf-8")
     for name in ("a", "b", "train", "held_out"):
         parts = [
             {"instruction": f"Tell me a quick and happy story of a big {one}.", "output": name}

@@ -89,6 +89,8 @@ def place(tmp_path_factory: pytest.TempPathFactory, tiny_llama: Path) -> Path:
         ("divided/train", asked),
         ("divided/held_out", asked),
         ("requests", asked),
+        ("first", asked),
+        ("more", asked),
     ):
         text = "\n".join(map(json.dumps, rows))
         (folder / f"{name}.jsonl").write_text(text, encoding="utf-8")
