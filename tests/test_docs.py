@@ -28,6 +28,10 @@ ROOT = Path(__file__).parents[1]
 DOCS = ROOT / "docs"
 PAGES = [*sorted(DOCS.rglob("*.md")), ROOT / "README.md", ROOT / "README.zh-CN.md"]
 BLOCK = re.compile(r"(?ms)^```(\w*)\n(.*?)^```")
+FILE = re.compile(r"(?<![\w/.@:<-])[a-z_]+(?:/[\w.-]+)+\.(?:py|md|toml|yaml|js|css)\b")
+"""A file below one of our folders, as a sentence names it."""
+MADE = ("runs/", "reference/", "benchmarks/gpu.md", "b/")
+"""What a command writes, the pages that `make docs` writes, and the other side of a diff."""
 RUNS = {"train", "check", "plan", *FAMILIES["objective"].names(), "pt"}
 
 
@@ -68,6 +72,34 @@ def test_both_languages_have_the_same_pages() -> None:
             ]
         ]
         assert blocks[0] == blocks[1], name
+
+
+def test_every_file_that_a_sentence_names_is_there() -> None:
+    package = ROOT / "tunesmith"
+    texts = [*PAGES, ROOT / "CONTRIBUTING.md", *ROOT.glob("benchmarks/*"), *ROOT.glob("recipes/*")]
+    texts += [*package.rglob("*.py"), *package.glob("words/*/*.toml")]
+    absent = [
+        f"{path.relative_to(ROOT)}: {name}"
+        for path in texts
+        if path.suffix in (".md", ".py", ".toml", ".yaml")
+        for name in FILE.findall(path.read_text(encoding="utf-8"))
+        if not name.startswith(MADE) and "TOPIC" not in name
+        if not any((place / name).exists() for place in (ROOT, package, DOCS, path.parent))
+    ]
+    assert absent == []
+    assert FILE.findall("see `metrics/` and `tests/no/such.py`, or docs/en/data.md") == [
+        *("tests/no/such.py", "docs/en/data.md")
+    ]
+
+
+def test_the_page_of_the_house_shows_every_room() -> None:
+    page = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
+    house = page.partition("## The house\n")[2].partition("```\n")[2].partition("```")[0]
+    shown = set(re.findall(r"(?<![\w/])([a-z_]+)/", house)) - {"tunesmith"}
+    package = ROOT / "tunesmith"
+    assert shown == {path.parent.name for path in package.rglob("*.py")} - {package.name}
+    files = re.findall(r"\b[a-z_]+\.py\b", house)
+    assert len(files) > 10 and all(list(package.rglob(name)) for name in files)
 
 
 @pytest.mark.parametrize(("page", "line"), commands())
