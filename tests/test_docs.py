@@ -136,8 +136,7 @@ def test_every_yaml_block_is_a_run(tmp_path: Path) -> None:
     for text in found:
         (tmp_path / "run.yaml").write_text(text, encoding="utf-8")
         settings = read_settings(tmp_path / "run.yaml")
-        for one in stages_of(settings) if "stages" in settings else [settings]:
-            validate(one)
+        assert stages_of(settings) if "stages" in settings else validate(settings)
 
 
 def test_each_reader_reads_its_example() -> None:

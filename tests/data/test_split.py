@@ -10,7 +10,7 @@ from collections import Counter
 import numpy as np
 import pytest
 
-from tunesmith.data.split import SMALLEST, draw, halves, nested, target, times
+from tunesmith.data.split import SMALLEST, draw, draw_rows, halves, nested, target, times
 from tunesmith.data.texts import duplicates
 from tunesmith.data.texts.duplicates import (
     Clusters,
@@ -141,7 +141,7 @@ def test_leaked_share_is_the_expectation_of_the_draw() -> None:
     for _ in range(4000):
         order = chance.sample(range(len(keys)), len(keys))
         rest = {keys[row] for row in order[held:]}
-        leaks.append(np.mean([keys[row] in rest for row in order[:held]]))
+        leaks.append(float(np.mean([keys[row] in rest for row in order[:held]])))
     assert leaked_share(keys) == pytest.approx(np.mean(leaks), abs=0.01)
     assert leaked_share(range(100)) == 0
     assert leaked_share([]) == 0
@@ -232,3 +232,13 @@ def test_weights_draw_exactly_what_they_promise() -> None:
     again = dict(zip(keys, times([0.5] * 101, keys, seed=3), strict=True))
     turned = times([0.5] * 101, keys[::-1], seed=3)
     assert again == dict(zip(keys[::-1], turned, strict=True))
+
+
+def test_rows_are_drawn_in_the_share_of_each_label_and_in_every_run_alike():
+    labels = ["a"] * 60 + ["b"] * 30 + ["c"] * 10
+    drawn = draw_rows(labels, 20)
+    assert drawn == sorted(set(drawn)) == draw_rows(labels, 20)
+    assert Counter(labels[place] for place in drawn) == {"a": 12, "b": 6, "c": 2}
+    assert draw_rows(labels, None) == draw_rows(labels, 100) == draw_rows(labels, 999)
+    # With one label it is a plain draw: not the first rows of the file.
+    assert draw_rows(["a"] * 100, 20) != list(range(20))

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from tunesmith.proving import statistics
-from tunesmith.proving.judge import judge, units_of
+from tunesmith.proving.judge import judge, unit_values, units_of
 
 METRICS = ["pair_accuracy"]
 
@@ -67,7 +67,7 @@ def test_a_correlation_is_drawn_by_groups_too():
         for place in range(100)
     ]
     grouped = [row | {"group": str(place // 5)} for place, row in enumerate(rows)]
-    how = {"seed": 0, "resamples": 800}
+    how: dict[str, Any] = {"seed": 0, "resamples": 800}
     alone, together = (
         judge(some, ["spearman"], **how)["differences"]["base"]["spearman"]
         for some in (rows, grouped)
@@ -129,3 +129,34 @@ def test_an_interval_of_shares_ends_where_shares_do():
     told = judge(items(right, groups), METRICS, seed=0, decides=("base", "pair_accuracy"))
     one = told["differences"]["base"]["pair_accuracy"]
     assert one["difference"] == pytest.approx(23 / 24) and one["high"] == 1 and one["low"] > 0.5
+
+
+def test_of_a_mean_each_unit_says_its_own_score():
+    right = np.array([1.0, 0.0, 1.0, 1.0, 0.0])
+    value, said = unit_values(items({"tuned": right}), "pair_accuracy", "tuned")
+    assert value == pytest.approx(right.mean()) and said == pytest.approx(right)
+
+
+def test_of_any_other_metric_each_unit_says_what_the_metric_loses_without_it():
+    """Pseudo-values of the jackknife (Tukey 1958), against the metric of scikit-learn over all
+    items but one.
+    """
+    from sklearn.metrics import f1_score
+
+    truth = [*"aabbbcaacb"]
+    given = [*"abbbcca?cb"]
+    rows = [
+        {"id": f"rows.json:{n}", "reference": one, "choices": {"tuned": other}}
+        for n, (one, other) in enumerate(zip(truth, given, strict=True))
+    ]
+
+    def macro(left_out: int | None) -> float:
+        kept = [n for n in range(len(truth)) if n != left_out]
+        names = sorted({truth[n] for n in kept})
+        one, other = [truth[n] for n in kept], [given[n] for n in kept]
+        return float(f1_score(one, other, labels=names, average="macro"))
+
+    value, said = unit_values(rows, "macro_f1", "tuned")
+    count = len(truth)
+    assert value == pytest.approx(macro(None))
+    assert said == pytest.approx([count * value - (count - 1) * macro(n) for n in range(count)])

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from tunesmith.errors import SpecError
-from tunesmith.storage.run_folder import RunFolder
+from tunesmith.errors import DataError, SpecError
+from tunesmith.storage.run_folder import RunFolder, read_lines
 
 
 @pytest.fixture
@@ -37,3 +37,11 @@ def test_another_name_is_not_taken_for_one_of_them(runs: Path) -> None:
     with pytest.raises(SpecError) as told:
         RunFolder(runs / "translation").resolved()
     assert "did you mean" not in str(told.value) and "runs nearby: runs/" in str(told.value)
+
+
+def test_a_last_line_that_was_cut_short_is_left_out_and_damage_is_named(tmp_path: Path) -> None:
+    path = tmp_path / "record.jsonl"
+    path.write_text('{"step": 1}\n\n{"step": 2}\n{"st', encoding="utf-8")
+    assert read_lines(path, whole=False) == [{"step": 1}, {"step": 2}]
+    with pytest.raises(DataError, match=r"record\.jsonl:4"):
+        read_lines(path)

@@ -1,0 +1,22 @@
+"""Tables of the terminal."""
+
+from __future__ import annotations
+
+from rich.cells import cell_len
+
+from tunesmith.display.table import table_lines
+
+
+def test_columns_are_aligned_by_what_a_terminal_shows() -> None:
+    rows = [["方法", "exact", "note"], ["lora", "0.5", "好"], ["提示", "12.25", ""]]
+    lines = table_lines(rows, numbers=1)
+    assert lines == [
+        "  方法  exact  note",
+        "  lora    0.5  好",
+        "  提示  12.25",
+    ]
+    # Numbers end in one place, though a Chinese sign is two cells wide.
+    ends = [
+        line.index(number) + len(number) for line, (_, number, _) in zip(lines, rows, strict=True)
+    ]
+    assert {cell_len(line[:end]) for line, end in zip(lines, ends, strict=True)} == {13}
