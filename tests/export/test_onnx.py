@@ -113,5 +113,5 @@ def test_a_run_that_writes_becomes_a_file_that_answers_alike(
     shutil.copytree(tiny_llama, other)
     told = config | {"model_type": "mistral", "architectures": None, "sliding_window": 8}
     (other / "config.json").write_text(json.dumps(told))
-    with pytest.raises(SpecError, match="a mistral like this does not belong"):
+    with pytest.raises(SpecError, match="a mistral like this is not one of them"):
         export(tuned(tmp_path / "second", other), tmp_path / "no", asked("format=onnx"))

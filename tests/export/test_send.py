@@ -262,7 +262,9 @@ def test_a_hub_that_fails_leaves_the_folder_and_half_a_model_nowhere(
 
 def test_what_the_run_forbids_is_not_sent(folder: Path, hub: Loopback) -> None:
     sent = send(HuggingFace("team/tiny"), folder, met=False, public=False)
-    assert sent.lines() == ["nothing was sent to team/tiny: the model is not what require asks for"]
+    assert sent.lines() == [
+        "nothing was sent to team/tiny: the model does not reach what export.require asks for"
+    ]
     assert hub.asked == []
 
 

@@ -126,7 +126,7 @@ def test_a_method_whose_distance_holds_nothing_is_refused(
 ) -> None:
     run = runs.asked(tmp_path / "run", tiny_llama, **held(1.0, method=method))
     problems = [one for one in make(run).problems if one.where == "method"]
-    assert len(problems) == 1 and "and l2_to_start counts how far" in problems[0].text
+    assert len(problems) == 1 and "l2_to_start measures how far" in problems[0].text
 
 
 def test_no_wrapper_stands_in_another() -> None:

@@ -226,7 +226,7 @@ def test_a_judge_says_which_answers_refuse_and_where_it_does_not_the_rules_do(
             else:
                 right = RULES[line["rule"]](said, line["reference"])
             assert line["sums"][who] == [float(right), 1.0]
-    with pytest.raises(SpecError, match="a judge needs url and model"):
+    with pytest.raises(SpecError, match="a judge needs both url and model"):
         api.prove(label_run, shots=0, items=20, suites=[{"name": "safety", "model": "judge"}])
 
 

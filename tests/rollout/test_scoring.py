@@ -67,7 +67,7 @@ def test_numbers_come_in_the_order_of_answers_and_rewards(scorer: Scorer) -> Non
         ("nan", "reward function returned nan, which is not a finite number"),
         ("text", "reward function returned 'good' instead of a number or None"),
         ("raise", "reward function raised ValueError('no')"),
-        ("row", "reward function needs the column 'gone', which this row has not"),
+        ("row", "reward function needs the column 'gone', which this row does not have"),
         ("exit", "reward function ended its process"),
         ("hang", "reward function took more than 2 s and was ended (source.timeout)"),
     ],

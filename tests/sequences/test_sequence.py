@@ -92,7 +92,7 @@ def test_stages_that_are_no_sequence_are_refused(tiny_llama: Path, tmp_path: Pat
     }
     one = file_of(tmp_path, tiny_llama)
     one["stages"] = one["stages"][:1]
-    with pytest.raises(SpecError, match="two stages or more"):
+    with pytest.raises(SpecError, match="at least two stages"):
         api.sequence(one)
     twice = file_of(tmp_path, tiny_llama)
     twice["stages"][1]["name"] = "first"

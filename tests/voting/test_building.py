@@ -60,7 +60,7 @@ def test_answers_that_are_cut_or_name_their_model_are_left_out(url: str, data: s
     assert found.left == {"prompts": 12, "cut": 12, "betrays": 12}
     assert {number for one in found.ballots for number in (one.left, one.right)} == {0, 1}
     told = "\n".join(found.before())
-    assert "12 answers were cut or empty" in told and "12 answers say whose it is" in told
+    assert "12 answers were cut or empty" in told and "12 answers say who wrote them" in told
     with pytest.raises(DataError, match="only 0 prompts are left to vote on"):
         api.arena([names[0], names[2]], {"data": data, "out": str(tmp_path / "none")})
 

@@ -53,8 +53,8 @@ def test_rows_of_the_kinds_are_made_and_no_others(tmp_path: Path, run: Path) -> 
     assert said(out) == [f"Say: {texts[n]}" for n in (0, 1, 3, 4, 8)], "three of six ships, evenly"
     assert (account.read, account.added, account.written) == (12, 5, 17)
     lines = account.lines()
-    assert any("ship, sea: 3 rows" in line for line in lines)
-    assert any("label = high: 2 rows" in line and "2 variants of the 20" in line for line in lines)
+    assert any("ship, sea: 3 more rows are wanted; 3 rows" in line for line in lines)
+    assert any("label = high: 20 more rows are wanted; 2 rows" in line for line in lines)
 
 
 def test_a_single_kind_is_no_list_of_its_rows_to_imitate(tmp_path: Path, run: Path) -> None:

@@ -78,11 +78,11 @@ CASES: dict[str, tuple[Callable[[], object], str]] = {
     ),
     "a mapping over the rows": (
         changed("anonymise", "mapping=out.jsonl"),
-        "would be written over by another file of this step",
+        "would overwrite the rows or their account",
     ),
     "a mapping over the account": (
         changed("anonymise", "mapping=out.jsonl.account.jsonl"),
-        "would be written over by another file of this step",
+        "would overwrite the rows or their account",
     ),
     "a mapping below a file": (changed("anonymise", "mapping=in.jsonl/map.jsonl"), r"^mapping: "),
     "an unreadable PDF": (

@@ -330,7 +330,7 @@ def asked(tiny_llama: Path, out: Path, **overrides: Any) -> Run:
         ({"objective": "sft"}, "source: sft learns from the rows themselves"),
         (
             {"source.rewards": [ENGLISH, {"name": "exact", "column": "gold"}]},
-            "'gold', which 36 of 36 rows have not (rows.json:1 has: question, instruction, output, an",
+            "'gold', which 36 of 36 rows do not have (the columns of rows.json:1: question, instruction, output, an",
         ),
         ({"source.rewards": "./gone.py:reward"}, "source.rewards.0: there is no file"),
         (
