@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from tunesmith.settings.run import Run
 
 USUAL_BATCH = 16
+"""Rows of a step where that leaves FEWEST_STEPS steps or more; fewer rows where it does not."""
 FEWEST_STEPS = 50
 """Below this many optimizer steps a learning rate schedule has hardly begun."""
 

@@ -32,6 +32,7 @@ from tunesmith.words import say
 if TYPE_CHECKING:
     import torch
 
+# With base and tuned model, so that no blend is chosen where one of these is better.
 ALPHAS = (0.0, 0.2, 0.4, 0.6, 0.8, 1.0)
 COPIED = ("ledger.json", "dropped.jsonl", "plan.txt", "record.jsonl")
 """What a proof and the report read of the run that is blended."""

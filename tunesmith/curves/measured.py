@@ -20,6 +20,7 @@ from tunesmith.proving.judge import FIELDS, TUNED, contenders, metric, units_of
 from tunesmith.proving.statistics import resample
 
 RESAMPLES = 2_000
+"""Fewer than the 10 000 of a proof, because a law is fitted to every one of them."""
 FARTHEST = 10
 """How many times the rows that there are an answer may reach; beyond that it is only "more"."""
 STEPS = 24

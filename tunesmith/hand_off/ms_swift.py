@@ -44,13 +44,11 @@ def translate(recipe: Recipe) -> Translated:
     else:
         found.options["tuner_type"] = "full"
     _compared(found, objective)
-    price = objective["kl_weight"]
     if objective["kl"] == "none":
         found.options["beta"] = 0
     else:
-        in_reward = objective["kl"] == "reward"
-        found.options["beta"] = price or (0.05 if in_reward else 0.04)
-        found.options["kl_in_reward"] = str(in_reward).lower()
+        found.options["beta"] = recipe.kl_weight
+        found.options["kl_in_reward"] = str(objective["kl"] == "reward").lower()
     if objective["overlong"] == "masked":
         found.options["overlong_filter"] = "true"
     else:

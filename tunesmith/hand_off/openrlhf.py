@@ -71,13 +71,12 @@ def _grpo(found: Translated, recipe: Recipe) -> None:
     )
     found.choose("objective.clip", objective["clip"], {"ratio": {}, "two_sided": {}})
     found.leave("objective.aggregation", objective["aggregation"], "token")
-    price = objective["kl_weight"]
     if objective["kl"] == "none":
         found.options["algo.kl.init_coef"] = 0
     elif objective["kl"] == "reward":
-        found.options |= {"algo.kl.init_coef": price or 0.05, "algo.kl.estimator": "k1"}
+        found.options |= {"algo.kl.init_coef": recipe.kl_weight, "algo.kl.estimator": "k1"}
     else:
-        found.options |= {"algo.kl.init_coef": price or 0.04, "algo.kl.estimator": "k3"}
+        found.options |= {"algo.kl.init_coef": recipe.kl_weight, "algo.kl.estimator": "k3"}
         found.options["algo.kl.use_loss"] = None
         found.notes.append("kl_in_loss")
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from tunesmith.objectives.grpo import KL_WEIGHTS
 from tunesmith.plain import JsonObject
 from tunesmith.settings.run import Run
 
@@ -26,6 +27,11 @@ class Recipe:
     def objective(self) -> JsonObject:
         """The settings of grpo or ppo."""
         return self.run.objective.model_dump()
+
+    @property
+    def kl_weight(self) -> float:
+        """The price of the KL term that training would use; 0 where there is none."""
+        return self.objective["kl_weight"] or KL_WEIGHTS.get(self.objective["kl"], 0.0)
 
     @property
     def source(self) -> JsonObject:

@@ -74,15 +74,14 @@ def _grpo(found: Translated, recipe: Recipe, actor: str) -> None:
     )
     # The cap of two_sided binds where verl's dual clip does.
     found.choose("objective.clip", objective["clip"], {"ratio": {}, "two_sided": {}})
-    price = objective["kl_weight"]
     found.options |= {
         "algorithm.use_kl_in_reward": objective["kl"] == "reward",
         f"{actor}.use_kl_loss": objective["kl"] == "loss",
     }
     if objective["kl"] == "reward":
-        found.options["algorithm.kl_ctrl.kl_coef"] = price or 0.05
+        found.options["algorithm.kl_ctrl.kl_coef"] = recipe.kl_weight
     if objective["kl"] == "loss":
-        found.options[f"{actor}.kl_loss_coef"] = price or 0.04
+        found.options[f"{actor}.kl_loss_coef"] = recipe.kl_weight
         found.options[f"{actor}.kl_loss_type"] = "low_var_kl"
         found.notes.append("kl_in_loss")
 

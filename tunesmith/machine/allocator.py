@@ -11,7 +11,7 @@ import sys
 # malloc.h; "TRIM" is how much may lie free at the end of the heap, "MMAP" from where on a block is
 # mapped by itself.
 TRIM, MMAP = -1, -3
-MOST = 2**31 - 1
+MOST = 2**31 - 1  # mallopt takes an int
 COUNTED = ("arena", "ordblks", "smblks", "hblks", "hblkhd")
 COUNTED += ("usmblks", "fsmblks", "uordblks", "fordblks", "keepcost")
 """The numbers of mallinfo2, in order; ``hblkhd`` and ``uordblks`` are the bytes in use."""

@@ -25,6 +25,7 @@ from tunesmith.words import say
 
 DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 
+# Those of torch.amp.GradScaler.
 FIRST_SCALE, GROW_AFTER = 2.0**16, 2000
 
 

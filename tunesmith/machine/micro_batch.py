@@ -86,6 +86,7 @@ def activation_bytes(config: Any, width: int) -> tuple[float, float]:
     more, for what they read of the encoder.
     """
     text = config.get_text_config()
+    # A config with names of its own is taken for one of GPT-2's size.
     wide = getattr(text, "hidden_size", None) or getattr(text, "n_embd", 768)
     layers = getattr(text, "num_hidden_layers", None) or getattr(text, "n_layer", 12)
     names = ("intermediate_size", "d_ff", "decoder_ffn_dim")

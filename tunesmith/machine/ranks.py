@@ -139,7 +139,7 @@ def _handed_on(ranks: Sequence[subprocess.Popen[bytes]]) -> Iterator[None]:
 
 def _exit_code(code: int) -> int:
     """Returns what a shell would say of a process that a signal has ended (−9: 137)."""
-    return code if code >= 0 else 128 - code
+    return code if code >= 0 else 128 - code  # POSIX shells add 128 to the signal
 
 
 def _free_port() -> int:

@@ -12,7 +12,7 @@ from typing import Any
 
 # Windows has no SIGHUP; its console's Ctrl-Break arrives as SIGBREAK.
 NAMES = ("SIGTERM", "SIGINT", "SIGHUP", "SIGBREAK")
-RESUMABLE = 75
+RESUMABLE = 75  # EX_TEMPFAIL of sysexits.h: try again later
 
 
 class StopSignal:

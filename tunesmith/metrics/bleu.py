@@ -11,7 +11,7 @@ import numpy as np
 
 from tunesmith.metrics import METRICS, Metric, has_han, has_kana
 
-ORDERS = 4
+ORDERS = 4  # words of the longest n-gram (Papineni et al. 2002)
 
 
 @METRICS.register

@@ -13,6 +13,7 @@ from tunesmith.metrics import METRICS, Metric
 
 ORDERS = 6
 BETA = 2
+"""Letters of the longest n-gram, and how much more recall counts (Popović 2016)."""
 
 
 @METRICS.register

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from tunesmith.metrics import METRICS, Metric, words
 
-SIZE = 4
+SIZE = 4  # the n of seq-rep-n
 
 
 @METRICS.register

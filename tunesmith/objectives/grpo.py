@@ -43,6 +43,8 @@ CAPS = {"two_sided": 4.0, "cispo": 5.0}
 """Largest ratios where none is given: INTELLECT-2's (2505.07291, section 3.4) and ScaleRL's
 (2510.13786).
 """
+KL_WEIGHTS = {"reward": 0.05, "loss": 0.04}
+"""Prices of the distance where none is given: that of TRL's RLOO, and that of the paper of GRPO."""
 SAPO_TEMPERATURES = (1.0, 1.05)
 """For answers better and worse than the others (Gao et al. 2025, section 4)."""
 
@@ -103,7 +105,7 @@ class Grpo(Objective):
             self.roles = frozenset({"base"})  # type: ignore[misc]
         self.high = config.high or config.low
         self.cap = config.cap or CAPS.get(config.clip, np.inf)
-        self.kl_weight = config.kl_weight or {"reward": 0.05, "loss": 0.04}.get(config.kl, 0.0)
+        self.kl_weight = config.kl_weight or KL_WEIGHTS.get(config.kl, 0.0)
         problems = [
             Problem(f"objective.{name}", say("rollout.without_effect", name=name, needs=needs))
             for name, needs, used in (

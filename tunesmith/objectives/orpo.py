@@ -60,6 +60,7 @@ def log1mexp(x: torch.Tensor) -> torch.Tensor:
     """
     import torch
 
+    # About the distance of 1 to its neighbour in fp32: nearer to 0 the digits are rounding alone.
     x = x.clamp(max=-1e-7)
     near = x > -math.log(2)
     # Each branch sees harmless values where the other is taken: the gradient of a value not taken

@@ -16,7 +16,9 @@ import numpy as np
 from tunesmith.metrics import words
 
 RUN = 13
-"""Words."""
+"""Words; the size by which GPT-3's authors looked for their benchmarks (Brown et al. 2020, appendix
+C).
+"""
 SHARE = 0.5
 LEAST = 8
 """Runs of its own that an item must have to be judged: 20 words in a row."""
@@ -25,6 +27,7 @@ FORM_ROWS, FORM_SHARE = 10, 0.01
 one in more than two held-out items.
 """
 FORM_ITEMS = 2
+# 2^64 divided by the golden ratio: products with it spread over all bits.
 _FACTOR = np.uint64(0x9E3779B97F4A7C15)
 
 

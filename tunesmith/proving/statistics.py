@@ -17,6 +17,7 @@ import numpy as np
 
 from tunesmith.data.split import DECIDES
 
+# With so many draws the share beyond an end of an interval is 2.5 % ± 0.3 (two standard errors).
 RESAMPLES = 10_000
 LEVEL = 0.95
 FEWEST = DECIDES

@@ -14,7 +14,7 @@ WIDTH, HEIGHT = 640, 260
 LEFT, RIGHT, TOP, BOTTOM = 88, 30, 14, 48
 # More points than pixels only make the file large and the line thick.
 MOST_POINTS = 400
-FEW_POINTS = 12
+FEW_POINTS = 12  # a line of so few shows where it was measured, with dots
 
 Point = tuple[float, float]
 

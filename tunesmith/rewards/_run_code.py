@@ -16,11 +16,12 @@ import sys
 NAMESPACES = 0x20000 | 0x8000000 | 0x20000000 | 0x40000000
 """Mounts, messages between processes, process ids, network (``sched.h``)."""
 USER_NAMESPACE = 0x10000000
+# The flags of mount and of mount_setattr (``linux/mount.h``).
 BIND, RECURSIVE, PRIVATE = 0x1000, 0x4000, 0x40000
 READ_ONLY, NO_SUID, NO_DEVICES = 0x1, 0x2, 0x4
 MOUNT_SETATTR = 442
 """The call's number, one on all machines (Linux 5.12, 2021)."""
-NOBODY = 65534
+NOBODY = 65534  # what Linux shows for a user whom a namespace does not know
 PLACE = "/answer"
 
 

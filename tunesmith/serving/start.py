@@ -22,7 +22,7 @@ from tunesmith.storage.run_folder import RunFolder
 from tunesmith.words import say
 
 PACKAGES = ("starlette", "uvicorn", "prometheus_client", "llguidance")
-SHORTEST_KEY = 16
+SHORTEST_KEY = 16  # characters; a shorter one could be found by trying
 BODIES: dict[str, JsonObject] = {
     "chat/completions": {"messages": [{"role": "user", "content": "…"}]},
     "embeddings": {"input": ["…"]},

@@ -10,6 +10,7 @@ from typing import Any
 from tunesmith.plain import JsonObject, Row
 
 _DEPTH = 3
+"""Levels of objects within objects whose fields may be named."""
 
 
 def holds(row: Row, name: str) -> bool:

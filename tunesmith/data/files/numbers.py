@@ -32,6 +32,7 @@ def plain_number(value: float) -> str:
     """Formats a number without an exponent: a table shows 1234567890123457000, not 1.2e+18."""
     if isinstance(value, Written) or value != value or value in (float("inf"), float("-inf")):
         return str(value)
+    # Python writes floats with an exponent from 1e16 on.
     return (
         str(value) if abs(value) < 1e15 else format(decimal.Decimal(repr(value)), "f").split(".")[0]
     )

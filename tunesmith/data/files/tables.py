@@ -20,6 +20,7 @@ from tunesmith.errors import DataError, Problem
 from tunesmith.plain import JsonObject
 from tunesmith.words import say
 
+# Python's own limit, 131 072 characters, is shorter than a long document.
 _LONGEST_FIELD = 1 << 24
 _BATCH = 256
 _LOOKED_AT = 50

@@ -35,6 +35,7 @@ COMMON, COMMON_ROWS = (
     20,
 )  # a run in more rows than this is form (an instruction, a label), not content
 CHUNK = 4096
+# 2^64 divided by the golden ratio, odd: products with it spread over all bits (Knuth, TAOCP 6.4).
 _POWERS = np.uint64(0x9E3779B97F4A7C15) ** np.arange(1, RUN + 1, dtype=np.uint64)
 
 
@@ -243,6 +244,7 @@ def _signatures(sketches: Sequence[np.ndarray]) -> np.ndarray:
         flat = np.concatenate(part)
         for k in range(size):
             hashed = flat * factors[k] + shifts[k]
+            # A product carries bits upwards only; the shift brings high ones down before the next.
             hashed ^= hashed >> np.uint32(15)
             found[start : start + len(part), k] = np.minimum.reduceat(
                 hashed * np.uint32(0x85EBCA6B), borders

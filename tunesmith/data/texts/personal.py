@@ -14,9 +14,11 @@ from tunesmith.data.texts.addresses import addresses_in
 _WIDE = {code: code - 0xFEE0 for code in range(0xFF01, 0xFF5F)}
 """Full-width signs to plain ones, one for one, so that places stay true."""
 _WIDE_SIGN = re.compile("[\uff01-\uff5e]")
+# Powers of 2 modulo 11, from 2^17 down (GB 11643).
 _WEIGHTS = (7, 9, 10, 5, 8, 4, 2, 1, 6, 3, 7, 9, 10, 5, 8, 4, 2)
 _CHECKS = "10X98765432"
 _CREDIT_SIGNS = "0123456789ABCDEFGHJKLMNPQRTUWXY"
+# Powers of 3 modulo 31 (GB 32100).
 _CREDIT_WEIGHTS = (1, 3, 9, 27, 19, 26, 16, 17, 20, 29, 25, 13, 8, 24, 10, 30, 28)
 
 

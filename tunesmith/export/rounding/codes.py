@@ -9,6 +9,9 @@ import torch
 BLOCK = 128
 """Columns that GPTQ rounds before the rest is corrected at once."""
 DAMPING = 0.01
+"""Of the mean of the diagonal, added to it, so that it can be inverted; GPTQ's own (Frantar et al.
+2022, section 3).
+"""
 
 
 @dataclass(frozen=True)

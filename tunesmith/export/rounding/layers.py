@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     import torch
 
 GROUPS = (128, 64, 32)
+"""The first that divides all layers is taken: larger groups store fewer scales."""
 
 
 def rounded_layers(model: torch.nn.Module) -> dict[str, torch.nn.Linear]:

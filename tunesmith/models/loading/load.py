@@ -102,6 +102,7 @@ def load_model(
     if add_tokens:
         added_tokens.grow(model, tokenizer, add_tokens)
     layout, reason = "padded", say("load.own_attention")
+    # Wide in bf16, which keeps 8 bits: what finds a wrong mask there is the small copy in fp32.
     tolerance = 1e-3 if dtype == torch.float32 else 0.1
     if config.is_encoder_decoder:
         reason = say("load.reads_whole")

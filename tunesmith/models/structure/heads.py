@@ -218,6 +218,7 @@ def _draw_anew(model: PreTrainedModel) -> None:
     """Draws the head's weights anew: a head for other labels is worth nothing, even where its size
     happens to fit.
     """
+    # 0.02 is what transformers draws with where a class names nothing.
     spread = model.config.to_dict().get("initializer_range", 0.02)
     for name in head_parts(model):
         for weight in model.get_submodule(name).parameters():

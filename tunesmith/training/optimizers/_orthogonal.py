@@ -58,6 +58,7 @@ class Orthogonal(torch.optim.Optimizer):
             state["momentum"] = torch.zeros_like(parameter)
         state["momentum"].mul_(group["momentum"]).add_(gradient)
         update = gradient.add(state["momentum"], alpha=group["momentum"])  # type: ignore[union-attr]
+        # The size of an update of AdamW, so that both parts take one rate (Liu et al. 2025).
         return orthogonalised(update, group["iterations"]) * (0.2 * max(parameter.shape) ** 0.5)
 
     def _adam(self, parameter: torch.Tensor) -> torch.Tensor:
