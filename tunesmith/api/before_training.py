@@ -106,7 +106,7 @@ def plan_cards(
     speak(run)
     made = make(without_machine(run), progress=progress)
     # The run's disk is elsewhere, as its cards are.
-    made.problems = [one for one in made.problems if one.where != "out"]
+    made.problems = [problem for problem in made.problems if problem.where != "out"]
     return layouts_on(size, run, made.require(), folder_of(run.model))
 
 

@@ -40,8 +40,8 @@ def prove_checkpoints(
     speak(folder.resolved().run)
     models = steps_to_prove(folder)
     if len(models) < 2:
-        told = say("checkpoints.too_few", folder=folder.path, steps=", ".join(map(str, models)))
-        raise SpecError(Problem("--checkpoints", told))
+        text = say("checkpoints.too_few", folder=folder.path, steps=", ".join(map(str, models)))
+        raise SpecError(Problem("--checkpoints", text))
     kept = Kept(folder.path / "proofs" / "scoring.jsonl")
     wanted, proofs = Wanted(items, 0, suites=suites), {}
     with heard(progress, listen) as events:

@@ -35,13 +35,13 @@ def curve(
     from tunesmith.display.progress import Shown
 
     with Shown(quiet=quiet) as shown:
-        how = {"progress": shown, "listen": listen}
+        options = {"progress": shown, "listen": listen}
         steps = Steps(
             plan=plan,
             # Its warnings were those of the whole.
-            train=lambda one: train(one, on_plan=lambda _: None, **how),
-            resume=lambda folder: train(folder, resume=True, **how),
-            prove=lambda folder: prove(folder, **how),
+            train=lambda one: train(one, on_plan=lambda _: None, **options),
+            resume=lambda folder: train(folder, resume=True, **options),
+            prove=lambda folder: prove(folder, **options),
         )
         with opened(shown.hear, *listen) as events:
             return draw(run, steps, events)

@@ -34,7 +34,7 @@ def launch(
     speak(run)
     if CLUSTERS.get(cluster).shares_files:  # the job starts in another folder
         run = run.model_copy(update={"out": str(Path(run.out).absolute())})
-    own = [one for one in overrides if not one.startswith(("launch.", "out="))]
+    own = [override for override in overrides if not override.startswith(("launch.", "out="))]
     words = [] if settings is None else [str(Path(settings).absolute())]
     words += [*own, f"out={run.out}"]
     return write(run, words, out=None if out is None else Path(out), submit=submit)

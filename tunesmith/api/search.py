@@ -43,9 +43,9 @@ class SearchedAndProved:
         if proved is None:
             return []
         chosen = self.searched.found["whole"]["best"]["watch"][by]
-        told = {"watch": shown(by, chosen), "proof": shown(by, proved)}
+        fields = {"watch": shown(by, chosen), "proof": shown(by, proved)}
         return [
-            say("search.held", by=metric_name(by), items=self.proof.found["items"], **told),
+            say("search.held", by=metric_name(by), items=self.proof.found["items"], **fields),
         ]
 
     def to_json(self) -> JsonObject:

@@ -45,13 +45,13 @@ def prove_seeds(
     if wanted.get("data") is not None:
         raise SpecError(Problem("seeds", say("trainings.not_of_a_file")))
     with Shown(quiet=True) if progress is None else nullcontext(progress) as shown:
-        how = {"progress": shown, "listen": listen}
+        options = {"progress": shown, "listen": listen}
         again = {name: wanted[name] for name in ("items", "metrics") if wanted.get(name)}
         steps = Steps(
-            train=lambda one: train(one, on_plan=lambda _: None, **how),
-            resume=lambda one: train(one, resume=True, **how),
-            prove=lambda one: prove(one, **wanted, **how),
-            prove_again=lambda one: prove(one, shots=0, **again, **how),
+            train=lambda one: train(one, on_plan=lambda _: None, **options),
+            resume=lambda one: train(one, resume=True, **options),
+            prove=lambda one: prove(one, **wanted, **options),
+            prove_again=lambda one: prove(one, shots=0, **again, **options),
         )
         with opened(shown.hear, *listen) as events:
             return prove_by_seeds(folder, seeds, steps, events)

@@ -34,7 +34,7 @@ class TaskSequence:
 
     def to_json(self) -> JsonObject:
         """Returns every number."""
-        return {"folders": [str(one.path) for one in self.folders], **self.found}
+        return {"folders": [str(folder.path) for folder in self.folders], **self.found}
 
 
 def sequence(
@@ -62,8 +62,8 @@ def sequence(
     stages = stages_of(plain, overrides)
     speak(stages[0].run)
     refuse_unasked(stages)
-    how = {"progress": progress, "on_plan": on_plan, "listen": listen}
-    folders = rlhf(plain, overrides, **how)
+    options = {"progress": progress, "on_plan": on_plan, "listen": listen}
+    folders = rlhf(plain, overrides, **options)
     place = Path(stages[0].run.out).parent
     with heard(progress, listen) as events:
         found = ask_all(stages, place, items, events)

@@ -154,7 +154,7 @@ class Batch:
         import torch
 
         places = self.layout.places
-        owners = np.repeat(np.arange(len(places)), [len(place) for place in places])
+        owners = np.repeat(np.arange(len(places)), [len(tokens) for tokens in places])
         index_M, owner_M = sent_together(
             [torch.from_numpy(np.concatenate(places)), torch.from_numpy(owners)], self.ids_T.device
         )
@@ -169,14 +169,16 @@ class Batch:
         """Moves the batch's tensors to ``device``."""
         import torch
 
-        own = {name: value for name, value in vars(self).items() if name != "columns"}
-        named = [(own, name) for name in own] + [(self.columns, name) for name in self.columns]
+        fields = {name: value for name, value in vars(self).items() if name != "columns"}
+        named = [(fields, name) for name in fields] + [
+            (self.columns, name) for name in self.columns
+        ]
         tensors = [(part, name) for part, name in named if isinstance(part[name], torch.Tensor)]
         moved = sent_together([part[name] for part, name in tensors], torch.device(device))
         columns = dict(self.columns)
         for (part, name), value in zip(tensors, moved, strict=True):
-            (own if part is own else columns)[name] = value
-        return replace(self, **own, columns=columns)
+            (fields if part is fields else columns)[name] = value
+        return replace(self, **fields, columns=columns)
 
 
 def right_padded(rows: Sequence[np.ndarray], pad_id: int) -> tuple[torch.Tensor, torch.Tensor]:
@@ -263,16 +265,16 @@ def _joined(pieces: list[np.ndarray], dtype: type) -> torch.Tensor:
 def _columns(sequences: list[Tokens], scored: list[np.ndarray]) -> dict[str, object]:
     import torch
 
-    found: dict[str, object] = {}
+    columns: dict[str, object] = {}
     for name in sequences[0].columns if sequences else ():
         values = [tokens.columns[name] for tokens in sequences]
         if name.endswith("_T"):
             pieces = [np.asarray(value)[t] for value, t in zip(values, scored, strict=True)]
-            found[name.removesuffix("_T") + "_N"] = torch.from_numpy(np.concatenate(pieces))
+            columns[name.removesuffix("_T") + "_N"] = torch.from_numpy(np.concatenate(pieces))
         else:
             numbers = all(isinstance(value, int | float | np.number) for value in values)
-            found[name + "_B"] = torch.tensor(values) if numbers else values
-    return found
+            columns[name + "_B"] = torch.tensor(values) if numbers else values
+    return columns
 
 
 @dataclass(frozen=True)
@@ -300,7 +302,9 @@ def added(parts: Sequence[dict[str, Ratio]]) -> dict[str, Ratio]:
     """Adds up the metrics of several batches by name; the device is waited for once."""
     import torch
 
-    numbers = [number for part in parts for one in part.values() for number in (one.sum, one.count)]
+    numbers = [
+        number for part in parts for ratio in part.values() for number in (ratio.sum, ratio.count)
+    ]
     waiting = [number for number in numbers if isinstance(number, torch.Tensor)]
     away = [number.detach() for number in waiting if number.device.type != "cpu"]
     exact = torch.float32 if any(number.is_mps for number in away) else torch.float64
@@ -310,12 +314,12 @@ def added(parts: Sequence[dict[str, Ratio]]) -> dict[str, Ratio]:
         there = isinstance(number, torch.Tensor) and number.device.type != "cpu"
         return next(read) if there else float(number)
 
-    found: dict[str, Ratio] = {}
+    totals: dict[str, Ratio] = {}
     for part in parts:
-        for name, one in part.items():
-            known = Ratio(plain(one.sum), plain(one.count))
-            found[name] = found.get(name, Ratio(0.0, 0.0)) + known
-    return found
+        for name, ratio in part.items():
+            plain_ratio = Ratio(plain(ratio.sum), plain(ratio.count))
+            totals[name] = totals.get(name, Ratio(0.0, 0.0)) + plain_ratio
+    return totals
 
 
 @dataclass

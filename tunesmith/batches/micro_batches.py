@@ -99,9 +99,9 @@ class _Cost:
         self._last = example[-1].ids_T
 
     def _with(self, example: Example) -> tuple[int, int]:
-        own = max(len(tokens.ids_T) for tokens in example)
+        longest = max(len(tokens.ids_T) for tokens in example)
         source = max(len(tokens) - len(tokens.ids_T) for tokens in example)
-        return max(self._longest[0], own), max(self._longest[1], source)
+        return max(self._longest[0], longest), max(self._longest[1], source)
 
 
 def micro_batches(

@@ -66,16 +66,16 @@ class Order:
 
     def taken(self, step: int) -> list[int]:
         """Returns the indices of the rows of ``step`` (from 0)."""
-        epoch, place = divmod(step, self.steps_per_epoch)
-        part = slice(place * self.batch, (place + 1) * self.batch)
+        epoch, index = divmod(step, self.steps_per_epoch)
+        part = slice(index * self.batch, (index + 1) * self.batch)
         if self.first_as_given and epoch == 0:
             return list(range(self.rows)[part])
         return _permutation(self.seed, epoch, self.rows)[part].tolist()
 
     def epoch(self, step: int) -> float:
         """Passes over the data after ``step`` steps."""
-        whole, place = divmod(step, self.steps_per_epoch)
-        return whole + min(1.0, place * self.batch / self.rows)
+        whole, index = divmod(step, self.steps_per_epoch)
+        return whole + min(1.0, index * self.batch / self.rows)
 
 
 def order_of(run: Run, rows: int) -> Order:

@@ -63,8 +63,8 @@ class Asked:
         engines = {name: TorchEngine(loaded)}
         found = output.measure(self.run, self.prepared, self.items, engines, {})
         if found is None:
-            told = say("blend.no_metric", objective=self.run.objective.name)
-            raise SpecError(Problem("objective", told))
+            text = say("blend.no_metric", objective=self.run.objective.name)
+            raise SpecError(Problem("objective", text))
         return {"lines": lines_of(found), "primary": found.primary}
 
 
@@ -82,10 +82,10 @@ def points(
     base = blends[0]
     margins = {suite.title: (suite.margin, suite.unit) for suite, _ in suites}
     made = []
-    for one in blends:
-        task = _task(base, one, seed)
-        kept = weigh(_suite_lines(base, one, suites), margins, seed=seed)
-        made.append({"alpha": one["alpha"], "task": task, "retention": kept})
+    for blend in blends:
+        task = _task(base, blend, seed)
+        kept = weigh(_suite_lines(base, blend, suites), margins, seed=seed)
+        made.append({"alpha": blend["alpha"], "task": task, "retention": kept})
     return made
 
 

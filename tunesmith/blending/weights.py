@@ -41,8 +41,8 @@ def refused(folder: RunFolder) -> list[Problem]:
     with safe_open(place / "adapter_model.safetensors", "pt") as file:
         odd = [name for name in file.keys() if not FACTOR.search(name)]  # noqa: SIM118
     if odd:
-        told = say("blend.no_product", method=run.method.name, tensor=odd[0])
-        return [Problem("method", told)]
+        text = say("blend.no_product", method=run.method.name, tensor=odd[0])
+        return [Problem("method", text)]
     # loftq's base is rounded anew around its start, so that without B A there is no base.
     if not METHODS.make(run.method).starts_as_base:
         return [Problem("method", say("blend.starts_elsewhere", method=run.method.name))]

@@ -287,8 +287,8 @@ def _machine(folder: Path) -> Iterator[Finding]:
             yield Finding(name, value)
     taken = size_of(prepared_folder())
     if taken:
-        told = say("doctor.prepared", size=readable(taken), folder=prepared_folder())
-        yield Finding("rows", told)
+        text = say("doctor.prepared", size=readable(taken), folder=prepared_folder())
+        yield Finding("rows", text)
 
 
 def _hub() -> Iterator[Finding]:
@@ -307,8 +307,8 @@ def _hub() -> Iterator[Finding]:
     hub = constants.ENDPOINT
     if constants.is_offline_mode():
         variable = offline_by()
-        told = say("doctor.offline", variable=variable)
-        yield Finding("hub", hub, "note", told, f"unset {variable}")
+        text = say("doctor.offline", variable=variable)
+        yield Finding("hub", hub, "note", text, f"unset {variable}")
         return
     reason = _unreachable(hub)
     if reason:

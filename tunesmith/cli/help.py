@@ -42,7 +42,7 @@ class Verbs(TyperGroup):
 
     def format_help(self, ctx: Any, formatter: Any) -> None:
         """Writes the help to the formatter."""
-        commands = [(name, one.help or "") for name, one in self.commands.items()]
+        commands = [(name, command.help or "") for name, command in self.commands.items()]
         lines = [*_page(self, ctx), "", *_listed(say("cli.head_commands"), commands)]
         formatter.write("\n".join(lines))
 

@@ -26,8 +26,8 @@ def launch(
 
     cluster, *words = settings or [""]
     if cluster not in CLUSTERS.names():
-        known = ", ".join(CLUSTERS.names())
-        raise SpecError(Problem("launch", say("launch.which", known=known)))
+        allowed = ", ".join(CLUSTERS.names())
+        raise SpecError(Problem("launch", say("launch.which", known=allowed)))
     given, overrides = settings_line(words, lang)
     file = given if isinstance(given, str) else None
     tell(api.launch(cluster, file, overrides, out=out, submit=submit), as_json)

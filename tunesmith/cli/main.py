@@ -76,8 +76,8 @@ def _command(language: str, known: tuple[str, ...]) -> Any:
             context_settings=loose if takes_settings else {},
         )(function)
     for name, objective in objectives.items():
-        told = say("cli.verb_objective", name=objective, verb=name)
-        app.command(name, cls=Verb, help=told, context_settings=loose)(objective_verb(objective))
+        text = say("cli.verb_objective", name=objective, verb=name)
+        app.command(name, cls=Verb, help=text, context_settings=loose)(objective_verb(objective))
     built = typer.main.get_command(app)
     built.help = say("cli.about")
     for one in [built, *built.commands.values()]:  # type: ignore[attr-defined]

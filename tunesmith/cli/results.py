@@ -73,8 +73,8 @@ def prove(
         others |= {"metric": metric, "seeds": seeds, "which": None if which == "model" else which}
         clash = [name for name, value in others.items() if value]
         if clash:
-            told = say("checkpoints.alone", names=", ".join(f"--{name}" for name in clash))
-            raise SpecError(Problem("--checkpoints", told))
+            text = say("checkpoints.alone", names=", ".join(f"--{name}" for name in clash))
+            raise SpecError(Problem("--checkpoints", text))
         with quiet(as_json), progress() as shown:
             curve = api.prove_checkpoints(run, items=items, suites=suite or (), progress=shown)
         tell(curve, as_json)

@@ -23,6 +23,6 @@ def run_with(run: Path, which: str) -> RunFolder:
     if which == "best" and not folder.model.is_dir():
         raise SpecError(Problem(str(folder.model), say("cli.no_best")))
     if which != "model" and not folder.model.is_dir():
-        told = say("cli.no_step", value=which, known=", ".join(known[2:]) or "–")
-        raise SpecError(Problem("--which", told))
+        text = say("cli.no_step", value=which, known=", ".join(known[2:]) or "–")
+        raise SpecError(Problem("--which", text))
     return folder

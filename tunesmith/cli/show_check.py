@@ -27,8 +27,8 @@ def show_rows(rows: list[OneRow], console: Console) -> None:
     for row in rows:
         for line in row.lines():
             console.print(line, markup=False, highlight=False, soft_wrap=True)
-        for one in row.sequences:
-            _show_text(one.title, one.text, console)
+        for sequence in row.sequences:
+            _show_text(sequence.title, sequence.text, console)
 
 
 def _show_text(name: str, text: Text, console: Console) -> None:

@@ -70,12 +70,12 @@ def measured(points: Sequence[Point], gain: float | None, *, seed: int) -> JsonO
         "points": [
             {
                 "rows": size,
-                "value": float(plain_P[place]),
-                **_interval(values_RP[:, place]),
+                "value": float(plain_P[index]),
+                **_interval(values_RP[:, index]),
                 "seeds": [_value(one, items[key], TUNED) for key in items if key[0] == size],
                 "rivals": _rivals(one, items, size),
             }
-            for place, size in enumerate(sizes)
+            for index, size in enumerate(sizes)
         ],
         "law": {
             "limit": float(law.limit_R[0]),
@@ -96,7 +96,7 @@ def _shared(points: Sequence[Point], last: Point) -> str:
     able = [
         name
         for name in names
-        if metric(name).adds_up and all(one.values.get(name) is not None for one in points)
+        if metric(name).adds_up and all(point.values.get(name) is not None for point in points)
     ]
     return able[0]
 

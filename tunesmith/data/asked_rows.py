@@ -42,8 +42,8 @@ def read_questions(run: Run) -> Mapping[str, Row | str]:
         asked = [one.strip() if isinstance(one, str) else one for one in run.questions]
         return {f"questions.{number}": one for number, one in enumerate(asked)}
     if not Path(run.questions).is_file():
-        told = say("plan.no_questions", value=repr(run.questions))
-        raise SpecError(Problem("questions", told))
+        text = say("plan.no_questions", value=repr(run.questions))
+        raise SpecError(Problem("questions", text))
     return asked_in(Path(run.questions))
 
 
@@ -107,8 +107,8 @@ class AskedRows:
         except DataError as error:
             # A field that is not there is named as the training file calls it.
             if all(
-                one.where and not {one.where, *_ROOT.findall(one.where)} & {*named}
-                for one in error.problems
+                problem.where and not {problem.where, *_ROOT.findall(problem.where)} & {*named}
+                for problem in error.problems
             ):
                 raise self.lacking(row) from None
             raise
@@ -124,9 +124,9 @@ class AskedRows:
         that it needs.
         """
         columns = say("spec.or_mean").join(", ".join(names) for names in self.needed)
-        told = say(self.objective.output.lacks, columns=", ".join(row), needed=columns)
+        text = say(self.objective.output.lacks, columns=", ".join(row), needed=columns)
         # Without its key: rows with other columns are told apart.
-        return DataError(Problem("", str(told)))
+        return DataError(Problem("", str(text)))
 
     def _fitting(self, named: Row) -> list[Reader]:
         """Returns the training's own readers that know the columns."""

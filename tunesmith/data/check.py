@@ -118,15 +118,15 @@ def _doubted_labels(data: Data, objective: Any) -> list[str]:
         say("check.doubt", place=place, label=doubt.label, better=doubt.better)
         for place, doubt in doubts
     ]
-    told = {"number": len(doubts), "rows": len(seen.labels), "places": some(named)}
-    return [say("check.doubted", **told)]
+    fields = {"number": len(doubts), "rows": len(seen.labels), "places": some(named)}
+    return [say("check.doubted", **fields)]
 
 
 def of(prepared: Prepared) -> Check:
     """Builds the check from rows that are prepared already."""
     items = prepared.train
     places = sorted({round(n * (len(items) - 1) / max(SHOWN - 1, 1)) for n in range(SHOWN)})
-    shown = [(items[place].id, one) for place in places for one in _shown(items[place].tokens)]
+    shown = [(items[index].id, one) for index in places for one in _shown(items[index].tokens)]
     titles = [f"{title(name, one)}  {prepared.objective.told(one)}".rstrip() for name, one in shown]
     samples = zip(titles, (prepared.render.coloured(one) for _, one in shown), strict=True)
     return Check(prepared.ledger, tuple(samples), prepared)
@@ -145,7 +145,7 @@ def bars(lengths: JsonObject) -> list[str]:
         return []
     uppers, counts = lengths["upper"], lengths["counts"]
     most, width = max(counts), len(f"{uppers[-1]:,}")
-    first = next(place for place, count in enumerate(counts) if count)
+    first = next(index for index, count in enumerate(counts) if count)
     lines: list[str] = []
     for upper, count in list(zip(uppers, counts, strict=True))[max(first - 1, 0) :]:
         bar = "█" * max(round(BAR * count / most), bool(count))

@@ -208,14 +208,14 @@ def _mapping_problems(
     for name, theirs in columns.items():
         if theirs not in known.columns and not holds(row, theirs):
             near = closest(theirs, list(known.columns)) or say("spec.no_hint")
-            told = say(
+            text = say(
                 "reader.no_column",
                 file=known.path,
                 column=theirs,
                 near=near,
                 columns=", ".join(known.columns),
             )
-            found.append(Problem(f"data.columns.{name}", told))
+            found.append(Problem(f"data.columns.{name}", text))
     return found
 
 
@@ -244,12 +244,12 @@ def _undecided(
             line=to_paste("data.reader", matching[0]),
         )
     if guess is not None:
-        told = say("reader.propose", table=table, line=to_paste("data.columns", guess.columns))
+        text = say("reader.propose", table=table, line=to_paste("data.columns", guess.columns))
         template = template_for(known.columns, sample, guess.columns) if eats is Chat else None
         if template:
             line = to_paste("data.template", template)
-            told += "\n" + say("reader.propose_template", line=line)
-        return prefix + told
+            text += "\n" + say("reader.propose_template", line=line)
+        return prefix + text
     if holds_pictures(known.columns):
         return say("reader.pictures", table=table)
     if "segments" in known.columns:
@@ -300,7 +300,7 @@ def _of_what_kind(
     other = None if named else _another_objective(columns, sample, eats)
     if other is not None:
         kind, meaning = other
-        told = say(
+        text = say(
             "reader.other_kind",
             kind=known_kinds[f"is_{kind.__name__.lower()}"],
             objective=_objective_of(kind),
@@ -308,9 +308,9 @@ def _of_what_kind(
             line=to_paste("data.columns", meaning.columns),
         )
         if kind is not Feedback or eats is not Chat:
-            return told
-        rest = {name: own for name, own in meaning.columns.items() if name != "label"}
-        return f"{told}\n{say('reader.every_answer', line=to_paste('data.columns', rest))}"
+            return text
+        rest = {name: column for name, column in meaning.columns.items() if name != "label"}
+        return f"{text}\n{say('reader.every_answer', line=to_paste('data.columns', rest))}"
     line = to_paste("data.columns", dict.fromkeys(_LINES.get(eats, ("text",)), "…"))
     prefix = say("labelled.or_classify") if labelled else ""
     return prefix + say("reader.none", needs=needs, table=table, line=line)

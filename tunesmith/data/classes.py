@@ -185,8 +185,8 @@ def _check(counts: Counter[str], names: Sequence[str], seen: _Seen) -> None:
             )
         )
     if 2 * len(names) > seen.rows and len(names) > SCORES:
-        told = {"rows": seen.rows, "labels": len(names), "some": ", ".join(map(repr, names[:3]))}
-        raise DataError(Problem("data.columns", say("labelled.free_text", **told)))
+        fields = {"rows": seen.rows, "labels": len(names), "some": ", ".join(map(repr, names[:3]))}
+        raise DataError(Problem("data.columns", say("labelled.free_text", **fields)))
 
 
 def _split(labels: tuple[str, ...] | float, separator: str | None) -> tuple[str, ...] | float:

@@ -38,7 +38,7 @@ def clusters(rows: list[Row]) -> Clustered:
         [None if row.asked is None or asked[row.asked] > limit else row.asked for row in rows]
     )
     found.join_equal([row.key for row in rows])
-    near = [rows[place] for place, root in enumerate(found.roots()) if place != root]
+    near = [rows[index] for index, root in enumerate(found.roots()) if index != root]
     found.join_equal([row.marks.group for row in rows])
     found.join_equal([row.marks.family for row in rows])
     notes = [

@@ -234,8 +234,8 @@ def _texts(located: Located) -> list[str]:
 
 def _value(located: Located, column: str, setting: str) -> str:
     if column not in located.row:
-        told = {"name": column, "where": located.where, "columns": ", ".join(located.row)}
-        raise SpecError(Problem(setting, say("ledger.no_column", **told)))
+        fields = {"name": column, "where": located.where, "columns": ", ".join(located.row)}
+        raise SpecError(Problem(setting, say("ledger.no_column", **fields)))
     return str(located.row[column])
 
 

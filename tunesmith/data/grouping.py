@@ -51,8 +51,8 @@ class Marker:
         def value(name: str, setting: str) -> Any:
             if name in columns:
                 return columns[name]
-            told = {"name": name, "where": located.where, "columns": ", ".join(located.row)}
-            raise DataError(Problem(setting, say("ledger.no_column", **told)))
+            fields = {"name": name, "where": located.where, "columns": ", ".join(located.row)}
+            raise DataError(Problem(setting, say("ledger.no_column", **fields)))
 
         group = kind = place = None
         if self.split_by is not None:
@@ -81,8 +81,8 @@ def _number(value: Any, name: str, where: str) -> float:
     try:
         return float(value)
     except (TypeError, ValueError):
-        told = {"name": name, "where": where, "value": str(value)[:40]}
-        raise DataError(Problem("data.curriculum", say("ledger.no_number", **told))) from None
+        fields = {"name": name, "where": where, "value": str(value)[:40]}
+        raise DataError(Problem("data.curriculum", say("ledger.no_number", **fields))) from None
 
 
 def _columns(located: Located, example: Example) -> JsonObject:

@@ -32,8 +32,8 @@ def row_of(example: Example, layout: Layout) -> JsonObject:
     if isinstance(example, Chat):
         return _CHATS[layout](example)
     if layout != "messages":
-        told = {"layout": layout, "kind": type(example).__name__.lower()}
-        raise DataError(Problem("to", say("transforms.only_chats", **told)))
+        fields = {"layout": layout, "kind": type(example).__name__.lower()}
+        raise DataError(Problem("to", say("transforms.only_chats", **fields)))
     return _ROWS[type(example)](example)
 
 
@@ -156,7 +156,7 @@ def _text_pair(pair: TextPair) -> JsonObject:
 def _tagged(row: Tagged) -> JsonObject:
     if row.numbered is not None:
         raise _no_place("messages", "numbered")
-    spans = [{"start": one.start, "end": one.end, "label": one.label} for one in row.spans]
+    spans = [{"start": span.start, "end": span.end, "label": span.label} for span in row.spans]
     return {"text": row.text, "entities": spans}
 
 
@@ -165,8 +165,8 @@ def _text(document: Text) -> JsonObject:
 
 
 def _no_place(layout: str, what: str) -> DataError:
-    told = {"layout": layout, "what": say(f"transforms.part_{what}")}
-    return DataError(Problem("to", say("transforms.no_place", **told)))
+    fields = {"layout": layout, "what": say(f"transforms.part_{what}")}
+    return DataError(Problem("to", say("transforms.no_place", **fields)))
 
 
 _CHATS: dict[Layout, Callable[[Chat], JsonObject]] = {

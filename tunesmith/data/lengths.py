@@ -29,11 +29,11 @@ def shortened(example: Example, encode: Encode, limit: int, render: Render) -> t
     alone are too long, the question keeps half of the limit and the end of the answers is cut, with
     their stop token, since they do not end there.
     """
-    found: list[Tokens] = []
+    sequences: list[Tokens] = []
     for part in _parts(example, render):
         whole = encode(part)
         if _longest(whole) <= limit:
-            found += whole
+            sequences += whole
             continue
         most = cuttable(part, render)
 
@@ -43,8 +43,8 @@ def shortened(example: Example, encode: Encode, limit: int, render: Render) -> t
         count = least(most, lambda count, cut=cut: _longest(cut(count)) <= limit)
         if count is None:
             count = least(most, lambda count, cut=cut: _asked(cut(count)) <= limit // 2)
-        found += [_begun(tokens, limit) for tokens in cut(most if count is None else count)]
-    return tuple(found)
+        sequences += [_begun(tokens, limit) for tokens in cut(most if count is None else count)]
+    return tuple(sequences)
 
 
 def least(most: int, fits: Callable[[int], bool]) -> int | None:
@@ -110,7 +110,7 @@ def _before_answer(example: Example, render: Render) -> tuple[tuple[Turn, ...], 
         turns = turns[:-1]
     elif isinstance(example, Chat):
         turns = turns[: min(_answers(example, render), default=len(turns))]
-    users = [place for place, turn in enumerate(turns) if turn.role == "user"]
+    users = [index for index, turn in enumerate(turns) if turn.role == "user"]
     return turns, users[-1] if users else len(turns)
 
 
@@ -119,10 +119,10 @@ def _asking(turns: Sequence[Turn], last: int) -> Iterator[tuple[int, Turn, int]]
     characters that may go: all in earlier rounds, all but one in the last question and what tools
     say after it.
     """
-    for place, turn in enumerate(turns):
-        if turn.role == "system" or (place > last and turn.role == "assistant"):
+    for index, turn in enumerate(turns):
+        if turn.role == "system" or (index > last and turn.role == "assistant"):
             continue
-        yield place, turn, len(turn.content) if place < last else max(len(turn.content) - 1, 0)
+        yield index, turn, len(turn.content) if index < last else max(len(turn.content) - 1, 0)
 
 
 def _without_first(turns: tuple[Turn, ...], last: int, count: int) -> tuple[Turn, ...]:
@@ -258,10 +258,15 @@ def unanswered_note(number: int, rows: int, limit: int) -> str | None:
     """
     if not number:
         return None
-    told = {"number": number, "rows": rows, "limit": limit, "percent": f"{100 * number / rows:.1f}"}
+    fields = {
+        "number": number,
+        "rows": rows,
+        "limit": limit,
+        "percent": f"{100 * number / rows:.1f}",
+    }
     if number > DROPPED * rows:
-        raise DataError(Problem("data.max_length", say("ledger.unanswered_stop", **told)))
-    return say("ledger.unanswered", **told)
+        raise DataError(Problem("data.max_length", say("ledger.unanswered_stop", **fields)))
+    return say("ledger.unanswered", **fields)
 
 
 def truncate_row(

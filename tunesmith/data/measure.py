@@ -86,8 +86,8 @@ def measure(source: str, transform: Anonymise) -> Measured:
     makers = _makers()
     for kinds in makers.values():
         if not any(transform.wants(kind.partition(" ")[0]) for kind in kinds):
-            known = ", ".join(dict.fromkeys(kind.partition(" ")[0] for kind in kinds))
-            raise SpecError(Problem("kinds", say("transforms.not_measured", known=known)))
+            allowed = ", ".join(dict.fromkeys(kind.partition(" ")[0] for kind in kinds))
+            raise SpecError(Problem("kinds", say("transforms.not_measured", known=allowed)))
     given = list(islice(_texts(source), ROWS))
     planted: list[tuple[str, str, int, int]] = []
     for number, (_, text) in enumerate(given):
@@ -153,8 +153,8 @@ def _makers() -> dict[str, dict[str, Maker]]:
     try:
         from faker import Faker
     except ImportError:
-        told = say("transforms.no_package", package="faker", command="pip install faker")
-        raise SpecError(Problem("--measure", told)) from None
+        text = say("transforms.no_package", package="faker", command="pip install faker")
+        raise SpecError(Problem("--measure", text)) from None
     zh, en = Faker("zh_CN"), Faker("en_US")
     zh.seed_instance(0)
     en.seed_instance(0)

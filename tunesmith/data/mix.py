@@ -40,8 +40,8 @@ def epoch_of(
         for place, count in zip(own, drawn, strict=True):
             counts[place] = count
         if weights[file] != 1:
-            told = {"path": file.name, "weight": weights[file]}
-            notes.append(say("ledger.weight", **told, rows=len(own), seen=sum(drawn)))
+            fields = {"path": file.name, "weight": weights[file]}
+            notes.append(say("ledger.weight", **fields, rows=len(own), seen=sum(drawn)))
     return list(zip(train, counts, strict=True)), notes
 
 

@@ -49,8 +49,8 @@ def mix(sources: Sequence[str], out: Path, settings: Mixing) -> Account:
     if settings.shares is not None and settings.temperature is not None:
         raise SpecError(Problem("shares", say("transforms.shares_or_temperature")))
     if settings.shares is not None and len(settings.shares) != len(sources):
-        told = {"given": len(settings.shares), "files": len(sources)}
-        raise SpecError(Problem("shares", say("transforms.shares_each", **told)))
+        fields = {"given": len(settings.shares), "files": len(sources)}
+        raise SpecError(Problem("shares", say("transforms.shares_each", **fields)))
     place = file_to_write(out)
     assert place is not None, "a path was given"
     writer_of(place)
@@ -112,8 +112,8 @@ def _share_out(chosen: Sequence[_Source], how: Mixing) -> None:
     rows = int(most + 1e-9) if how.rows is None else how.rows
     if rows > most + 1e-9:
         short = min(chosen, key=lambda one: one.number / wanted[chosen.index(one)])
-        told = {"file": short.name, "number": short.number, "most": int(most)}
-        raise SpecError(Problem("rows", say("transforms.too_few", **told)))
+        fields = {"file": short.name, "number": short.number, "most": int(most)}
+        raise SpecError(Problem("rows", say("transforms.too_few", **fields)))
     # The whole parts first, then one more for the largest remainders.
     exact = [rows * share for share in wanted]
     for one, part in zip(chosen, exact, strict=True):

@@ -20,13 +20,13 @@ def odd_rows(
     """Returns the places of the rows, counted from 0, in which each of ``kinds`` is found."""
     found: defaultdict[str, set[int]] = defaultdict(set)
     detectors, labels = Detectors(), Labels()
-    for place, located in enumerate(rows()):
+    for index, located in enumerate(rows()):
         example = meaning(located)
         if isinstance(example, str):
-            found[EMPTY].add(place)
+            found[EMPTY].add(index)
         elif example is not None:
-            detectors.add(str(place), example)
-            labels.add(str(place), example)
+            detectors.add(str(index), example)
+            labels.add(str(index), example)
     found |= {kind: {*map(int, places)} for kind, places in detectors.rows().items()}
     if DOUBTED in kinds:
         found[DOUBTED] = {int(where) for where, _ in labels.doubted()}

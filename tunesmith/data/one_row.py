@@ -54,9 +54,9 @@ class OneRow:
         """Returns where the row went, as lines for a person."""
         if self.side == "dropped":
             return [say("check.row_dropped", place=self.place, why=self.why)]
-        every = [weight for one in self.sequences for _, _, weight in one.tokens]
-        told = {"total": len(every), "learned": sum(weight != 0 for weight in every)}
-        return [say(f"check.row_{self.side}", place=self.place, **told)]
+        every = [weight for sequence in self.sequences for _, _, weight in sequence.tokens]
+        fields = {"total": len(every), "learned": sum(weight != 0 for weight in every)}
+        return [say(f"check.row_{self.side}", place=self.place, **fields)]
 
 
 def rows_named(prepared: Prepared, asked: str) -> list[OneRow]:
@@ -111,11 +111,11 @@ def _sequences(prepared: Prepared, item: Item) -> tuple[Sequence, ...]:
     render = prepared.render
     return tuple(
         Sequence(
-            f"{title(item.id, one)}  {prepared.objective.told(one)}".rstrip(),
-            render.coloured(one),
-            tuple(_told(prepared, one)),
+            f"{title(item.id, sequence)}  {prepared.objective.told(sequence)}".rstrip(),
+            render.coloured(sequence),
+            tuple(_told(prepared, sequence)),
         )
-        for one in item.tokens
+        for sequence in item.tokens
     )
 
 

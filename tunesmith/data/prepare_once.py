@@ -150,7 +150,7 @@ def _files(run: Run) -> list[object] | None:
             folder = Path(name).expanduser()
             beside = sorted(map(str, every_file(folder))) if folder.is_dir() else []
             places = find_data(name)
-            wholes = [on_disk(place)[0] for place in places]
+            wholes = [on_disk(file)[0] for file in places]
             size += sum(whole.stat().st_size for whole in wholes)
             contents = list(map(digest, wholes)) if size >= LEAST else []
             found.append((path, list(map(str, places)), contents, beside))
@@ -200,7 +200,12 @@ def _store(folder: Path, prepared: Prepared, run: Run) -> None:
     told = {
         "parts": [
             [
-                (item.id, item.group, item.example, [_beside_ids(one) for one in item.tokens])
+                (
+                    item.id,
+                    item.group,
+                    item.example,
+                    [_beside_ids(sequence) for sequence in item.tokens],
+                )
                 for item in part
             ]
             for part in parts
@@ -240,7 +245,7 @@ def _load(place: Path, asked: _Asked) -> Prepared | None:
     for part in told["parts"]:
         items: list[Item] = []
         for name, group, example, sequences in part:
-            tokens = tuple(_tokens(ids, weights, next(ends), one) for one in sequences)
+            tokens = tuple(_tokens(ids, weights, next(ends), sequence) for sequence in sequences)
             items.append(Item(name, tokens, example, group))
         parts.append(items)
     if fingerprint(*parts) != told["fingerprint"]:
@@ -248,8 +253,8 @@ def _load(place: Path, asked: _Asked) -> Prepared | None:
     objective = OBJECTIVES.make(asked.run.objective)
     objective.take(told["learned"])
     data = asked.run.data.model_copy(update=told["data"])
-    how = {"max_length": asked.longest, "head": objective.head, "chats": objective.chats}
-    render = Render(asked.tokenizer, data, **how)
+    options = {"max_length": asked.longest, "head": objective.head, "chats": objective.chats}
+    render = Render(asked.tokenizer, data, **options)
     ledger: Ledger = told["ledger"]
     train, watch, proof = parts
     return Prepared(train, watch, proof, ledger, told["fingerprint"], render, objective, asked.seed)
@@ -297,8 +302,8 @@ def _tidy(newest: Path) -> None:
     """Removes what was not used for long, and the oldest of what takes too much."""
     places = [one for one in newest.parent.iterdir() if one.is_dir() and one != newest]
     taken = size_of(newest)
-    for place in sorted(places, key=lambda one: one.stat().st_mtime, reverse=True):
-        taken += size_of(place)
-        if taken > MOST or time.time() - place.stat().st_mtime > DAYS * 86400:
-            shutil.rmtree(place, ignore_errors=True)
-            place.with_name(f".{place.name}.lock").unlink(missing_ok=True)
+    for folder in sorted(places, key=lambda one: one.stat().st_mtime, reverse=True):
+        taken += size_of(folder)
+        if taken > MOST or time.time() - folder.stat().st_mtime > DAYS * 86400:
+            shutil.rmtree(folder, ignore_errors=True)
+            folder.with_name(f".{folder.name}.lock").unlink(missing_ok=True)

@@ -236,7 +236,7 @@ class Encoder:
     def _ours(self) -> bool:
         """Whether the objective is of this package: others may note things while they encode."""
         parts = (self.objective, *vars(self.objective).values())
-        return {type(one).__module__.partition(".")[0] for one in parts} <= {
+        return {type(part).__module__.partition(".")[0] for part in parts} <= {
             "tunesmith",
             "builtins",
         }
@@ -253,14 +253,14 @@ class Encoder:
             met = self.render.control.met
             tokens = tuple(self.objective.encode(example, self.render))
             controlled = self.render.control.met > met
-            longest = max((one.longest for one in tokens), default=0)
+            longest = max((sequence.longest for sequence in tokens), default=0)
             cut = tokens
             if self.shorten is not None and longest > self.shorten and chats_of(example):
                 encode = partial(self.objective.encode, render=self.render)
                 cut = shortened(example, encode, self.shorten, self.render)
         except TunesmithError as error:
             return Encoded(error=error)
-        lost, whole = sum(one.lost for one in tokens), 0
+        lost, whole = sum(sequence.lost for sequence in tokens), 0
         if cut is not tokens:
             lost += max(sum(map(len, tokens)) - sum(map(len, cut)), 1)
             whole = longest

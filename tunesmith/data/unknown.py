@@ -71,8 +71,8 @@ class Unknown:
         """Notes the letters that pieces other than known ones stand for."""
         if not self.tokenizer.is_fast or len(self.examples) >= 1000:
             return
-        how = {"add_special_tokens": False, "verbose": False, "return_offsets_mapping": True}
-        places = self.tokenizer(text, **how)["offset_mapping"]
+        options = {"add_special_tokens": False, "verbose": False, "return_offsets_mapping": True}
+        places = self.tokenizer(text, **options)["offset_mapping"]
         for (start, end), kind in zip(places, kinds, strict=True):
             if kind != "known":
                 self.examples[text[start:end]] += 1
@@ -108,12 +108,12 @@ class Unknown:
         if share <= WARN:
             return None
         common = [one for one, _ in self.examples.most_common(EXAMPLES)]
-        told = {"percent": f"{100 * share:.0f}", "examples": " ".join(filter(None, common))}
+        fields = {"percent": f"{100 * share:.0f}", "examples": " ".join(filter(None, common))}
         if self.share <= self.split_share:
-            return say("ledger.split_letters", **told)
+            return say("ledger.split_letters", **fields)
         if self.share > STOP and not accepted:
-            raise DataError(Problem("data.unknown", say("ledger.unknown_stop", **told)))
-        return say("ledger.unknown", **told)
+            raise DataError(Problem("data.unknown", say("ledger.unknown_stop", **fields)))
+        return say("ledger.unknown", **fields)
 
 
 def texts_of(example: Example) -> Iterable[str]:

@@ -101,8 +101,13 @@ class Overfit:
     def to_json(self) -> JsonObject:
         """Returns the same for programs."""
         answers = [
-            {"id": one.id, "wanted": one.wanted, "written": one.written, "back": one.back}
-            for one in self.answers
+            {
+                "id": answer.id,
+                "wanted": answer.wanted,
+                "written": answer.written,
+                "back": answer.back,
+            }
+            for answer in self.answers
         ]
         return {
             "rows": self.rows,
@@ -132,8 +137,8 @@ class Overfit:
         if self.broken == "asking":
             for answer in self.answers:
                 if not answer.back:
-                    told = {"wanted": answer.wanted[:SHOWN], "written": answer.written[:SHOWN]}
-                    lines.append(say("overfit.differs", row=answer.id, **told))
+                    fields = {"wanted": answer.wanted[:SHOWN], "written": answer.written[:SHOWN]}
+                    lines.append(say("overfit.differs", row=answer.id, **fields))
         return [*lines, say(f"overfit.broken_{self.broken}" if self.broken else "overfit.whole")]
 
 

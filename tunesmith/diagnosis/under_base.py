@@ -66,13 +66,13 @@ class UnderBase:
         asked = {"rows": self.rows, "of": self.of}
         lines = [say("check.base_asked", **asked)]
         if self.known:
-            told = {"number": len(self.known), "rows": self.rows, "places": some(self.known)}
-            lines.append(say("check.base_known", **told, named=_named(self.known)))
+            fields = {"number": len(self.known), "rows": self.rows, "places": some(self.known)}
+            lines.append(say("check.base_known", **fields, named=_named(self.known)))
         if self.hard:
             places = some([f"{row} ({loss:.1f})" for row, loss in self.hard])
-            told = {"number": len(self.hard), "usual": f"{self.usual:.1f}", "places": places}
+            fields = {"number": len(self.hard), "usual": f"{self.usual:.1f}", "places": places}
             named = _named([row for row, _ in self.hard])
-            lines.append(say("check.base_hard", **told, named=named))
+            lines.append(say("check.base_hard", **fields, named=named))
         if self.usual != self.usual:
             lines.append(say("check.base_few", least=SHORT, few=FEW))
         return lines if len(lines) > 1 else [*lines, say("check.base_nothing")]
@@ -129,7 +129,7 @@ def losses(
         seen.over_logits(note)
         example_N = batch.example_B[batch.owner_N].cpu().numpy()
         values = found_N2.numpy()
-        return [values[example_N == place] for place in range(len(batch.sequences))]
+        return [values[example_N == index] for index in range(len(batch.sequences))]
 
     return forwards(loaded, examples, look, progress=progress)  # type: ignore[arg-type]
 

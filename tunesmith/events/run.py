@@ -94,16 +94,18 @@ class StepMade(Event):
         reward.
         """
         numbers = self.numbers
-        told = {"speed": f"{numbers['tokens_per_second']:,.0f}"}
+        fields = {"speed": f"{numbers['tokens_per_second']:,.0f}"}
         if self.sampled:
-            told |= {name: f"{numbers.get(name, math.nan):.3g}" for name in ("reward", "length")}
+            fields |= {name: f"{numbers.get(name, math.nan):.3g}" for name in ("reward", "length")}
             shares = {name: numbers.get(name) for name in ("stopped", "teaching")}
             # One answer a prompt is compared with none.
-            told |= {name: "–" if one is None else f"{one:.0%}" for name, one in shares.items()}
-            shown = say("train.numbers_sampled", **told)
+            fields |= {
+                name: "–" if share is None else f"{share:.0%}" for name, share in shares.items()
+            }
+            shown = say("train.numbers_sampled", **fields)
         else:
             loss = f"{numbers['loss']:.4f}" if "loss" in numbers else "–"
-            shown = say("train.numbers", loss=loss, **told)
+            shown = say("train.numbers", loss=loss, **fields)
         return Phase(say("train.training"), self.step, self.total, shown)
 
 

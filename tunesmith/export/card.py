@@ -54,14 +54,14 @@ def card(fmt: ExportFormat, source: Source, page: Page, hub: Hub | None) -> str:
     proof = folder.read(folder.proof)
     name = hub.id.split("/")[1] if hub else folder.path.resolve().name
     base = base_id(source)
-    told = {
+    fields = {
         "base": f"`{base or source.base.name}`",
         "objective": run.objective.name,
         "method": run.method.name,
         "format": page.format,
         "dtype": page.dtype,
     }
-    lines = [f"# {name}", "", say("card.intro", **told)]
+    lines = [f"# {name}", "", say("card.intro", **fields)]
     if base is None:
         lines += ["", say("card.local_base")]
     lines += section("rows", _rows(source))
@@ -114,9 +114,9 @@ def _header(fmt: ExportFormat, source: Source, page: Page, name: str) -> str:
     # A figure in the header is taken for the published file's: it stands there only if that file
     # was shown to be what the proof measured, or not to differ from it.
     if proof and page.verdict in ("same", "within the noise"):
-        told = say("card.held_out", items=proof["items"])
+        text = say("card.held_out", items=proof["items"])
         results = [
-            EvalResult(TASKS[source.head], "held-out", told, **one) for one in _measured(proof)
+            EvalResult(TASKS[source.head], "held-out", text, **one) for one in _measured(proof)
         ]
     data = ModelCardData(
         model_name=name if results else None,
@@ -159,7 +159,7 @@ def section(name: str, lines: Sequence[str]) -> list[str]:
 
 def file_names(run: Run) -> str:
     """Names the files of a run without their folders."""
-    return ", ".join(f"`{public_name(one.path)}`" for one in run.data.sources)
+    return ", ".join(f"`{public_name(source.path)}`" for source in run.data.sources)
 
 
 def _rows(source: Source) -> list[str]:

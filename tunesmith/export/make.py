@@ -181,8 +181,8 @@ def _allowed(fmt: ExportFormat, folder: RunFolder, hub: str | None) -> Source:
     problems += merge_problems(source) if fmt.folded(source) else []
     problems = problems or fmt.refused(source)
     if hub and not fmt.folded(source) and base_id(source) is None:
-        told = say("hub.local_base", base=source.run.model.path)
-        problems.append(Problem("export.hub", told))
+        text = say("hub.local_base", base=source.run.model.path)
+        problems.append(Problem("export.hub", text))
     if problems:
         raise SpecError(problems)
     check_memory(source)

@@ -80,8 +80,8 @@ class Page:
     @property
     def _judged(self) -> tuple[Verdict, str]:
         if self.probes is None:
-            told = {"library": self.library, "install": self.install}
-            return "not verified", self.not_run or say("export.why_not_verified", **told)
+            fields = {"library": self.library, "install": self.install}
+            return "not verified", self.not_run or say("export.why_not_verified", **fields)
         if self.faults:
             return "lost", " ".join(self.faults)
         if self.probes.numbers:
@@ -181,41 +181,41 @@ def write_page(page: Page, place: Path) -> None:
 
 def _by_numbers(probes: Parity) -> tuple[Verdict, str]:
     """Judges scores and vectors by how far their numbers are apart."""
-    told = {"share": f"{probes.relative:.2%}", "probes": probes.probes}
+    fields = {"share": f"{probes.relative:.2%}", "probes": probes.probes}
     if probes.relative <= NUMBERS_SAME:
-        return "same", say("export.why_numbers", **told)
+        return "same", say("export.why_numbers", **fields)
     word: Verdict = "within the noise" if probes.relative <= NUMBERS_NEAR else "lost"
-    return word, say("export.why_numbers", **told)
+    return word, say("export.why_numbers", **fields)
 
 
 def _by_task(task: JsonObject, same: int, asked: int) -> tuple[Verdict, str]:
     """Judges by the run's metric, and by the likelihood of the references."""
     differences = task["differences"].get(TRAINED, {})
-    told = {"same": same, "asked": asked, "metric": task["primary"]}
+    fields = {"same": same, "asked": asked, "metric": task["primary"]}
     decides = differences.get(task["primary"])
     likelihood = differences.get("nll")
     if decides and task["primary"] != "nll" and decides["verdict"] == "worse":
-        return "lost", say("export.why_worse", **told, interval=_interval(decides))
+        return "lost", say("export.why_worse", **fields, interval=_interval(decides))
     if likelihood and likelihood["low"] is not None and likelihood["low"] > NATS:
         low = f"{math.expm1(likelihood['low']):.1%}"
         return "lost", say("export.why_less_likely", low=low)
     if not decides or decides["low"] is None:
-        return "within the noise", say("export.why_unlike", **told)
+        return "within the noise", say("export.why_unlike", **fields)
     smallest = decides["smallest_effect"]
     shown = f"{smallest:.3g}" if smallest is not None else "–"
-    told |= {"interval": _interval(decides), "smallest": shown}
-    return "within the noise", say("export.why_noise", **told)
+    fields |= {"interval": _interval(decides), "smallest": shown}
+    return "within the noise", say("export.why_noise", **fields)
 
 
 def _by_probes(probes: Parity) -> tuple[Verdict, str]:
     """Judges by the probes alone."""
-    told = {"same": probes.same_answers, "asked": probes.probes}
+    fields = {"same": probes.same_answers, "asked": probes.probes}
     if probes.kind == "language":
         lost = not probes.divergence <= DIVERGED
     else:
         lost = probes.same_answers < AGREED * probes.probes
     word: Verdict = "lost" if lost else "within the noise"
-    return word, say("export.why_probes", **told, divergence=f"{probes.divergence:.3g}")
+    return word, say("export.why_probes", **fields, divergence=f"{probes.divergence:.3g}")
 
 
 def _interval(one: JsonObject) -> str:

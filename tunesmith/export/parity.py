@@ -103,14 +103,14 @@ class Parity:
 
     def told(self) -> str:
         """Describes for a person how much the two differ."""
-        told: dict[str, object] = {
+        fields: dict[str, object] = {
             "difference": f"{self.largest_difference:.2g}",
             "relative": f"{self.relative * 100:.2g}",
             "probes": self.probes,
             "same": self.same_answers,
             "top1": f"{self.top1_agreement * 100:.1f}",
         }
-        return say(f"export.same_{self.kind}", **told)
+        return say(f"export.same_{self.kind}", **fields)
 
 
 def probe_texts(folder: RunFolder, run: Run) -> list[str]:

@@ -39,17 +39,17 @@ class Sent:
 
     def lines(self) -> list[str]:
         """Returns lines for a person: the address, or what would be sent and why it was not."""
-        told: dict[str, object] = {"hub": self.hub.title, "id": self.hub.id}
-        told |= {"count": len(self.files), "size": readable(sum(self.files.values()))}
+        fields: dict[str, object] = {"hub": self.hub.title, "id": self.hub.id}
+        fields |= {"count": len(self.files), "size": readable(sum(self.files.values()))}
         if self.url:
-            return [say("hub.sent", url=self.url, **told)]
+            return [say("hub.sent", url=self.url, **fields)]
         if not self.met:
             return [say("hub.not_sent_lost", id=self.hub.id)]
-        told["visibility"] = say("hub.public" if self.public else "hub.private")
+        fields["visibility"] = say("hub.public" if self.public else "hub.private")
         command = self.hub.command(str(self.out), public=self.public)
-        told |= {"token": self.hub.token_name, "command": command}
+        fields |= {"token": self.hub.token_name, "command": command}
         return [
-            say("hub.not_sent_token", **told),
+            say("hub.not_sent_token", **fields),
             *(f"  {name}  {readable(size)}" for name, size in self.files.items()),
         ]
 
@@ -87,6 +87,6 @@ def send(hub: Hub, out: Path, *, met: bool, public: bool) -> Sent:
             url = hub.send(out, public=public)
         except HubError as error:
             command = hub.command(str(out), public=public)
-            told = {"error": error.problems[0].text, "out": out, "command": command}
-            raise HubError(Problem(hub.id, say("hub.send_later", **told))) from None
+            fields = {"error": error.problems[0].text, "out": out, "command": command}
+            raise HubError(Problem(hub.id, say("hub.send_later", **fields))) from None
     return Sent(hub, out, files, public, met, url)

@@ -84,7 +84,7 @@ if orms is not None:
 def reward_file(run: Run, ends: Sequence[str]) -> str:
     """Returns the text of reward.py; ``ends`` are texts of stop tokens that may end an answer."""
     source = run.source
-    configs = [one.model_dump(mode="json") for one in source.rewards]
+    configs = [reward.model_dump(mode="json") for reward in source.rewards]
     weights = list(source.weights) or [1.0] * len(configs)
     plain = json.dumps(configs, ensure_ascii=False)
     return TEXT.format(configs=plain, weights=weights, ends=list(ends))

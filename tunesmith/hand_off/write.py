@@ -141,8 +141,8 @@ def _refuse(run: Run, to: str, out: Path) -> None:
     if not taken:
         known = [name for name, one in TARGETS.items() if one.rewards == rewarded]
         key = "hand_off.no_rewards" if rewarded or run.objective.name == "sft" else "hand_off.never"
-        told = say(key, objective=run.objective.name, known=", ".join(known))
-        problems.append(Problem("objective", told))
+        text = say(key, objective=run.objective.name, known=", ".join(known))
+        problems.append(Problem("objective", text))
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
         problems.append(Problem("out", say("hand_off.out_there", out=out)))
     elif wrong := barred(out):
@@ -165,7 +165,7 @@ def _recipe(run: Run, prepared: Prepared, model: str) -> Recipe:
         epochs = math.ceil(run.train.epochs)
     else:
         epochs = math.ceil(steps * batch / len(prepared.train))
-    tokens = sum(len(one) for item in prepared.train for one in item.tokens)
+    tokens = sum(len(sequence) for item in prepared.train for sequence in item.tokens)
     rows, watched = len(prepared.train), bool(prepared.watch)
     return Recipe(run, model, longest, epochs, rows, tokens, watched)
 
@@ -174,7 +174,7 @@ def _own_notes(run: Run, found: Translated, *, rewards: bool) -> list[str]:
     """Returns what every target lacks: calibrated rewards, limits of time, other methods."""
     notes = [say("hand_off.rewards_alone")] if rewards else []
     if rewards and any(
-        one.model_dump().get("calibrate", False) is not False for one in run.source.rewards
+        reward.model_dump().get("calibrate", False) is not False for reward in run.source.rewards
     ):
         notes.append(say("hand_off.uncalibrated"))
     if run.method.name not in ("lora", "full"):
@@ -185,7 +185,7 @@ def _own_notes(run: Run, found: Translated, *, rewards: bool) -> list[str]:
 def _ends(prepared: Prepared) -> list[str]:
     """Returns the texts of the tokens that end an answer."""
     tokenizer = prepared.render.tokenizer
-    return [str(tokenizer.decode([one])) for one in prepared.render.stop_ids]
+    return [str(tokenizer.decode([stop_id])) for stop_id in prepared.render.stop_ids]
 
 
 def _write_rows(path: Path, rows: list[JsonObject]) -> None:
@@ -203,13 +203,13 @@ def _write_rows(path: Path, rows: list[JsonObject]) -> None:
 
 def _rows(items: Sequence[Item], to: str) -> Iterator[JsonObject]:
     """Yields the prompts as the target reads them, with all that a reward looks at as JSON."""
-    for place, item in enumerate(items):
+    for index, item in enumerate(items):
         columns = item.tokens[0].columns
         row, turns = columns["row"], columns["turns"]
         told = json.dumps({"row": row, "turns": turns}, ensure_ascii=False, default=str)
         if to == "verl":
             answer = {"style": "rule", "ground_truth": str(row.get("answer", ""))}
-            info = {"index": place, "tunesmith": told}
+            info = {"index": index, "tunesmith": told}
             yield {
                 "data_source": "tunesmith",
                 "prompt": turns,

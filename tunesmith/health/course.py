@@ -109,7 +109,9 @@ class Course:
 
 
 def _finite(values: Iterable[object]) -> list[float]:
-    return [float(one) for one in values if isinstance(one, float | int) and math.isfinite(one)]
+    return [
+        float(value) for value in values if isinstance(value, float | int) and math.isfinite(value)
+    ]
 
 
 def _endings(folder: RunFolder) -> list[tuple[int, bool]]:

@@ -113,7 +113,9 @@ class Device:
             if parameter.grad is None and self.processes.several:
                 parameter.grad = torch.zeros_like(parameter)  # others may have one: all add alike
         gradients = [parameter.grad for parameter in parameters if parameter.grad is not None]
-        self.processes.add_gradients([one for one in gradients if not is_divided(one)])
+        self.processes.add_gradients(
+            [gradient for gradient in gradients if not is_divided(gradient)]
+        )
         if self.scale:
             scale(gradients, 1 / self.scale.value)
 
@@ -202,11 +204,11 @@ def _kind(machine: Machine) -> tuple[str, dict[str, str]]:
     }
     if machine.device != "auto":
         if not there[machine.device]:
-            known = ", ".join(name for name, found in there.items() if found)
+            allowed = ", ".join(name for name, found in there.items() if found)
             raise SpecError(
                 Problem(
                     "train.machine.device",
-                    say("train.no_device", device=machine.device, known=known),
+                    say("train.no_device", device=machine.device, known=allowed),
                 )
             )
         return machine.device, {"train.machine.device": say("train.given")}

@@ -58,7 +58,9 @@ def run_ranks(count: int, command: Sequence[str]) -> int:
     if failed is not None and ranks[failed].returncode < 0:
         # One that a signal ends says nothing itself, and the others only that it has gone.
         by = -ranks[failed].returncode
-        name = next((one.name for one in signal.Signals if one == by), f"signal {by}")
+        name = next(
+            (ended_by.name for ended_by in signal.Signals if ended_by == by), f"signal {by}"
+        )
         sys.stderr.write(say("train.process_killed", number=failed, signal=name) + "\n")
     if failed is None or told > 0:
         return told

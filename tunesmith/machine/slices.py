@@ -91,5 +91,5 @@ def _refuse_not_finite(model: torch.nn.Module, folder: Path, device: Device) -> 
     ]
     names = sorted({name for part in device.processes.everyones(own) for name in part})
     if names:
-        told = say("load.not_finite", names=", ".join(names[:4]), count=len(names))
-        raise ModelError(Problem(str(folder), told))
+        text = say("load.not_finite", names=", ".join(names[:4]), count=len(names))
+        raise ModelError(Problem(str(folder), text))

@@ -103,11 +103,11 @@ def stacked(model: torch.nn.Module, targets: Sequence[str]) -> tuple[list[str], 
     """
     linear = linear_layers(model)
     layers = [
-        one
-        for one in targets
-        if "experts" not in one or any(matches_name(one, name) for name in linear)
+        target
+        for target in targets
+        if "experts" not in target or any(matches_name(target, name) for name in linear)
     ]
-    rest = [one for one in targets if one not in layers]
+    rest = [target for target in targets if target not in layers]
     return layers, matched_layers(
         model, rest, expert_stacks(model), kind="experts"
     ) if rest else set()
@@ -180,16 +180,16 @@ def names_meant(
         matches = {name for name in layers if matches_name(target, name)}
         if not matches:
             near = difflib.get_close_matches(target, ends, n=1)
-            known = ", ".join(f"{end} ({count})" for end, count in ends.items())
+            allowed = ", ".join(f"{end} ({count})" for end, count in ends.items())
             hint = say("method.did_you_mean", name=near[0]) if near else ""
-            told = say(
+            text = say(
                 "method.no_match",
                 target=target,
                 kind=say(f"method.kind_{kind}"),
                 hint=hint,
-                known=known or "-",
+                known=allowed or "-",
             )
-            problems.append(Problem(where, told))
+            problems.append(Problem(where, text))
         found |= matches
     if problems:
         raise SpecError(problems)

@@ -71,16 +71,16 @@ class Adalora(Method):
                 )
             )
         if config.fixed_from <= config.full_until:
-            told = say("method.no_time", full_until=config.full_until, fixed_from=config.fixed_from)
-            raise SpecError(Problem("method.fixed_from", told))
-        how = {
+            text = say("method.no_time", full_until=config.full_until, fixed_from=config.fixed_from)
+            raise SpecError(Problem("method.fixed_from", text))
+        options = {
             "lora_alpha": config.alpha,
             "lora_dropout": config.dropout,
             "orth_reg_weight": config.orthogonal,
         }
         ranks = {"init_r": initial, "target_r": config.rank, "total_step": 1}
         targets = targets_of(model, config.targets, rank=initial)
-        self.model = with_adapter(model, AdaLoraConfig, target_modules=targets, **ranks, **how)
+        self.model = with_adapter(model, AdaLoraConfig, target_modules=targets, **ranks, **options)
         return self.model
 
     @property
@@ -154,8 +154,8 @@ class Adalora(Method):
         device = next(self.model.parameters()).device
         left: dict[str, list[bool]] = {}
         scores = self._scores
-        for known in scores.values():
-            known.clear()
+        for score in scores.values():
+            score.clear()
         for key, value in state.items():
             kind, _, name = key.partition(":")
             if kind == "left":

@@ -95,20 +95,20 @@ class Bottleneck(Method):
         there = {block.layer for block in found}
         unknown = [layer for layer in self.config.layers if layer not in there]
         if unknown or not found:
-            told = say(
+            text = say(
                 "own.no_layers", layers=", ".join(map(str, unknown)) or "-", count=len(there)
             )
-            raise SpecError(Problem("method.layers", told))
+            raise SpecError(Problem("method.layers", text))
         return [block for block in found if block.layer in (self.config.layers or there)]
 
     def _places(self, block: Block) -> list[str]:
         wanted = list(block.attentions) if self.config.variant == "houlsby" else []
         if block.feed_forward is None or (self.config.variant == "houlsby" and not wanted):
             lacking = say("own.attention" if block.feed_forward else "own.feed_forward")
-            told = say(
+            text = say(
                 "own.no_place", block=block.name, lacking=lacking, seen=", ".join(block.seen) or "-"
             )
-            raise SpecError(Problem("method.variant", told))
+            raise SpecError(Problem("method.variant", text))
         return [*wanted, block.feed_forward[1]]
 
     def save(self, model: torch.nn.Module, folder: Path) -> None:

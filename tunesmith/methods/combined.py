@@ -48,7 +48,7 @@ class Combined(Method):
         @model_validator(mode="after")
         def fit(self) -> Any:
             """Refuses methods that cannot be used together, with the reason."""
-            reasons = _reasons([METHODS.make(one) for one in self.methods])
+            reasons = _reasons([METHODS.make(method) for method in self.methods])
             if reasons:
                 raise PydanticCustomError("choice", "{text}", {"text": "; ".join(reasons)})
             return self
@@ -183,14 +183,14 @@ def _reasons(methods: list[Method]) -> list[str]:
     changes.
     """
     found = []
-    for index, one in enumerate(methods):
-        if not one.changes:
-            found.append(say("own.alone", method=one.name))
-        if one.rewrites_base and one.adapter:
-            found.append(say("own.rewrites", method=one.name))
+    for index, method in enumerate(methods):
+        if not method.changes:
+            found.append(say("own.alone", method=method.name))
+        if method.rewrites_base and method.adapter:
+            found.append(say("own.rewrites", method=method.name))
         for other in methods[:index]:
-            both = sorted(one.changes & other.changes)
+            both = sorted(method.changes & other.changes)
             if both:
                 kinds = ", ".join(say(f"own.kind_{kind}") for kind in both)
-                found.append(say("own.both_change", one=other.name, other=one.name, kinds=kinds))
+                found.append(say("own.both_change", one=other.name, other=method.name, kinds=kinds))
     return found

@@ -137,14 +137,14 @@ class Lora(Method):
         # A model without memory for weights, which only the plan makes, has nothing to take apart.
         empty = next(model.parameters()).is_meta
         init: object = True if config.init in ("plain", "eva", "loftq") or empty else config.init
-        how = {
+        options = {
             "use_rslora": config.variant == "rslora",
             "use_dora": config.variant == "dora",
             "init_lora_weights": init,
         }
-        how |= {"lora_dropout": config.dropout, "bias": config.bias} | self._sizes(model)
-        how["trainable_token_indices"] = added_rows(model)
-        self.model = with_adapter(model, LoraConfig, **how)
+        options |= {"lora_dropout": config.dropout, "bias": config.bias} | self._sizes(model)
+        options["trainable_token_indices"] = added_rows(model)
+        self.model = with_adapter(model, LoraConfig, **options)
         if config.init == "loftq" and not empty:
             from tunesmith.models.adapters.loftq import alternate
 

@@ -71,11 +71,11 @@ class PTuning(Method):
         def encoder(start: torch.Tensor) -> torch.nn.Module:
             return Recurrent(start, config.hidden, lstm=config.encoder == "lstm").to(start.device)
 
-        how = {
+        options = {
             "encoder_reparameterization_type": config.encoder.upper(),
             "encoder_hidden_size": config.hidden,
         }
-        self.model = with_prompt(model, config, "words", encoder, peft_type="P_TUNING", **how)
+        self.model = with_prompt(model, config, "words", encoder, peft_type="P_TUNING", **options)
         if self.slots:
             self.model.first_slot = first_slot(model)
         return self.model

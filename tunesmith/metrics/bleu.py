@@ -57,7 +57,7 @@ def _counter(references: Sequence[str]) -> Any:
 
     # By a single Japanese name among the rows, letters of English would be counted as words, while
     # ``zh`` counts English as ``13a`` does.
-    written = [one for one in references if any(map(str.isalpha, one))]
+    written = [reference for reference in references if any(map(str.isalpha, reference))]
     japanese = sum(map(has_kana, written))
     if 2 * japanese > len(written):
         tokenizer = "char"

@@ -51,7 +51,7 @@ class EmbeddingSimilarity(Metric):
         texts = [*written.references, *(one for some in written.answers.values() for one in some)]
         each = list(dict.fromkeys(texts))
         vectors_ND = self._vectors(each, written)
-        at = {text: place for place, text in enumerate(each)}
+        at = {text: index for index, text in enumerate(each)}
         right_ID = vectors_ND[[at[text] for text in written.references]]
         values: dict[str, list[float | None]] = {}
         for name, answers in written.answers.items():

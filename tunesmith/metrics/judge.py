@@ -84,9 +84,9 @@ class Judge(Metric):
         both = zip(replies.said[::2], replies.said[1::2], strict=True)
         verdicts = [_verdict(first, second) for first, second in both]
         faults = list(dict.fromkeys(replies.failed))
-        for place, (pair, verdict) in enumerate(zip(pairs, verdicts, strict=True)):
+        for index, (pair, verdict) in enumerate(zip(pairs, verdicts, strict=True)):
             values[pair.contender][pair.index] = None if verdict is None else _together(verdict)
-            said = [one["text"][:60] for one in replies.said[2 * place : 2 * place + 2] if one]
+            said = [one["text"][:60] for one in replies.said[2 * index : 2 * index + 2] if one]
             if verdict is None and len(said) == 2:
                 where = {"row": written.ids[pair.index], "contender": pair.contender}
                 faults.append(say("metrics.judge_undecided", told=repr(" / ".join(said)), **where))
@@ -106,8 +106,8 @@ class Judge(Metric):
         return pairs
 
     def _text(self, question: str, first: str, second: str) -> str:
-        told = {"criteria": self.config.criteria, "prompt": question, "a": first, "b": second}
-        return say("metrics.judge_asks", **told)
+        fields = {"criteria": self.config.criteria, "prompt": question, "a": first, "b": second}
+        return say("metrics.judge_asks", **fields)
 
     def _replies(self, written: Written, pairs: Sequence[_Pair]) -> _Replies:
         """Asks about each pair in both orders; gives up on a judge that never answers."""

@@ -40,13 +40,13 @@ def load_run(folder: RunFolder, *, tuned: bool = True, dtype: torch.dtype | None
     adapter = (place / "adapter_config.json").is_file()
     source = folder_of(run.model) if adapter or not tuned else place
     told = json.loads((place / FACTS).read_text(encoding="utf-8"))
-    how = {"trust_remote_code": run.model.trust_remote_code, **head_in(told)}
-    how |= (
+    options = {"trust_remote_code": run.model.trust_remote_code, **head_in(told)}
+    options |= (
         {"quantize": run.model.quantize, "add_tokens": run.model.add_tokens}
         if source != place
         else {}
     )
-    loaded = load_model(source, dtype=dtype or own, device=device, **how)
+    loaded = load_model(source, dtype=dtype or own, device=device, **options)
     if adapter and (tuned or METHODS.make(run.method).slots):
         loaded.model = attach(loaded.model, place)
     if METHODS.make(run.method).slots:

@@ -74,7 +74,7 @@ def whitened(parts: Sequence[np.ndarray]) -> list[np.ndarray]:
         return []
     values = np.concatenate(parts)
     spread = np.sqrt(_std(values) ** 2 + 1e-8)
-    return [(one - values.mean()) / spread for one in parts]
+    return [(part - values.mean()) / spread for part in parts]
 
 
 def _std(values: np.ndarray) -> float:

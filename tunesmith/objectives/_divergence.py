@@ -21,8 +21,8 @@ def beta_of_jsd(config: Any) -> None:
     """Raises SpecError where ``beta`` is given for a divergence that has none."""
     # A finished run's settings are all written out, so what was given is told by its value.
     if config.beta != type(config).model_fields["beta"].default and config.divergence != "jsd":
-        told = say("preference.beta_of_jsd", divergence=config.divergence)
-        raise SpecError(Problem("objective.beta", told))
+        text = say("preference.beta_of_jsd", divergence=config.divergence)
+        raise SpecError(Problem("objective.beta", text))
 
 
 def divergence(

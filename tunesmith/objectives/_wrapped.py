@@ -44,12 +44,13 @@ class Wrapped:
         except SpecError as error:
             inner = ("objective.", "objective.of.")
             raise SpecError(
-                Problem(one.where.replace(*inner, 1), one.text) for one in error.problems
+                Problem(problem.where.replace(*inner, 1), problem.text)
+                for problem in error.problems
             ) from None
         of = self.of
         if not of.output.writes or of.samples or isinstance(of, Wrapped):
-            told = say("preference.of_what", of=of.name, wrapper=self.name)
-            raise SpecError(Problem("objective.of", told))
+            text = say("preference.of_what", of=of.name, wrapper=self.name)
+            raise SpecError(Problem("objective.of", text))
         self.eats, self.unit, self.two_sided = of.eats, of.unit, of.two_sided
         self.measures, self.rate_factor = of.measures, of.rate_factor
         self.gives, self.roles = of.gives, of.roles | self.adds

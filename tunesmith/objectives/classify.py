@@ -71,12 +71,12 @@ class Classify(Objective):
         rows = (example for example in examples if isinstance(example, Labelled))
         self.classes = Classes.find(rows, asked.problem, asked.labels, asked.split_labels)
         self.outputs = self.classes.outputs
-        known = ", ".join(self.classes.names)
+        allowed = ", ".join(self.classes.names)
         if isinstance(asked.class_weights, dict):
             wrong = [name for name in asked.class_weights if name not in self.classes.names]
             told = [
                 Problem(
-                    "objective.class_weights", say("labelled.no_weight", name=name, known=known)
+                    "objective.class_weights", say("labelled.no_weight", name=name, known=allowed)
                 )
                 for name in wrong
             ]
@@ -172,8 +172,8 @@ class Classify(Objective):
                 outputs_BC, target, weights_C, label_smoothing=smoothing, reduction="none"
             )
         wanted_BC = target.to(outputs_BC) * (1 - smoothing) + smoothing / 2
-        how = {"pos_weight": weights_C, "reduction": "none"}
-        return binary_cross_entropy_with_logits(outputs_BC, wanted_BC, **how).mean(-1)
+        options = {"pos_weight": weights_C, "reduction": "none"}
+        return binary_cross_entropy_with_logits(outputs_BC, wanted_BC, **options).mean(-1)
 
     def _weights(self, like: torch.Tensor) -> torch.Tensor | None:
         """Returns the weight of each class; for several labels, the weight of rows that have the

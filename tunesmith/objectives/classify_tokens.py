@@ -62,8 +62,8 @@ class ClassifyTokens(Objective):
             raise DataError(Problem(column, say("tagged.number", tag=numbers[0])))
         wrong = next((number for number in numbers if not 0 <= number < len(names)), None)
         if wrong is not None:
-            told = {"tag": wrong, "last": len(names) - 1, "names": ", ".join(names)}
-            raise DataError(Problem(column, say("tagged.number_unnamed", **told)))
+            fields = {"tag": wrong, "last": len(names) - 1, "names": ", ".join(names)}
+            raise DataError(Problem(column, say("tagged.number_unnamed", **fields)))
         assert example.words is not None, "tags stand beside words"
         spans = spans_of([names[number] for number in numbers], example.words)
         return replace(example, spans=spans, numbered=None)
@@ -79,9 +79,9 @@ class ClassifyTokens(Objective):
             split += _inside_words(example)
         unknown = [label for label in counts if label not in (self._given or counts)]
         if unknown:
-            known = ", ".join(self._given)
-            told = say("labelled.unknown_label", label=unknown[0], known=known)
-            raise SpecError(Problem("objective.labels", told))
+            allowed = ", ".join(self._given)
+            text = say("labelled.unknown_label", label=unknown[0], known=allowed)
+            raise SpecError(Problem("objective.labels", text))
         labels = self._given or tuple(sorted(counts))
         if not labels:
             raise DataError(Problem("data.path", say("tagged.none", rows=rows)))

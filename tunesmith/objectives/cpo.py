@@ -49,8 +49,8 @@ class Cpo(Objective):
     def __init__(self, config: Config) -> None:
         super().__init__(config)
         if config.label_smoothing and config.loss != "sigmoid":
-            told = say("preference.no_smoothing", loss=config.loss, known="sigmoid")
-            raise SpecError(Problem("objective.label_smoothing", told))
+            text = say("preference.no_smoothing", loss=config.loss, known="sigmoid")
+            raise SpecError(Problem("objective.label_smoothing", text))
 
     def encode(self, example: Example, render: Render) -> list[Tokens]:
         """Encodes both sides after their common prompt."""

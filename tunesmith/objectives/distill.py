@@ -95,5 +95,5 @@ class Distill(Objective):
         temperature T (nats).
         """
         heat = self.config.temperature
-        how = {"heat": heat, "share": self.config.beta}
-        return heat**2 * divergence(self.config.divergence, teacher_nV, student_nV, **how)
+        options = {"heat": heat, "share": self.config.beta}
+        return heat**2 * divergence(self.config.divergence, teacher_nV, student_nV, **options)

@@ -79,8 +79,8 @@ class Dpo(Objective):
         super().__init__(config)
         smoothing = config.label_smoothing
         if smoothing and config.loss not in SMOOTHED:
-            told = say("preference.no_smoothing", loss=config.loss, known=", ".join(SMOOTHED))
-            raise SpecError(Problem("objective.label_smoothing", told))
+            text = say("preference.no_smoothing", loss=config.loss, known=", ".join(SMOOTHED))
+            raise SpecError(Problem("objective.label_smoothing", text))
         if config.loss == "exo_pair" and not smoothing:
             raise SpecError(Problem("objective.label_smoothing", say("preference.needs_smoothing")))
 

@@ -146,12 +146,12 @@ class Embed(Objective):
         )
         sequences = [render.sequence(text) for text in texts]
         facts = [
-            {"role": min(n, 2), "similarity": similarity, "key": _key(one)}
-            for n, one in enumerate(sequences)
+            {"role": min(n, 2), "similarity": similarity, "key": _key(sequence)}
+            for n, sequence in enumerate(sequences)
         ]
         return [
-            replace(one, columns=one.columns | told)
-            for one, told in zip(sequences, facts, strict=True)
+            replace(sequence, columns=sequence.columns | told)
+            for sequence, told in zip(sequences, facts, strict=True)
         ]
 
     def told(self, tokens: Tokens) -> str:

@@ -73,7 +73,10 @@ class Gkd(Objective):
         part.
         """
         found = [
-            [answered(group.prompt_T, one, sampled=one.logprobs_T) for one in group.answers]
+            [
+                answered(group.prompt_T, answer, sampled=answer.logprobs_T)
+                for answer in group.answers
+            ]
             for group in groups
         ]
         return found, {}
@@ -95,7 +98,7 @@ class Gkd(Objective):
         from tunesmith.models.calling.views import see
 
         config, heat, gaps = self.config, self.temperature, []
-        how = {"heat": heat, "share": config.beta}
+        options = {"heat": heat, "share": config.beta}
 
         def apart(
             logits_nV: torch.Tensor, other_nV: torch.Tensor | None, chunk: slice
@@ -103,7 +106,7 @@ class Gkd(Objective):
             assert other_nV is not None, "the teacher sees the same batch"
             own_n = nll(logits_nV.detach() / heat, batch.targets_N[chunk])
             gaps.append((own_n + batch.columns["sampled_N"][chunk]).abs().sum())
-            return divergence(config.divergence, other_nV, logits_nV, **how).sum()
+            return divergence(config.divergence, other_nV, logits_nV, **options).sum()
 
         with torch.no_grad():
             teacher = see(models["teacher"], batch)

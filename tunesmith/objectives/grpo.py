@@ -175,7 +175,7 @@ class Grpo(Objective):
     ) -> list[Tokens]:
         """Returns the sequences of a prompt, without answers that have no reward."""
         found = []
-        for place, (answer, advantage) in enumerate(zip(group.answers, advantages_G, strict=True)):
+        for index, (answer, advantage) in enumerate(zip(group.answers, advantages_G, strict=True)):
             if np.isnan(advantage):
                 continue
             ones_T = np.ones(len(answer.ids_T))
@@ -184,7 +184,7 @@ class Grpo(Objective):
                 "advantage": ones_T * advantage,
                 "share": ones_T * share[self.config.aggregation],
                 "sampled": answer.logprobs_T,
-                **{name: values[place] for name, values in seen.items()},
+                **{name: values[index] for name, values in seen.items()},
             }
             found.append(answered(group.prompt_T, answer, **columns_T))
         return found
@@ -246,8 +246,8 @@ class Grpo(Objective):
             better, worse = SAPO_TEMPERATURES
             heat_N = torch.where(advantage_N > 0, better, worse)
             return -4 / heat_N * (heat_N * (ratio_N - 1)).sigmoid() * advantage_N
-        how = {"low": config.low, "high": self.high, "cap": self.cap}
-        return clipped_losses(ratio_N, advantage_N, **how)
+        options = {"low": config.low, "high": self.high, "cap": self.cap}
+        return clipped_losses(ratio_N, advantage_N, **options)
 
     def _clipped_N(self, ratio_N: torch.Tensor, advantage_N: torch.Tensor) -> torch.Tensor:
         """Marks the tokens that the update no longer moves; for cispo, those that it weighs
@@ -255,5 +255,5 @@ class Grpo(Objective):
         """
         if self.config.clip == "cispo":
             return ratio_N > self.cap
-        how = {"low": self.config.low, "high": self.high, "cap": self.cap}
-        return stopped_by_clip(ratio_N, advantage_N, **how)
+        options = {"low": self.config.low, "high": self.high, "cap": self.cap}
+        return stopped_by_clip(ratio_N, advantage_N, **options)

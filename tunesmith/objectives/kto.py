@@ -64,12 +64,12 @@ class Kto(Objective):
         sequences = [row[0] for row in rows]
         longest = max(map(len, sequences), default=0)
         mates = [
-            _after(one, other, longest)
-            for one, other in zip(sequences, [*sequences[1:], *sequences[:1]], strict=True)
+            _after(sequence, other, longest)
+            for sequence, other in zip(sequences, [*sequences[1:], *sequences[:1]], strict=True)
         ]
         return [
-            (replace(one, columns={**one.columns, "mismatched": mate}),)
-            for one, mate in zip(sequences, mates, strict=True)
+            (replace(sequence, columns={**sequence.columns, "mismatched": mate}),)
+            for sequence, mate in zip(sequences, mates, strict=True)
         ]
 
     def prepare(self, models: Models, step: list[Batch], over_ranks: Ranks) -> None:

@@ -139,7 +139,7 @@ class Ppo(Objective):
         """
         config = self.config
         weigh_overlong(groups, config.overlong, most=self.most, margin=config.margin)
-        plain = [[answered(group.prompt_T, one) for one in group.answers] for group in groups]
+        plain = [[answered(group.prompt_T, answer) for answer in group.answers] for group in groups]
         wanted = ["old", "value", *(["reference"] if "base" in self.roles else [])]
         known = looked_up(policy, models, plain, self.temperature, wanted=wanted)
         kept = [
@@ -156,8 +156,8 @@ class Ppo(Objective):
             if distances:
                 rewards_T -= self.kl_weight * distances[place]
             rewards_T[-1] += group.rewards_G[number]
-            how = {"discount": config.discount, "trace": config.trace}
-            found.append(gae(rewards_T, seen["value"], **how))
+            options = {"discount": config.discount, "trace": config.trace}
+            found.append(gae(rewards_T, seen["value"], **options))
         targets = [one_T + seen["value"] for one_T, (*_, seen) in zip(found, kept, strict=True)]
         numbers = _expected(targets, [seen["value"] for *_, seen in kept])
         if distances:

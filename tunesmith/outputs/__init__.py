@@ -98,22 +98,22 @@ class Output:
         """Returns a problem for each setting or option that is given but has no use for this kind
         of output.
         """
-        told, found = {"objective": run.objective.name}, []
+        fields, problems = {"objective": run.objective.name}, []
         prompt = run.prove.prompt if wanted is None else wanted.prompt or run.prove.prompt
         if prompt is not None and "prompt" not in self.takes:
-            found.append(Problem("prove.prompt", say("cloze.no_prompt", **told)))
+            problems.append(Problem("prove.prompt", say("cloze.no_prompt", **fields)))
         if wanted is not None and wanted.shots and "shots" not in self.takes:
-            found.append(Problem("shots", say("cloze.no_shots", **told)))
+            problems.append(Problem("shots", say("cloze.no_shots", **fields)))
         if wanted is not None and wanted.others and "others" not in self.takes:
-            found.append(Problem("against", say("prove.no_others", **told)))
+            problems.append(Problem("against", say("prove.no_others", **fields)))
         if wanted is not None and wanted.metrics and "metrics" not in self.takes:
-            found.append(Problem("metric", say("metrics.no_others", **told)))
+            problems.append(Problem("metric", say("metrics.no_others", **fields)))
         suites = run.prove.suites if wanted is None else wanted.suites or run.prove.suites
         if suites and not self.writes:
-            found.append(Problem("prove.suites", say("suite.writes_nothing", **told)))
+            problems.append(Problem("prove.suites", say("suite.writes_nothing", **fields)))
         if wanted is None and run.questions and "questions" not in self.takes:
-            found.append(Problem("questions", say("reward.no_questions", **told)))
-        return found
+            problems.append(Problem("questions", say("reward.no_questions", **fields)))
+        return problems
 
     def ask(self, predictor: Predictor, row: Any) -> Any:
         """Returns the model's input for one row; raises DataError where the row has nothing to
@@ -164,8 +164,8 @@ class Output:
 
     def right(self, item: Row) -> str:
         """Returns the right answer for a line of items.jsonl, as text for a person."""
-        found = item["reference"]
-        return ", ".join(map(str, found)) if isinstance(found, list) else str(found)
+        reference = item["reference"]
+        return ", ".join(map(str, reference)) if isinstance(reference, list) else str(reference)
 
     def measure(
         self,

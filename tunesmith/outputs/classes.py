@@ -68,19 +68,21 @@ class ClassesOfRows(Output):
         """
         from tunesmith.models.structure.heads import head_in
 
-        told = predictor.loaded.facts
-        fitted = told.get("fitted", {})
-        meaning = Meaning.of(head_in(told)["outputs"], fitted)
-        found = outputs_of(predictor.loaded, asked, progress=progress)
-        choices, names = meaning.choices(found), meaning.outputs.names
+        facts = predictor.loaded.facts
+        fitted = facts.get("fitted", {})
+        meaning = Meaning.of(head_in(facts)["outputs"], fitted)
+        outputs = outputs_of(predictor.loaded, asked, progress=progress)
+        choices, names = meaning.choices(outputs), meaning.outputs.names
         if meaning.outputs.problem == "regression":
             return [{COLUMN: choice} for choice in choices]
-        rows = [dict(zip(names, row.tolist(), strict=True)) for row in meaning.probabilities(found)]
+        rows = [
+            dict(zip(names, row.tolist(), strict=True)) for row in meaning.probabilities(outputs)
+        ]
         answers: list[JsonObject] = [
             {COLUMN: one, "probabilities": row} for one, row in zip(choices, rows, strict=True)
         ]
         if "temperature" in fitted and meaning.outputs.problem == "single_label_classification":
-            calibrated = meaning.probabilities(found, calibrated=True)
+            calibrated = meaning.probabilities(outputs, calibrated=True)
             answers = [
                 one | {"confidence": float(row.max())}
                 for one, row in zip(answers, calibrated, strict=True)
@@ -99,15 +101,21 @@ class ClassesOfRows(Output):
         """
         assert self.objective.outputs is not None, "the rows were seen before the training began"
         meaning = Meaning(self.objective.outputs)
-        render, texts = fitting.render, [one for one in asked if isinstance(one, Labelled)]
+        render, texts = (
+            fitting.render,
+            [example for example in asked if isinstance(example, Labelled)],
+        )
         loaded = Loaded(model, render.tokenizer, "padded")
-        sequences = [render.sequence(one.text, one.second, limit=loaded.limit) for one in texts]
-        found = outputs_of(loaded, sequences, stopped=stopped)
-        highest = meaning.probabilities(found).max(-1)
+        sequences = [
+            render.sequence(example.text, example.second, limit=loaded.limit) for example in texts
+        ]
+        outputs = outputs_of(loaded, sequences, stopped=stopped)
+        highest = meaning.probabilities(outputs).max(-1)
         if meaning.outputs.problem == "regression":
             return [f"{value:.3g}" for value in highest]
         shown = [
-            ", ".join(one) if isinstance(one, list) else str(one) for one in meaning.choices(found)
+            ", ".join(example) if isinstance(example, list) else str(example)
+            for example in meaning.choices(outputs)
         ]
         return [f"{name or '–'} ({share:.0%})" for name, share in zip(shown, highest, strict=True)]
 
@@ -116,9 +124,9 @@ class ClassesOfRows(Output):
         assert self.objective.outputs is not None, "the rows were seen before the training began"
         meaning = Meaning(self.objective.outputs)
         sequences = [item.tokens[0] for item in watched.items]
-        how: Any = {"budget": watched.budget, "stopped": watched.stopped}
-        found = meaning.given(metric, outputs_of(watched.model, sequences, **how))
-        return metric.over(found, [meaning.reference(tokens) for tokens in sequences])
+        options: Any = {"budget": watched.budget, "stopped": watched.stopped}
+        predictions = meaning.given(metric, outputs_of(watched.model, sequences, **options))
+        return metric.over(predictions, [meaning.reference(tokens) for tokens in sequences])
 
     def fit(self, loaded: Loaded, items: Sequence[Item]) -> JsonObject:
         """Fits the temperature, and the thresholds where they are wanted, to the watched rows;

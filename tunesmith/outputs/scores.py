@@ -59,17 +59,17 @@ class Scores(Output):
         if not finished:
             raise predictor.rows.lacking(row)
         tokens = [answered(chat, predictor.render, len(chat.turns) - 1) for chat in finished]
-        tokens = [predictor.fitting.answered(one) for one in tokens]
+        tokens = [predictor.fitting.answered(sequence) for sequence in tokens]
         return dict(zip((COLUMN, f"{COLUMN}_rejected"), tokens, strict=False))
 
     def answer(
         self, predictor: Predictor, asked: list[Any], progress: Progress | None
     ) -> list[JsonObject]:
         """Returns for each row the score of its answer; for a pair those of both."""
-        sequences = [tokens for one in asked for tokens in one.values()]
-        found = outputs_of(predictor.loaded, sequences, progress=progress)
-        scores = iter(found[:, 0].tolist())
-        return [{name: next(scores) for name in one} for one in asked]
+        sequences = [tokens for sequences_of_row in asked for tokens in sequences_of_row.values()]
+        outputs = outputs_of(predictor.loaded, sequences, progress=progress)
+        scores = iter(outputs[:, 0].tolist())
+        return [{name: next(scores) for name in sequences_of_row} for sequences_of_row in asked]
 
     def prove(self, contest: Contest) -> Outcome:
         """Compares the pairs' scores by tuned, and by the base where it was a reward model already:
@@ -83,7 +83,7 @@ class Scores(Output):
                 pairs["base"] = _scores(base, contest)
         pairs[TUNED] = _scores(contest.tuned, contest)
         records = [
-            _record(item, {name: found[n] for name, found in pairs.items()})
+            _record(item, {name: scores[n] for name, scores in pairs.items()})
             for n, item in enumerate(contest.items)
         ]
         return Outcome(records, [METRIC], METRIC, "scored", AGAINST)
@@ -92,8 +92,8 @@ class Scores(Output):
 def _scores(loaded: Loaded, contest: Contest) -> list[list[float]]:
     """Returns for each pair the score of its chosen answer and of its rejected one."""
     sequences = [tokens for item in contest.items for tokens in item.tokens]
-    found = outputs_of(loaded, sequences, progress=contest.teller(say("reward.phase")))
-    return found.reshape(-1, 2).tolist()
+    scores = outputs_of(loaded, sequences, progress=contest.teller(say("reward.phase")))
+    return scores.reshape(-1, 2).tolist()
 
 
 def _lengths(item: Item) -> list[float]:

@@ -62,13 +62,13 @@ class Spans(Output):
         """
         names: list[str] = predictor.loaded.facts["outputs"]["names"]
         sequences = [tokens for row in asked for _, _, tokens in row]
-        found = iter(chances_of(predictor.loaded, sequences, progress=progress))
+        chances = iter(chances_of(predictor.loaded, sequences, progress=progress))
         return [
             {
                 COLUMN: [
-                    told
+                    entity
                     for text, start, tokens in row
-                    for told in named(next(found), tokens, names, text, start)
+                    for entity in named(next(chances), tokens, names, text, start)
                 ]
             }
             for row in asked
@@ -82,19 +82,22 @@ class Spans(Output):
         self, model: Any, asked: Sequence[Example], fitting: Fitting, stopped: Callable[[], bool]
     ) -> list[str]:
         """Returns the entities of each text, for a person to read."""
-        render, texts = fitting.render, [one.text for one in asked if isinstance(one, Tagged)]
+        render, texts = (
+            fitting.render,
+            [example.text for example in asked if isinstance(example, Tagged)],
+        )
         loaded = Loaded(model, render.tokenizer, "padded")
         sequences = [_read(render, text, words_of(text)) for text in texts]
-        found = chances_of(loaded, sequences, stopped=stopped)
+        chances = chances_of(loaded, sequences, stopped=stopped)
         return [
             shown(text, self._spans(chances_WC, tokens))
-            for text, chances_WC, tokens in zip(texts, found, sequences, strict=True)
+            for text, chances_WC, tokens in zip(texts, chances, sequences, strict=True)
         ]
 
     def score(self, metric: Metric, watched: Watched) -> float:
         """Computes the metric over the entities that are found."""
-        found = self._found(watched.model, watched.items, watched.budget, stopped=watched.stopped)
-        return metric.over([*map(plain, found)], [plain(_right(item)) for item in watched.items])
+        spans = self._found(watched.model, watched.items, watched.budget, stopped=watched.stopped)
+        return metric.over([*map(plain, spans)], [plain(_right(item)) for item in watched.items])
 
     def prove(self, contest: Contest) -> Outcome:
         """Compares tuned with a dictionary of the training rows' entities, and with the base where
@@ -105,25 +108,27 @@ class Spans(Output):
         items, run = contest.items, contest.run
         given = list(dict.fromkeys(refuse_others(run, METRICS)))
         rows = training_examples(run, contest.prepared)
-        known = Dictionary.of([row for _, row in rows if isinstance(row, Tagged)])
-        found: dict[str, Sequence[Sequence[Span]]] = {
-            AGAINST: [known.find(_text(item)) for item in items]
+        dictionary = Dictionary.of([row for _, row in rows if isinstance(row, Tagged)])
+        by_contender: dict[str, Sequence[Sequence[Span]]] = {
+            AGAINST: [dictionary.find(_text(item)) for item in items]
         }
         contest.parts(2 if contest.tuned.facts["outputs"]["kept"] else 1)
         if contest.tuned.facts["outputs"]["kept"]:
             base = load_run(contest.folder, tuned=False)
-            found["base"] = self._found(base, items, progress=_teller("base", contest))
-        found[TUNED] = self._found(contest.tuned, items, progress=_teller(TUNED, contest))
+            by_contender["base"] = self._found(base, items, progress=_teller("base", contest))
+        by_contender[TUNED] = self._found(contest.tuned, items, progress=_teller(TUNED, contest))
         records = []
         for n, item in enumerate(items):
             text, record = _text(item), Record(item.id, _text(item), plain(_right(item)))
-            record.predictions = {name: shown(text, spans[n]) for name, spans in found.items()}
-            record.choices = {name: plain(spans[n]) for name, spans in found.items()}
+            record.predictions = {
+                name: shown(text, spans[n]) for name, spans in by_contender.items()
+            }
+            record.choices = {name: plain(spans[n]) for name, spans in by_contender.items()}
             records.append(record)
         right = [record.reference for record in records]
         tables: JsonObject = {
             name: {"table": table([record.choices[name] for record in records], right)}
-            for name in (TUNED, *(name for name in found if name != TUNED))
+            for name in (TUNED, *(name for name in by_contender if name != TUNED))
         }
         facts = {"classes": tables | {"counted": "entities", "unreachable": _unreachable(items)}}
         names = given or METRICS
@@ -132,7 +137,7 @@ class Spans(Output):
 
     def right(self, item: Row) -> str:
         """Returns the entities that are in the text."""
-        return shown(item["prompt"], [Span(*one) for one in item["reference"]])
+        return shown(item["prompt"], [Span(*span) for span in item["reference"]])
 
     def _found(
         self, loaded: Loaded, items: Sequence[Item], budget: int = BUDGET, **how: Any
@@ -198,13 +203,13 @@ def named(
 ) -> list[JsonObject]:
     """Returns the entities, in their output form, of a part of a text that begins at ``start``."""
     words, said_W = tokens.columns["words"], chances_WC.argmax(-1)
-    found = []
+    entities = []
     for span in spans_of([names[n] for n in said_W.tolist()], words):
         inside = [n for n, (begin, end) in enumerate(words) if span.start <= begin < span.end]
-        told = {"start": start + span.start, "end": start + span.end, "label": span.label}
+        entity = {"start": start + span.start, "end": start + span.end, "label": span.label}
         score = float(chances_WC[inside].max(-1).mean())
-        found.append({**told, "text": text[span.start : span.end], "score": score})
-    return found
+        entities.append({**entity, "text": text[span.start : span.end], "score": score})
+    return entities
 
 
 def shown(text: str, spans: Sequence[Span]) -> str:

@@ -60,7 +60,7 @@ class Vectors(Output):
         self, predictor: Predictor, asked: list[Any], progress: Progress | None
     ) -> list[JsonObject]:
         """Returns for each row the vector of its text; for a pair both vectors and their cosine."""
-        sequences = [one for texts in asked for one in texts.values()]
+        sequences = [tokens for texts in asked for tokens in texts.values()]
         vectors = iter(vectors_of(predictor.loaded, self.objective, sequences, progress))
         answers = []
         for texts in asked:
@@ -165,10 +165,10 @@ class _Pairs:
 
     def records(self) -> list[Record]:
         """Returns the lines of items.jsonl."""
-        found = []
+        records = []
         for index, (item, pair) in enumerate(zip(self.items, self.examples, strict=True)):
             prompt = f"{pair.text}\n{pair.second}" if self.graded else pair.text
             record = Record(item.id, prompt, pair.similarity if self.graded else pair.second)
             record.choices = {name: values[index] for name, values in self.choices.items()}
-            found.append(record)
-        return found
+            records.append(record)
+        return records

@@ -40,8 +40,8 @@ def serve(app: App, port: int, tell: Callable[[str], None]) -> None:
         try:
             bound.bind((HOST, port))
         except OSError as error:
-            told = say("pages.port_taken", port=port, reason=error.strerror)
-            raise SpecError(Problem("--port", told)) from None
+            text = say("pages.port_taken", port=port, reason=error.strerror)
+            raise SpecError(Problem("--port", text)) from None
         bound.listen()  # who opens the link at once waits, and is not refused
         port = bound.getsockname()[1]
         token = secrets.token_urlsafe(24)

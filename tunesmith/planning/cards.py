@@ -230,14 +230,16 @@ class Found:
     @property
     def chosen(self) -> Layout | None:
         """The cheapest layout that fits."""
-        return next((one for one in self.layouts if one.fits(self.cards.gib)), None)
+        return next((layout for layout in self.layouts if layout.fits(self.cards.gib)), None)
 
     def to_json(self) -> JsonObject:
         """Returns all of it, for programs."""
         return {
             "cards": {"count": self.cards.count, "gib": self.cards.gib},
             "chosen": self.chosen.to_json() if self.chosen else None,
-            "layouts": [one.to_json() | {"fits": one.fits(self.cards.gib)} for one in self.layouts],
+            "layouts": [
+                layout.to_json() | {"fits": layout.fits(self.cards.gib)} for layout in self.layouts
+            ],
             "fewest": self.fewest,
             "idle": self.idle,
         }
@@ -247,12 +249,12 @@ class Found:
         gib, count = self.cards.gib, self.cards.count
         head = [say(f"cards.col_{name}") for name in ("shard", "again", "tokens", "memory")]
         rows = [[*head, say("cards.col_sent"), say("cards.col_fits")]]
-        for one in self.layouts:
-            low, high = one.needed.low / GIB, one.needed.high / GIB
-            again = say("cards.yes" if one.checkpointing else "cards.no")
-            fits = one.refused or say("cards.yes" if one.fits(gib) else "cards.no")
-            size, sent = f"{low:.1f}–{high:.1f}", readable(one.sent)
-            rows.append([one.shard, again, str(one.micro_tokens), size, sent, fits])
+        for layout in self.layouts:
+            low, high = layout.needed.low / GIB, layout.needed.high / GIB
+            again = say("cards.yes" if layout.checkpointing else "cards.no")
+            fits = layout.refused or say("cards.yes" if layout.fits(gib) else "cards.no")
+            size, sent = f"{low:.1f}–{high:.1f}", readable(layout.sent)
+            rows.append([layout.shard, again, str(layout.micro_tokens), size, sent, fits])
         lines = [say("cards.head", count=count, gib=gib), *table_lines(rows, numbers=4), ""]
         if self.idle:
             lines.append(say("cards.idle", idle=self.idle, used=count - self.idle))

@@ -32,8 +32,8 @@ def unfit(run: Run, device: Device) -> Iterator[Problem]:
     elif run.train.machine.shard == "tensor":
         yield from _no_plan(run, max(run.processes, device.processes.world))
     if device.place.type == "cuda" and run.processes > device.count:
-        told = say("plan.more_processes_than_gpus", processes=run.processes, gpus=device.count)
-        yield Problem("processes", told)
+        text = say("plan.more_processes_than_gpus", processes=run.processes, gpus=device.count)
+        yield Problem("processes", text)
 
 
 def _no_plan(run: Run, processes: int) -> Iterator[Problem]:
@@ -60,8 +60,8 @@ def _no_plan(run: Run, processes: int) -> Iterator[Problem]:
 def too_few_rows(run: Run, batch: int) -> Iterator[Problem]:
     """Refuses more processes than a step has rows: some would have nothing to do."""
     if run.processes > batch and run.train.machine.shard != "tensor":
-        told = say("plan.more_processes_than_rows", processes=run.processes, rows=batch)
-        yield Problem("processes", told)
+        text = say("plan.more_processes_than_rows", processes=run.processes, rows=batch)
+        yield Problem("processes", text)
 
 
 def refuse_too_many(run: Run) -> None:

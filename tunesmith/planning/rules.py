@@ -72,13 +72,13 @@ def base_fits(run: Run) -> Iterator[Problem]:
     method, kind = METHODS.make(run.method), run.model.quantize
     if (kind or "plain") not in method.bases:
         kinds = ", ".join(sorted(method.bases))
-        told = say(
+        text = say(
             "quantize.refused" if kind else "quantize.needed",
             method=run.method.name,
             kind=kind,
             kinds=kinds,
         )
-        yield Problem("model.quantize", told)
+        yield Problem("model.quantize", text)
     if kind:
         yield from missing_package("model.quantize")
     if run.model.add_tokens and not method.new_tokens:
@@ -111,8 +111,8 @@ def shard_fits(run: Run) -> Iterator[Problem]:
     if not method.adapter and not OPTIMIZERS.get(optimizer).divides:
         yield Problem("train.optimizer", say("plan.shard_optimizer", optimizer=optimizer))
     if "reference" in objective.roles and method.adapter and method.rewrites_base:
-        told = {"objective": run.objective.name, "method": run.method.name}
-        yield Problem("method", say("plan.shard_reference", **told))
+        fields = {"objective": run.objective.name, "method": run.method.name}
+        yield Problem("method", say("plan.shard_reference", **fields))
 
 
 def _parts_fit(run: Run) -> Iterator[Problem]:
@@ -129,8 +129,8 @@ def _parts_fit(run: Run) -> Iterator[Problem]:
     if not method.by_parts:
         yield Problem("method", say("plan.parts_method", method=run.method.name))
     if not OPTIMIZERS.get(run.train.optimizer.name).by_parts:
-        told = say("plan.parts_optimizer", optimizer=run.train.optimizer.name)
-        yield Problem("train.optimizer", told)
+        text = say("plan.parts_optimizer", optimizer=run.train.optimizer.name)
+        yield Problem("train.optimizer", text)
 
 
 def schedule_fits(run: Run) -> Iterator[Problem]:
@@ -163,12 +163,12 @@ def watched(run: Run) -> Iterator[Problem]:
 def objective_fits(run: Run) -> Iterator[Problem]:
     """Refuses settings of the data that have no meaning for what the model gives."""
     given, objective = run.data.model_fields_set, OBJECTIVES.make(run.objective)
-    output, values, told = objective.output, run.data.model_dump(), {"objective": objective.name}
+    output, values, fields = objective.output, run.data.model_dump(), {"objective": objective.name}
     if output.compares and run.data.train_on == "everything":
-        yield Problem("data.train_on", say("plan.not_everything", **told))
+        yield Problem("data.train_on", say("plan.not_everything", **fields))
     for name in output.unused:
         if name in given and values[name] != type(run.data).model_fields[name].default:
-            yield Problem(f"data.{name}", say(output.not_used, **told))
+            yield Problem(f"data.{name}", say(output.not_used, **fields))
     if run.data.too_long == "split" and not output.continues:
         yield Problem("data.too_long", say("ledger.split_chat"))
 
@@ -178,34 +178,38 @@ def source_fits(run: Run) -> Iterator[Problem]:
     other.
     """
     objective = OBJECTIVES.make(run.objective)
-    told = {"objective": objective.name, "source": run.source.name}
+    fields = {"objective": objective.name, "source": run.source.name}
     if objective.samples and run.source.name != "rollout":
-        yield Problem("source", say("rollout.needed", **told))
+        yield Problem("source", say("rollout.needed", **fields))
     if not objective.samples and run.source.name == "rollout":
-        known = ", ".join(name for name in OBJECTIVES.names() if OBJECTIVES.get(name).samples)
-        yield Problem("source", say("rollout.not_needed", known=known, **told))
+        sampling = ", ".join(name for name in OBJECTIVES.names() if OBJECTIVES.get(name).samples)
+        yield Problem("source", say("rollout.not_needed", known=sampling, **fields))
 
 
 def metric_fits(run: Run) -> Iterator[Problem]:
     """Requires that the measure of the best checkpoint fits what the model gives."""
     best, objective = run.train.keep.best_by, OBJECTIVES.make(run.objective)
-    output, own = objective.output, ["loss", *objective.measures]
-    if best in own or best not in METRICS.names():
+    output, own_measures = objective.output, ["loss", *objective.measures]
+    if best in own_measures or best not in METRICS.names():
         return
     able = [name for name in METRICS.names() if METRICS.get(name).reads in output.best_by]
     if best not in able:
-        told = {"value": repr(best), "known": ", ".join(able or own), "objective": objective.name}
-        yield Problem("train.keep.best_by", say(output.not_best_by, **told))
+        fields = {
+            "value": repr(best),
+            "known": ", ".join(able or own_measures),
+            "objective": objective.name,
+        }
+        yield Problem("train.keep.best_by", say(output.not_best_by, **fields))
 
 
 def slots_there(run: Run) -> Iterator[Problem]:
     """Requires as many ``[P]`` in the template as the method has virtual tokens for."""
-    slots, found = METHODS.make(run.method).slots, (run.data.template or "").count(SLOT)
-    if slots != found:
+    slots, count = METHODS.make(run.method).slots, (run.data.template or "").count(SLOT)
+    if slots != count:
         where, key = (
             ("method.tokens", "plan.slots") if slots else ("data.template", "plan.no_slots")
         )
-        yield Problem(where, say(key, slots=slots, found=found))
+        yield Problem(where, say(key, slots=slots, found=count))
 
 
 def answers(run: Run) -> Iterator[Problem]:
@@ -226,9 +230,9 @@ def questions_there(run: Run) -> Iterator[Problem]:
     yield from OBJECTIVES.make(run.objective).output.refused(run)
     if isinstance(run.questions, str) and run.questions and not Path(run.questions).is_file():
         yield Problem("questions", say("plan.no_questions", value=repr(run.questions)))
-    for place, one in enumerate(() if isinstance(run.questions, str) else run.questions):
-        if isinstance(one, str) and not one.strip():
-            yield Problem(f"questions.{place}", say("plan.empty_question"))
+    for number, question in enumerate(() if isinstance(run.questions, str) else run.questions):
+        if isinstance(question, str) and not question.strip():
+            yield Problem(f"questions.{number}", say("plan.empty_question"))
 
 
 def trackers_there(run: Run) -> Iterator[Problem]:
@@ -247,15 +251,15 @@ def model_fits(run: Run, kind: str) -> Iterator[Problem]:
         )
         return
     if kind not in method.kinds:
-        known = ", ".join(say(f"sides.{one}") for one in sorted(method.kinds))
+        allowed = ", ".join(say(f"sides.{one}") for one in sorted(method.kinds))
         yield Problem(
             "method",
-            say("sides.kind", method=run.method.name, kind=say(f"sides.{kind}"), known=known),
+            say("sides.kind", method=run.method.name, kind=say(f"sides.{kind}"), known=allowed),
         )
     if kind == "encoder-decoder" and not OBJECTIVES.make(run.objective).two_sided:
-        known = ", ".join(name for name in OBJECTIVES.names() if OBJECTIVES.get(name).two_sided)
+        allowed = ", ".join(name for name in OBJECTIVES.names() if OBJECTIVES.get(name).two_sided)
         yield Problem(
-            "objective", say("sides.objective", objective=run.objective.name, known=known)
+            "objective", say("sides.objective", objective=run.objective.name, known=allowed)
         )
 
 
@@ -292,10 +296,10 @@ RULES: tuple[Callable[[Run], Iterator[Problem]], ...] = (
 
 def broken(run: Run) -> list[Problem]:
     """Returns every rule that ``run`` breaks, and what its objective itself refuses."""
-    found: list[Problem] = []
+    problems: list[Problem] = []
     for rule in RULES:
         try:
-            found += rule(run)
+            problems += rule(run)
         except SpecError as error:
-            found += error.problems
-    return list(dict.fromkeys(found))
+            problems += error.problems
+    return list(dict.fromkeys(problems))

@@ -82,18 +82,18 @@ def stages_of(settings: Named, overrides: Sequence[str] | Named = ()) -> list[St
     shared = {key: value for key, value in settings.items() if key != "stages"}
     if not isinstance(shared.get("out"), str):
         raise SpecError(Problem("out", say("stages.no_out")))
-    found: list[Stage] = []
+    stages: list[Stage] = []
     problems: list[Problem] = []
     for_all, for_one = _by_stage(overrides, len(listed))
     for number, given_own in enumerate(listed):
         own = with_overrides(given_own, for_one[number])
-        taken = [stage.name for stage in found]
+        taken = [stage.name for stage in stages]
         name = str(own.pop("name", None) or _name(own, taken))
         if name in taken or not re.fullmatch(r"[\w.-]+", name):
             problems.append(Problem(f"stages[{number}].name", say("stages.bad_name", name=name)))
             continue
         plain = with_overrides(with_overrides(_over(shared, own), for_all), for_one[number])
-        writing = [stage for stage in found if OBJECTIVES.make(stage.run.objective).output.writes]
+        writing = [stage for stage in stages if OBJECTIVES.make(stage.run.objective).output.writes]
         parent = writing[-1] if writing and "model" not in own else None
         if parent is not None:
             given = plain.get("model")
@@ -105,18 +105,18 @@ def stages_of(settings: Named, overrides: Sequence[str] | Named = ()) -> list[St
             plain["model"] = more | {"path": parent.run.out}
         if "out" not in own:
             plain["out"] = str(Path(plain["out"]) / name)
-        _ask_reward_model(plain, found)
+        _ask_reward_model(plain, stages)
         _ask_unpruned(plain, parent)
         above = parent.name if parent else None
         try:
-            found.append(Stage(name, validate(plain), above, prunes(own)))
+            stages.append(Stage(name, validate(plain), above, prunes(own)))
         except SpecError as error:
             problems += [
                 Problem(f"stages[{number}].{one.where}", one.text) for one in error.problems
             ]
     if problems:
         raise SpecError(problems)
-    return found
+    return stages
 
 
 def _with_type(
@@ -218,11 +218,11 @@ def _by_stage(
     common = [text for text, key in zip(overrides, keys, strict=True) if key is None]
     if isinstance(overrides, Mapping):
         values = [
-            {rest: overrides[text] for number, text, rest in own if number == place}
-            for place in range(count)
+            {rest: overrides[text] for number, text, rest in own if number == index}
+            for index in range(count)
         ]
         return {text: overrides[text] for text in common}, [*values]
-    return common, [[rest for number, _, rest in own if number == place] for place in range(count)]
+    return common, [[rest for number, _, rest in own if number == index] for index in range(count)]
 
 
 def changed(stage: Stage) -> list[str]:
@@ -343,7 +343,9 @@ def _without_untrained(run: Run, stages: Sequence[Stage]) -> Run:
             alike = OBJECTIVES.config({"name": "l2_to_start", "of": run.objective.of})
             run = run.model_copy(update={"objective": alike})
     rewards = dict(run.source).get("rewards", ())
-    known = [REWARDS.config("repetition") if _run_of(one) in pending else one for one in rewards]
+    known = [
+        REWARDS.config("repetition") if _run_of(reward) in pending else reward for reward in rewards
+    ]
     if known == [*rewards]:
         return run
     source = run.source.model_copy(update={"rewards": tuple(known)})

@@ -98,7 +98,7 @@ class Session:
         try:
             prompt = fitting.asked(chat)
         except DataError:
-            told = {"tokens": length, "new": fitting.room, "limit": self.limit}
-            raise DataError(words.say("chat.too_long", **told)) from None
+            fields = {"tokens": length, "new": fitting.room, "limit": self.limit}
+            raise DataError(words.say("chat.too_long", **fields)) from None
         self.cut += fitting.cut
         return prompt

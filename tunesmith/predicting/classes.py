@@ -44,8 +44,8 @@ def outputs_of(
         return seen.outputs_BC.double().cpu().numpy()
 
     examples = [(tokens,) for tokens in sequences]
-    how: Any = {"budget": budget, "stopped": stopped, "progress": progress}
-    return np.stack(forwards(loaded, examples, look, **how))
+    options: Any = {"budget": budget, "stopped": stopped, "progress": progress}
+    return np.stack(forwards(loaded, examples, look, **options))
 
 
 @dataclass(frozen=True)

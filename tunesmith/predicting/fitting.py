@@ -108,5 +108,5 @@ class Fitting:
         assert self.limit is not None, "without a limit everything fits"
         if not room:
             return DataError(Problem("", say("chat.too_long_to_read", limit=self.limit)))
-        told = {"most": self.limit - room, "limit": self.limit, "room": room}
-        return DataError(Problem("", say("chat.row_too_long", **told)))
+        fields = {"most": self.limit - room, "limit": self.limit, "room": room}
+        return DataError(Problem("", say("chat.row_too_long", **fields)))

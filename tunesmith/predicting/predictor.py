@@ -66,13 +66,13 @@ class Predictor:
         output = self.objective.output
         asked: list[Any] = []
         problems = Alike()
-        for place, row in zip(places, rows, strict=True):
+        for named, row in zip(places, rows, strict=True):
             before = self.fitting.cut
             try:
                 asked.append(output.ask(self, row))
             except DataError as error:
                 for problem in error.problems:
-                    problems.add(place, problem)
+                    problems.add(named, problem)
             self.fitting.cut = before + (self.fitting.cut > before)  # once a row, both its texts
         if problems.kinds:
             raise DataError(problems.told())

@@ -21,13 +21,13 @@ def mappings(rows: object, columns: Sequence[str]) -> list[dict[str, object]]:
     wrong = [rows] if listed is None else [row for row in listed if not isinstance(row, Mapping)]
     if listed is None or wrong:
         row = ", ".join(f'"{name}": "…"' for name in columns)
-        found = {"kind": type(wrong[0]).__name__, "seen": shown(wrong[0])}
+        fields = {"kind": type(wrong[0]).__name__, "seen": shown(wrong[0])}
         raise SpecError(
             Problem(
                 "rows",
                 say(
                     "asked.not_rows" if listed is None else "asked.not_a_row",
-                    **found,
+                    **fields,
                     row=f"{{{row}}}",
                 ),
             )

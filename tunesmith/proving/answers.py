@@ -188,8 +188,8 @@ class ContenderAnswers:
             len(tokens) for index in range(len(task.items)) for tokens in task.sequences(index)
         )
         if loaded.limit is not None and longest > loaded.limit:
-            told = say("prove.other_too_long", tokens=longest, limit=loaded.limit)
-            raise SpecError(Problem(f"against: {other.name}", told))
+            text = say("prove.other_too_long", tokens=longest, limit=loaded.limit)
+            raise SpecError(Problem(f"against: {other.name}", text))
         self.model(other.name, loaded, other.identity, task=task)
         if not _same_tokens(self.task, task):
             # Per token of another tokenizer a likelihood is no number that compares.

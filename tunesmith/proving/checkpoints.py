@@ -35,7 +35,7 @@ class Checkpoints:
         """Returns a row a step, and how far it may be believed."""
         found = self.found
         primary = found["primary"]
-        told = {"metric": metric_name(primary), "items": found["items"]}
+        fields = {"metric": metric_name(primary), "items": found["items"]}
         suites = list(found["points"][0]["suites"])
         head = [say("checkpoints.step"), metric_name(primary)]
         head.append(say("checkpoints.minus", rival=rival_named(found)))
@@ -45,13 +45,15 @@ class Checkpoints:
         for point in found["points"]:
             row = [str(point["step"]), shown(primary, point["value"])]
             row.append(interval_shown(primary, point))
-            for one in point["suites"].values():
-                low, high = (amount(one["unit"], one[name], sign=True) for name in ("low", "high"))
-                apart = amount(one["unit"], one["difference"], sign=True)
-                row += [amount(one["unit"], one["tuned"]), f"{apart} [{low}, {high}]"]
+            for suite in point["suites"].values():
+                low, high = (
+                    amount(suite["unit"], suite[name], sign=True) for name in ("low", "high")
+                )
+                apart = amount(suite["unit"], suite["difference"], sign=True)
+                row += [amount(suite["unit"], suite["tuned"]), f"{apart} [{low}, {high}]"]
             rows.append(row)
         return [
-            say("checkpoints.head", **told),
+            say("checkpoints.head", **fields),
             "",
             *table_lines(rows, numbers=len(head)),
             "",

@@ -20,11 +20,17 @@ def most_frequent(references: Sequence[Choice], outputs: Outputs) -> Choice:
     labels those that most rows have.
     """
     if outputs.problem == "regression":
-        return float(np.mean([float(one) for one in references if not isinstance(one, list)]))
+        return float(
+            np.mean(
+                [float(reference) for reference in references if not isinstance(reference, list)]
+            )
+        )
     if outputs.problem == "multi_label_classification":
-        counts = Counter(name for one in references if isinstance(one, list) for name in one)
+        counts = Counter(
+            name for reference in references if isinstance(reference, list) for name in reference
+        )
         return [name for name in outputs.names if 2 * counts[name] >= len(references)]
-    return Counter(str(one) for one in references).most_common(1)[0][0]
+    return Counter(str(reference) for reference in references).most_common(1)[0][0]
 
 
 def tfidf(
@@ -37,11 +43,11 @@ def tfidf(
 ) -> tuple[list[Choice], list[dict[str, float]]]:
     """Answers ``asked``, and returns the log-probability of each class where there are classes."""
     if outputs.problem == "regression":
-        numbers = [float(one) for one in references]  # type: ignore[arg-type]
+        numbers = [float(reference) for reference in references]  # type: ignore[arg-type]
         return [float(value) for value in _ridge(texts, numbers, asked)], []
     if outputs.problem == "multi_label_classification":
         columns = [
-            _share(texts, [name in one for one in references], asked, seed)  # type: ignore[operator]
+            _share(texts, [name in reference for reference in references], asked, seed)  # type: ignore[operator]
             for name in outputs.names
         ]
         chances = np.stack(columns, axis=-1)
@@ -50,7 +56,7 @@ def tfidf(
             for row in chances
         ]
         return list(chosen), _logs(outputs.names, chances)
-    labels = [str(one) for one in references]
+    labels = [str(reference) for reference in references]
     model = tfidf_model(texts, labels, seed=seed)
     if model is None:
         return [Counter(labels).most_common(1)[0][0]] * len(asked), []

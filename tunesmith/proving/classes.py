@@ -49,10 +49,10 @@ def metrics_of(run: Run, outputs: Outputs) -> tuple[list[str], str, str]:
     wanted = list(dict.fromkeys(run.prove.named))
     wrong = [name for name in wanted if name not in able]
     if wrong:
-        known = ", ".join(able)
+        allowed = ", ".join(able)
         raise SpecError(
             [
-                Problem("prove.metrics", say("classes.metric", metric=name, known=known))
+                Problem("prove.metrics", say("classes.metric", metric=name, known=allowed))
                 for name in wrong
             ]
         )

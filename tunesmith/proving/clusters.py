@@ -57,7 +57,7 @@ def clusters(wrong: Sequence[str], good: Sequence[str], *, seed: int) -> list[Js
     ]
     found = []
     for group, mine in enumerate(everywhere[1:], start=1):
-        others = [shares for place, shares in enumerate(everywhere) if place != group]
+        others = [shares for index, shares in enumerate(everywhere) if index != group]
         names = _names(mine, others)
         if not names:
             continue

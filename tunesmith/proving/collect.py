@@ -35,9 +35,9 @@ def targets(mistakes: Named) -> list[JsonObject]:
         if why in ("weaker", "worse"):
             cut = {name: told[name] for name in ("by", "value", "low", "high")}
             kinds.append({"target": slice_of(told).says, "why": why, **cut})
-    for one in mistakes["clusters"]:
-        told = {"target": ", ".join(one["words"]), "why": "wrong answers"}
-        kinds.append(told | {"words": one["words"]})
+    for cluster in mistakes["clusters"]:
+        told = {"target": ", ".join(cluster["words"]), "why": "wrong answers"}
+        kinds.append(told | {"words": cluster["words"]})
     return kinds
 
 

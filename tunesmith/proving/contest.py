@@ -146,7 +146,7 @@ def contest(folder: RunFolder, wanted: Wanted, events: Events, kept: Kept | None
     asked = asked_suites(suites_of(wanted.suites, run), folder)
     tuned = _tuned(folder, events)
     prepared = prepared_again(folder, run, tuned.tokenizer, events)
-    place, held, facts = _held(folder, run, prepared, wanted.data)
+    proof_folder, held, facts = _held(folder, run, prepared, wanted.data)
     leaked = leaks(held, prepared.train, partial(_texts, tuned.tokenizer))
     weights = {"base": folder_of(run.model), TUNED: folder.model}
     given = Contest(
@@ -158,38 +158,38 @@ def contest(folder: RunFolder, wanted: Wanted, events: Events, kept: Kept | None
         run.prove.shots if wanted.shots is None else wanted.shots,
         prompt,
         events,
-        kept or Kept(place / "scoring.jsonl"),
+        kept or Kept(proof_folder / "scoring.jsonl"),
         _identities(weights),
         wanted.others,
         with_more.prove.named,
         later=bool(graders(with_more)) + 2 * len(asked) + 1,
     )
-    found = given.objective.output.prove(given)
-    facts["grading"] = _graded(given, found, with_more)
-    lines = _lines(found, given.items)
-    told = {
-        "primary_reason": found.reason,
+    proved = given.objective.output.prove(given)
+    facts["grading"] = _graded(given, proved, with_more)
+    lines = _lines(proved, given.items)
+    fields = {
+        "primary_reason": proved.reason,
         "fingerprint": prepared.fingerprint,
         "leaked": [asdict(leak) for leak in leaked],
-        "efficiency": _efficiency(folder, weights, found.speed),
+        "efficiency": _efficiency(folder, weights, proved.speed),
         **_others(wanted),
         **facts,
-        **found.facts,
+        **proved.facts,
     }
-    where: JsonObject = {"against": found.against, "place": place}
-    analysed = mistakes(lines, found.primary, found.against, seed=run.train.seed)
+    where: JsonObject = {"against": proved.against, "place": proof_folder}
+    analysed = mistakes(lines, proved.primary, proved.against, seed=run.train.seed)
     if analysed is not None:
         kinds = to_collect(targets(analysed), run, prepared)
-        told["mistakes"] = analysed | {"collect": [_without_rows(kind) for kind in kinds]}
+        fields["mistakes"] = analysed | {"collect": [_without_rows(kind) for kind in kinds]}
         where["to_collect"] = kinds
     if asked:
-        told["retention"], suite_lines = retained(given, asked)
+        fields["retention"], suite_lines = retained(given, asked)
         where["suite_lines"] = suite_lines
     events.phase(say("prove.phase_verdict"), 0, 0)
-    proof = conclude(folder, run, lines, found.metrics, found.primary, **where, **told)
+    proof = conclude(folder, run, lines, proved.metrics, proved.primary, **where, **fields)
     if kept is None:
         given.kept.done()
-    events(Proved(folder.path, proof.verdict, found.primary))
+    events(Proved(folder.path, proof.verdict, proved.primary))
     return proof
 
 
@@ -209,7 +209,7 @@ def _with_more(run: Run, wanted: Wanted) -> Run:
         metric(name)  # an unknown one is told before a row is read
     problems = OBJECTIVES.make(run.objective).output.refused(run, wanted)
     problems += graders_work(with_more)
-    problems += judges_are_others(with_more, [one.identity for one in wanted.others])
+    problems += judges_are_others(with_more, [other.identity for other in wanted.others])
     if problems:
         raise SpecError(problems)
     return with_more
@@ -236,8 +236,8 @@ def _identities(weights: Mapping[str, Path]) -> dict[str, str]:
 
 def _others(wanted: Wanted) -> JsonObject:
     """Returns the names of the contenders from outside, and which of them only write."""
-    written_only = [one.name for one in wanted.others if isinstance(one, OtherWriter)]
-    return {"others": [one.name for one in wanted.others], "written_only": written_only}
+    written_only = [other.name for other in wanted.others if isinstance(other, OtherWriter)]
+    return {"others": [other.name for other in wanted.others], "written_only": written_only}
 
 
 def _efficiency(
@@ -245,8 +245,8 @@ def _efficiency(
 ) -> JsonObject:
     return {
         "training": training_cost(folder),
-        "bytes": {name: weights_size(place) for name, place in weights.items()},
-        "speed": {name: one for name, one in speed.items() if one is not None},
+        "bytes": {name: weights_size(weight) for name, weight in weights.items()},
+        "speed": {name: seconds for name, seconds in speed.items() if seconds is not None},
     }
 
 
@@ -258,11 +258,11 @@ def _lines(found: Outcome, items: list[Item]) -> list[JsonObject]:
     """Returns the lines of items.jsonl, each with what else is known of its row: what tells it from
     other rows, and its group where rows have groups.
     """
-    metrics, known = {name: metric(name) for name in found.metrics}, traits(items)
+    metrics, row_traits = {name: metric(name) for name in found.metrics}, traits(items)
     groups = {item.id: item.group for item in items if item.group is not None}
     return [
         record.line(metrics)
-        | known.get(record.id, {})
+        | row_traits.get(record.id, {})
         | ({"group": groups[record.id]} if record.id in groups else {})
         for record in found.records
     ]

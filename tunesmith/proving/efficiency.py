@@ -66,15 +66,15 @@ def efficiency_lines(cost: Named | None) -> list[str]:
 def training_line(training: Named, speak: Callable[..., str]) -> str:
     """Says what the training took."""
     rate, memory = training["tokens_per_second"], training["memory_gib"]
-    told = {
+    fields = {
         "time": duration(training["seconds"], speak),
         "rate": "–" if rate is None else f"{rate:,.0f}",
         "memory": "–" if memory is None else f"{memory:.1f}",
     }
     if training["joules"]:
-        told["energy"] = f"{training['joules'] / WATT_HOUR:,.2f}"
-        return speak("efficiency.trained_energy", **told)
-    return speak("efficiency.trained", **told)
+        fields["energy"] = f"{training['joules'] / WATT_HOUR:,.2f}"
+        return speak("efficiency.trained_energy", **fields)
+    return speak("efficiency.trained", **fields)
 
 
 def duration(seconds: float, speak: Callable[..., str]) -> str:

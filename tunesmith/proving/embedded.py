@@ -66,5 +66,5 @@ def means(loaded: Loaded, texts: Sequence[Tokens], progress: Progress | None = N
         return list((sums_BD / mask_BL1.sum(1)).cpu().numpy())
 
     # What is scored has no part in it.
-    plain = [[replace(one, weights_T=np.zeros_like(one.weights_T))] for one in texts]
+    plain = [[replace(text, weights_T=np.zeros_like(text.weights_T))] for text in texts]
     return np.stack(forwards(loaded, plain, look, progress=progress))

@@ -162,8 +162,8 @@ def _corrected(
     found: dict[Key, float] = {}
     for by_deciding in (True, False):
         family = {
-            key: one.p
-            for key, one in intervals.items()
+            key: interval.p
+            for key, interval in intervals.items()
             if key != decides and (decides is not None and key[1] == decides[1]) == by_deciding
         }
         found |= statistics.holm(family)

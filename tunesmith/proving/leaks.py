@@ -73,8 +73,8 @@ def leaks(
     form_K = (times_K > max(FORM_ROWS, FORM_SHARE * len(rows))) | (items_K > FORM_ITEMS)
     found = []
     names = list(rows)
-    for item, own in zip(held, runs, strict=True):
-        mine = np.searchsorted(known_K, own)
+    for item, run in zip(held, runs, strict=True):
+        mine = np.searchsorted(known_K, run)
         mine = mine[~form_K[mine]]
         if len(mine) < LEAST or (times_K[mine] > 0).mean() < SHARE:
             continue
@@ -102,7 +102,7 @@ def _runs(texts: Sequence[str]) -> np.ndarray:
             continue
         windows = np.lib.stride_tricks.sliding_window_view(said, RUN)
         hashes = np.zeros(len(windows), np.uint64)
-        for place in range(RUN):
-            hashes = (hashes ^ windows[:, place]) * _FACTOR
+        for index in range(RUN):
+            hashes = (hashes ^ windows[:, index]) * _FACTOR
         found.append(hashes)
     return np.unique(np.concatenate(found))

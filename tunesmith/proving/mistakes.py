@@ -79,7 +79,7 @@ def _clusters(
             "rows": len(one["members"]),
             "wrong": one["wrong"],
             "good": one["good"],
-            "ids": [lines[wrong[place]]["id"] for place in one["members"][:WORST]],
+            "ids": [lines[wrong[member]]["id"] for member in one["members"][:WORST]],
         }
         for one in clusters(*texts, seed=seed)
     ]

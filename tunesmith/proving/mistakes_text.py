@@ -82,14 +82,14 @@ def cluster_lines(mistakes: Named, speak: Callable[..., str]) -> list[str]:
     return [
         speak(
             key,
-            words=", ".join(one["words"]),
-            rows=one["rows"],
+            words=", ".join(cluster["words"]),
+            rows=cluster["rows"],
             wrong=mistakes["wrong"],
-            first=one["words"][0],
-            in_wrong=one["wrong"],
-            in_good=one["good"],
+            first=cluster["words"][0],
+            in_wrong=cluster["wrong"],
+            in_good=cluster["good"],
         )
-        for one in mistakes["clusters"]
+        for cluster in mistakes["clusters"]
     ]
 
 

@@ -66,16 +66,16 @@ def other_model(place: str, run: Run) -> OtherModel:
     ours = OBJECTIVES.make(run.objective)
     if not folder.run_yaml.is_file():
         if not ours.output.writes:
-            told = say("prove.other_run_only", objective=ours.name)
-            raise SpecError(Problem(f"against: {place}", told))
+            text = say("prove.other_run_only", objective=ours.name)
+            raise SpecError(Problem(f"against: {place}", text))
         found = folder_of(Model(path=place))
         return OtherModel(place, weights_in(found), lambda render: load_other(found, run, render))
     own = folder.resolved().run
     theirs = OBJECTIVES.make(own.objective)
     kinds = [(one.output.name, one.output.continues) for one in (ours, theirs)]
     if kinds[0] != kinds[1]:
-        told = say("prove.other_kind", theirs=theirs.name, ours=ours.name)
-        raise SpecError(Problem(f"against: {place}", told))
+        text = say("prove.other_kind", theirs=theirs.name, ours=ours.name)
+        raise SpecError(Problem(f"against: {place}", text))
     return OtherModel(
         place, weights_in(folder.model, folder_of(own.model)), lambda render: load_run(folder)
     )

@@ -194,12 +194,12 @@ def class_lines(proof: Named) -> list[str]:
     if classes.get("unreachable"):
         lines.append(say("tagged.unreachable", number=classes["unreachable"]))
     if "calibration" in classes:
-        told = {
+        fields = {
             "temperature": f"{classes['calibration']['temperature']:.2f}",
             "rows": classes["calibration"]["rows"],
         }
         before, after = (f"{classes['calibration'][when]:.3f}" for when in ("before", "after"))
-        lines.append(say("classes.calibration", before=before, after=after, **told))
+        lines.append(say("classes.calibration", before=before, after=after, **fields))
     if "thresholds" in classes:
         shares = ", ".join(f"{name} {value:.2f}" for name, value in classes["thresholds"].items())
         lines.append(say("classes.thresholds", shares=shares))
@@ -249,8 +249,8 @@ def _asked_notes(found: JsonObject) -> list[str]:
         lines.append(say("prove.file_voted", count=voted, file=found["file"]))
     if seen := found.get("file_leaked"):
         pairs = ", ".join(f"{one['id']} ({one['beside']})" for one in seen[:3])
-        told = {"count": len(seen), "of": found["file_rows"], "file": found["file"]}
-        lines.append(say("prove.file_leaked", rows=pairs, **told))
+        fields = {"count": len(seen), "of": found["file_rows"], "file": found["file"]}
+        lines.append(say("prove.file_leaked", rows=pairs, **fields))
     lines += [say("prove.writes_only", rival=name) for name in found.get("written_only", [])]
     return lines
 
@@ -263,8 +263,8 @@ def _notes(found: JsonObject) -> list[str]:
     undecided = units >= FEWEST and found["verdict"] == "not shown"
     lines += _asked_notes(found)
     if found.get("grouped_by"):
-        told = {"items": found["items"], "groups": units, "column": found["grouped_by"]}
-        lines.append(say("prove.grouped", **told))
+        fields = {"items": found["items"], "groups": units, "column": found["grouped_by"]}
+        lines.append(say("prove.grouped", **fields))
     if (
         undecided
         and None not in (compared["low"], compared["high"])

@@ -91,7 +91,7 @@ class Asker:
     def _likely(self, suite: Suite, questions: Sequence[Question]) -> list[JsonObject]:
         rows = self.kept.by_pieces(
             f"score {self.weights}",
-            [self._sequences(one) for one in questions],
+            [self._sequences(question) for question in questions],
             lambda some, tell: [
                 row.tolist() for row in likelihoods(self.loaded, some, progress=tell)
             ],
@@ -99,8 +99,10 @@ class Asker:
             self._telling(suite),
         )
         return [
-            _of_option(one, row) if one.rule == "option" else {"sums": [-row[0][0], row[0][1]]}
-            for one, row in zip(questions, rows, strict=True)
+            _of_option(question, row)
+            if question.rule == "option"
+            else {"sums": [-row[0][0], row[0][1]]}
+            for question, row in zip(questions, rows, strict=True)
         ]
 
     def _sequences(self, question: Question) -> list[Tokens]:
@@ -173,8 +175,8 @@ def asked_suites(
     titles = [suite.title for suite in suites]
     twice = sorted({title for title in titles if titles.count(title) > 1})
     if twice:
-        told = say("suite.one_name", names=", ".join(twice))
-        raise SpecError(Problem("prove.suites", told))
+        text = say("suite.one_name", names=", ".join(twice))
+        raise SpecError(Problem("prove.suites", text))
     blended = folder.read(folder.blend) if folder else None
     chose: Mapping[str, list[str]] = blended["asked"] if blended else {}
     return [
@@ -195,9 +197,9 @@ def retained(
     replies["tuned"] = _through("tuned", contest.tuned, contest, asked)
     lines = []
     for suite, questions in asked:
-        for place, question in enumerate(questions):
+        for index, question in enumerate(questions):
             chat = question.example if isinstance(question.example, Chat) else None
-            said_by = {name: replies[name][suite.title][place] for name in BOTH}
+            said_by = {name: replies[name][suite.title][index] for name in BOTH}
             lines.append(
                 {
                     "suite": suite.title,

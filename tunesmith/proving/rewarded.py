@@ -78,9 +78,9 @@ def _metrics(contest: Contest) -> tuple[list[str], str]:
     able = [METRIC, *([UNSEEN] if contest.run.source.prove_by else [])]
     able += [name for name in METRICS.names() if METRICS.get(name).reads in ("text", "grade")]
     named = prove.named
-    told = {"known": ", ".join(able)}
+    fields = {"known": ", ".join(able)}
     problems = [
-        Problem("prove.metrics", say("rollout.metric", metric=name, **told))
+        Problem("prove.metrics", say("rollout.metric", metric=name, **fields))
         for name in named
         if name not in able and metric_class(name).reads != "grade"
     ]
@@ -142,8 +142,8 @@ def _record(
     item = contest.items[place]
     row = _row(item)
     record = Record(item.id, str(row.get("question", "")), str(row.get("answer", "")))
-    record.predictions = {name: found[place].text for name, found in answers.items()}
-    record.stopped = {name: found[place].stopped for name, found in answers.items()}
+    record.predictions = {name: answer[place].text for name, answer in answers.items()}
+    record.stopped = {name: answer[place].stopped for name, answer in answers.items()}
     record.worth, record.unseen = (
         {name: float(one.sums_n[place]) for name, one in kind.items()} for kind in worth
     )

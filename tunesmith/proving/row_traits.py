@@ -163,7 +163,7 @@ def slices_of(lines: Sequence[Named]) -> list[Slice]:
     import numpy as np
 
     rows = [values_of(line) for line in lines]
-    found: list[Slice] = []
+    slices: list[Slice] = []
     for by in dict.fromkeys(name for row in rows for name in row):
         values = [value for row in rows for value in row.get(by, [])]
         different = sorted({_named(value) for value in values})
@@ -171,11 +171,11 @@ def slices_of(lines: Sequence[Named]) -> list[Slice]:
         if len(numbers) == len(values) and len(different) > 6:
             cuts = sorted({float(cut) for cut in np.quantile(numbers, (1 / 3, 2 / 3))})
             edges = [None, *(cut for cut in cuts if cut < max(numbers)), None]
-            found += [Slice(by, low=low, high=high) for low, high in pairwise(edges)]
+            slices += [Slice(by, low=low, high=high) for low, high in pairwise(edges)]
         elif len(different) <= MOST_VALUES and len(values) >= EACH_AT_LEAST * len(different):
-            found += [Slice(by, value) for value in different]
+            slices += [Slice(by, value) for value in different]
     kept: dict[tuple[bool, ...], Slice] = {}
-    for one in found:
+    for one in slices:
         holds = tuple(one.holds(row) for row in rows)
         if any(holds) and not all(holds):
             kept.setdefault(holds, one)

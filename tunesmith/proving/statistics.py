@@ -275,9 +275,9 @@ def holm(p: Mapping[Key, float]) -> dict[Key, float]:
     """
     found: dict[Key, float] = {}
     highest = 0.0
-    for place, key in enumerate(sorted(p, key=lambda key: p[key])):
+    for index, key in enumerate(sorted(p, key=lambda key: p[key])):
         # Never below that of a smaller p-value, or an order of findings would be turned round.
-        highest = max(highest, min(1.0, (len(p) - place) * p[key]))
+        highest = max(highest, min(1.0, (len(p) - index) * p[key]))
         found[key] = highest
     return found
 

@@ -139,7 +139,9 @@ def rendered(task: Task, render: Render, encode: Callable[[Example], Sequence[To
         render=render,
         prompts=[prompt for prompt, _, _ in answered],
         longest=max(len(ids) for _, ids, _ in answered),
-        options={told: ids for told, (ids, _) in zip(task.options, options.values(), strict=True)},
+        options={
+            option: ids for option, (ids, _) in zip(task.options, options.values(), strict=True)
+        },
         shots=[],
     )
 

@@ -128,7 +128,9 @@ def training_lines(trainings: Named | None, speak: Callable[..., str] = say) -> 
         key: spread_shown(name, trainings[key], speak)
         for key in ("between_trainings", "between_items")
     }
-    values = ", ".join(f"{seed}: {shown(name, one)}" for seed, one in trainings["values"].items())
+    values = ", ".join(
+        f"{seed}: {shown(name, value)}" for seed, value in trainings["values"].items()
+    )
     names = {"metric": metric_name(name), "count": len(trainings["values"])}
     word = speak(f"prove.word_{trainings['verdict'].replace(' ', '_')}")
     told = interval_shown(name, trainings) + interval_kind(trainings, speak)

@@ -186,8 +186,8 @@ def _refuse_settings(run: Run) -> None:
     """
     problems = []
     if not OBJECTIVES.make(run.objective).output.writes:
-        told = say("prune.writes_only", objective=run.objective.name)
-        problems.append(Problem("objective", told))
+        text = say("prune.writes_only", objective=run.objective.name)
+        problems.append(Problem("objective", text))
     changed = {"quantize": run.model.quantize, "add_tokens": run.model.add_tokens}
     problems += [
         Problem(f"model.{name}", say("prune.plain_only"))

@@ -47,15 +47,15 @@ def over_time(record: Sequence[Named], say: Say) -> list[Asked]:
     for line in record:
         if line.get("event") != "watched_answers":
             continue
-        for one in line["answers"]:
+        for answer in line["answers"]:
             rewards = [
                 say(f"report.worth_{name}", value=f"{value:.3g}")
-                for name, value in one["rewards"].items()
+                for name, value in answer["rewards"].items()
             ]
-            told = {"step": line["step"], "rewards": ", ".join(rewards)}
+            fields = {"step": line["step"], "rewards": ", ".join(rewards)}
             key = "report.at_step_worth" if rewards else "report.at_step"
-            prompts[one["id"]] = one["prompt"]
-            answers.setdefault(one["id"], []).append((say(key, **told), one["answer"]))
+            prompts[answer["id"]] = answer["prompt"]
+            answers.setdefault(answer["id"], []).append((say(key, **fields), answer["answer"]))
     return [Asked(prompt, tuple(answers[id_])) for id_, prompt in prompts.items()]
 
 

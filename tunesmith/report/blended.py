@@ -17,10 +17,10 @@ from tunesmith.words import metric_name, say
 
 def blend_lines(blended: JsonObject) -> list[str]:
     """Returns the table and what was chosen; of a blend that was not measured only its alpha."""
-    told = say("blend.head", run=blended["of"], alpha=f"{blended['alpha']:g}")
+    text = say("blend.head", run=blended["of"], alpha=f"{blended['alpha']:g}")
     if not blended["points"]:
-        return [told]
-    return [told, *reasons(blended), "", *table_lines(rows(blended), numbers=2), "", *rule(blended)]
+        return [text]
+    return [text, *reasons(blended), "", *table_lines(rows(blended), numbers=2), "", *rule(blended)]
 
 
 def reasons(blended: JsonObject) -> list[str]:
@@ -33,11 +33,11 @@ def rule(blended: JsonObject) -> list[str]:
     """Says how the point was chosen, and on what."""
     suites = blended["points"][0]["retention"]["suites"]
     margins = ", ".join(
-        f"{title} {amount(one['unit'], one['margin'])}" for title, one in suites.items()
+        f"{title} {amount(suite['unit'], suite['margin'])}" for title, suite in suites.items()
     )
-    questions = ", ".join(f"{title} {one['items']}" for title, one in suites.items())
-    told = {"margins": margins, "questions": questions, "items": blended["items"]}
-    return [say("blend.rule", metric=metric_name(blended["primary"]), **told)]
+    questions = ", ".join(f"{title} {suite['items']}" for title, suite in suites.items())
+    fields = {"margins": margins, "questions": questions, "items": blended["items"]}
+    return [say("blend.rule", metric=metric_name(blended["primary"]), **fields)]
 
 
 def rows(blended: JsonObject) -> list[list[str]]:
@@ -53,8 +53,8 @@ def rows(blended: JsonObject) -> list[list[str]]:
         mark = " ←" if point["alpha"] == blended["alpha"] else ""
         task = point["task"]
         row = [f"{point['alpha']:g}{mark}", f"{task['score']:.4g}", _task_interval(task)]
-        for one in point["retention"]["suites"].values():
-            row += [amount(one["unit"], one["tuned"]), _suite_interval(one)]
+        for suite in point["retention"]["suites"].values():
+            row += [amount(suite["unit"], suite["tuned"]), _suite_interval(suite)]
         table.append(row)
     return table
 

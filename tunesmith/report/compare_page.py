@@ -34,7 +34,7 @@ def contents(comparison: Comparison) -> JsonObject:
     return {
         "say": lambda key, **values: say(f"compare.{key}", **values),
         "lang": "zh-CN" if say.language == "zh" else "en",
-        "runs": [(one["run"], _style(place)) for place, one in enumerate(found["runs"])],
+        "runs": [(run["run"], _style(index)) for index, run in enumerate(found["runs"])],
         "settings": differing(found),
         "course": results(found),
         "paired": paired_lines(found),
@@ -56,11 +56,11 @@ def _curves(comparison: Comparison, say: Say) -> list[Curve]:
     }
     for name in ("learning_rate", "grad_norm", "tokens_per_second", "memory_gib"):
         charts[name] = [running_mean(points(record, name)) for record in records]
-    names = [one["run"] for one in comparison.found["runs"]]
+    names = [run["run"] for run in comparison.found["runs"]]
     found = []
     for name, lines in charts.items():
         series = [
-            Series(names[place], line, _style(place)) for place, line in enumerate(lines) if line
+            Series(names[index], line, _style(index)) for index, line in enumerate(lines) if line
         ]
         if series:
             title = say(f"report.{name}")

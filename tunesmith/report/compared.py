@@ -41,7 +41,7 @@ class Comparison:
         """Returns a column a run: its settings that differ, its course and its scores; then the
         paired differences.
         """
-        runs = [one["run"] for one in self.found["runs"]]
+        runs = [run["run"] for run in self.found["runs"]]
         rows = [["", *runs], *differing(self.found), *results(self.found)]
         return [*table_lines(rows, numbers=len(runs)), "", *paired_lines(self.found)]
 
@@ -65,8 +65,8 @@ def compare_runs(
     }
     places = [proof_place(folder, data) for folder in folders]
     runs = [
-        _course(name, folder) | {"suites": _suites(place)}
-        for name, folder, place in zip(names, folders, places, strict=True)
+        _course(name, folder) | {"suites": _suites(proof_folder)}
+        for name, folder, proof_folder in zip(names, folders, places, strict=True)
     ]
     proof = _paired(names, places) | {"data": data}
     found: JsonObject = {"runs": runs, "settings": differ, "proof": proof}
@@ -106,7 +106,7 @@ def _suites(place: RunFolder) -> JsonObject:
     """Returns what the proof says of each suite, without its kinds."""
     suites = ((place.read(place.proof) or {}).get("retention") or {}).get("suites", {})
     told = ("unit", "items", "base", "tuned", "difference", "low", "high", "verdict")
-    return {title: {name: one[name] for name in told} for title, one in suites.items()}
+    return {title: {name: suite[name] for name in told} for title, suite in suites.items()}
 
 
 def _unbeaten(runs: Sequence[Named], proof: Named) -> list[str]:
@@ -240,7 +240,7 @@ def kept(comparison: Named) -> list[list[str]]:
     """Returns a row for each suite that a run was asked: its score after the training, and the
     difference to before.
     """
-    asked = [one["suites"] for one in comparison["runs"]]
+    asked = [run["suites"] for run in comparison["runs"]]
     titles = dict.fromkeys(title for suites in asked for title in suites)
     return [
         [say("compare.suite", suite=title), *(_kept(suites.get(title)) for suites in asked)]
@@ -263,7 +263,7 @@ def scores(comparison: Named) -> list[list[str]]:
     if not proof.get("values"):
         return []
     name = proof["metric"]
-    told = [shown(name, proof["values"].get(one["run"])) for one in comparison["runs"]]
+    told = [shown(name, proof["values"].get(run["run"])) for run in comparison["runs"]]
     return [[say("compare.shared", metric=metric_name(name), items=proof["items"]), *told]]
 
 
@@ -271,10 +271,12 @@ def paired_lines(comparison: Named) -> list[str]:
     """Says of each other run whether the first is better, or why they cannot be paired."""
     proof, lines = comparison["proof"], []
     for other, compared in proof.get("differences", {}).items():
-        told = {"run": proof["against"], "other": other, "metric": metric_name(proof["metric"])}
-        told["interval"] = interval_shown(proof["metric"], compared) + interval_kind(compared, say)
+        fields = {"run": proof["against"], "other": other, "metric": metric_name(proof["metric"])}
+        fields["interval"] = interval_shown(proof["metric"], compared) + interval_kind(
+            compared, say
+        )
         word = compared["verdict"].replace(" ", "_")
-        lines.append(say(f"compare.{word}", **told))
+        lines.append(say(f"compare.{word}", **fields))
     if proof.get("differences") and proof["items"] < FEWEST:
         lines.append(say("prove.too_few", items=proof["items"], fewest=FEWEST))
     if len(proof.get("differences", {})) > 1:

@@ -101,8 +101,8 @@ def curves(
         title = say("report.loss")
         legend = [(one.style, one.name) for one in lines]
         if mark:
-            told = {"value": f"{mark[1]:.4g}", "step": int(mark[0]), "loss": held_out_name}
-            legend.append(("ring", say(marked, **told)))
+            fields = {"value": f"{mark[1]:.4g}", "step": int(mark[0]), "loss": held_out_name}
+            legend.append(("ring", say(marked, **fields)))
         found.append(
             Curve(
                 title,

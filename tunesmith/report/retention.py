@@ -23,16 +23,19 @@ def retention(proof: JsonObject, lines: Sequence[Named], say: Say) -> JsonObject
     if found is None:
         return None
     rows = []
-    for title, told in found["suites"].items():
-        word = say(f"suite.word_{told['verdict'].replace(' ', '_')}")
-        rows.append({"name": title, "whole": True, "word": word, **_cells(told, told["unit"], say)})
-        for kind, one in told["kinds"].items() if len(told["kinds"]) > 1 else ():
-            cells = _cells(one, told["unit"], say)
+    for title, suite in found["suites"].items():
+        word = say(f"suite.word_{suite['verdict'].replace(' ', '_')}")
+        rows.append(
+            {"name": title, "whole": True, "word": word, **_cells(suite, suite["unit"], say)}
+        )
+        for kind, one in suite["kinds"].items() if len(suite["kinds"]) > 1 else ():
+            cells = _cells(one, suite["unit"], say)
             word = say("suite.word_lost") if one["lost"] else ""
             rows.append({"name": kind_name(kind, say), "whole": False, "word": word, **cells})
     word = found["verdict"].replace(" ", "_")
     margins = ", ".join(
-        f"{title} {amount(told['unit'], told['margin'])}" for title, told in found["suites"].items()
+        f"{title} {amount(suite['unit'], suite['margin'])}"
+        for title, suite in found["suites"].items()
     )
     return {
         "word": word,
@@ -40,9 +43,9 @@ def retention(proof: JsonObject, lines: Sequence[Named], say: Say) -> JsonObject
         "says": say(f"suite.verdict_{word}"),
         "means": say("report.retention_says", margins=margins),
         "judged": [
-            f"{title}: {judge_line(told['judge'], say)}"
-            for title, told in found["suites"].items()
-            if "judge" in told
+            f"{title}: {judge_line(suite['judge'], say)}"
+            for title, suite in found["suites"].items()
+            if "judge" in suite
         ],
         "rows": rows,
         "lost": _lost(lines, say),

@@ -84,8 +84,8 @@ def run_row(folder: RunFolder, name: str) -> JsonObject:
     except TunesmithError as error:
         return row | {"state": "unreadable", "problem": str(error)}
     except FAULTS as error:  # a file of it is damaged; the other runs are told all the same
-        told = say("runs.damaged", folder=folder.path, error=f"{type(error).__name__}: {error}")
-        return row | {"state": "unreadable", "problem": told}
+        text = say("runs.damaged", folder=folder.path, error=f"{type(error).__name__}: {error}")
+        return row | {"state": "unreadable", "problem": text}
 
 
 def _told(folder: RunFolder) -> JsonObject:

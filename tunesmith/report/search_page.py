@@ -36,7 +36,7 @@ def mattered_lines(found: JsonObject) -> list[str]:
 
 def front_line(found: JsonObject) -> str:
     """Names the trials that no other beats in score and in time both."""
-    named = {one["run"]: one for one in found["trials"]}
+    named = {trial["run"]: trial for trial in found["trials"]}
     told = [f"{run} ({named[run]['seconds']:.0f} s)" for run in found["front"]]
     return say("search.front", runs=", ".join(told))
 

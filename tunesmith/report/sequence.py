@@ -27,11 +27,11 @@ def rows(sequence: JsonObject) -> list[list[str]]:
     named = zip(sequence["tasks"], sequence["metrics"], sequence["items"], strict=True)
     head = [f"{task} ({metric_name(name)}, {items})" for task, name, items in named]
     table = [["", *head]]
-    for place, (name, scores) in enumerate(
+    for index, (name, scores) in enumerate(
         zip(sequence["models"], sequence["scores"], strict=True)
     ):
-        after = say("sequence.before") if place == 0 else say("sequence.after", stage=name)
-        marks = ["*" if task == place - 1 else "" for task in range(len(scores))]
+        after = say("sequence.before") if index == 0 else say("sequence.after", stage=name)
+        marks = ["*" if task == index - 1 else "" for task in range(len(scores))]
         told = zip(sequence["metrics"], scores, marks, strict=True)
         cells = [f"{shown(metric, score)}{mark}" for metric, score, mark in told]
         table.append([after, *cells])

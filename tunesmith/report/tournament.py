@@ -156,14 +156,14 @@ def markdown(standing: Found) -> str:
 
 def _head(found: Found, say: Say) -> str:
     rows = found["rows"]
-    told = {
+    fields = {
         "steps": found["steps"],
         "train": rows["train"],
         "watch": rows["watch"],
         "proof": rows["proof"],
     }
     return say(
-        "tournament.head", model=found["model"], metric=metric_name(found["primary"], say), **told
+        "tournament.head", model=found["model"], metric=metric_name(found["primary"], say), **fields
     )
 
 

@@ -96,11 +96,11 @@ def verdict(proof: Named, say: Say) -> Verdict:
     difference, low, high = (
         number(name, compared[key], sign=True) for key in ("difference", "low", "high")
     )
-    told = {
+    fields = {
         "unit": say("report.points") if metric(name).right_or_wrong else "",
         "by": interval_kind(compared, say),
     }
-    detail = [say("report.verdict_interval", difference=difference, low=low, high=high, **told)]
+    detail = [say("report.verdict_interval", difference=difference, low=low, high=high, **fields)]
     if word == "open":
         detail += would_show(proof, number(name, compared["smallest_effect"]), say)
     return Verdict(word, sentence, " ".join(detail))

@@ -43,8 +43,8 @@ def written(folder: RunFolder, path: Path, *, lang: str | None = None) -> str:
         raise SpecError(Problem(str(path), say("report.forms", forms=", ".join(FORMS))))
     proof = folder.read(folder.proof)
     if proof is None:
-        told = say("report.no_proof_to_write", run=folder.path)
-        raise DataError(Problem(str(folder.proof), told))
+        text = say("report.no_proof_to_write", run=folder.path)
+        raise DataError(Problem(str(folder.proof), text))
     return form(folder, proof, speak)
 
 

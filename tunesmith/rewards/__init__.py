@@ -83,7 +83,7 @@ class AnswerReward:
 
     def rewards(self, answers: Sequence[Asked]) -> list[float | None]:
         """Returns the rewards of at most ``at_once`` answers, in order."""
-        return [self.reward(one.prompt, one.completion, one.row) for one in answers]
+        return [self.reward(answer.prompt, answer.completion, answer.row) for answer in answers]
 
     def reward(self, prompt: str, completion: str, row: Row) -> float | None:
         """Returns the reward of one answer; None abstains. ``row`` holds the row's own columns, and

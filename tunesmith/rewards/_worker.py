@@ -38,7 +38,7 @@ def serve() -> None:
     tell([ready(reward, load=begun["load"]) for reward in rewards])
     for line in sys.stdin:
         asked = json.loads(line)
-        tell(said(rewards[asked["reward"]], [Asked(**one) for one in asked["answers"]]))
+        tell(said(rewards[asked["reward"]], [Asked(**answer) for answer in asked["answers"]]))
 
 
 def _end_with(parent: int) -> None:

@@ -53,20 +53,22 @@ class OwnFunction(AnswerReward):
         try:
             spec.loader.exec_module(module)
         except FAULTS as error:
-            told = say("rewards.broken_file", file=file, error=repr(error))
-            raise SpecError(Problem("", told)) from None
+            text = say("rewards.broken_file", file=file, error=repr(error))
+            raise SpecError(Problem("", text)) from None
         found = vars(module).get(name)
         if not callable(found):
             known = ", ".join(key for key, one in vars(module).items() if callable(one)) or "–"
-            told = say("rewards.no_function", file=file, name=repr(name), known=known)
-            raise SpecError(Problem("", told))
+            text = say("rewards.no_function", file=file, name=repr(name), known=known)
+            raise SpecError(Problem("", text))
         self._function = found
 
     def rewards(self, answers: Sequence[Asked]) -> list[float | None]:
         """Returns what the function returns, for a metric or for a reward."""
         if self.config.gets.startswith("prompt"):
             return super().rewards(answers)
-        return [self._own()(one.completion, one.reference, dict(one.row)) for one in answers]
+        return [
+            self._own()(answer.completion, answer.reference, dict(answer.row)) for answer in answers
+        ]
 
     def reward(self, prompt: str, completion: str, row: Row) -> float | None:
         """Returns what the function returns."""

@@ -112,7 +112,7 @@ class Likelihood(AnswerReward):
             self.load()
         assert self._loaded is not None, "it was loaded above"
         loaded, render = self._loaded
-        read = [self._read(one, render) for one in answers]
+        read = [self._read(answer, render) for answer in answers]
         fits = [loaded.limit is None or len(tokens) <= loaded.limit for tokens in read]
         kept = [[tokens] for tokens, fit in zip(read, fits, strict=True) if fit]
         found = iter(likelihoods(loaded, kept) if kept else ())

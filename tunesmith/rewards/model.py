@@ -96,7 +96,9 @@ class RewardModel(AnswerReward):
         if self._loaded is None:
             self.load()
         assert self._loaded is not None, "it was loaded above"
-        found_nC = outputs_of(self._loaded, [self._read(one, self._loaded) for one in answers])
+        found_nC = outputs_of(
+            self._loaded, [self._read(answer, self._loaded) for answer in answers]
+        )
         outputs, label = self._outputs(), self.config.label
         if label is not None and not self.config.logit:
             found_nC = Meaning(outputs).probabilities(found_nC)
@@ -109,12 +111,12 @@ class RewardModel(AnswerReward):
         run = RunFolder(Path(self.config.run))
         outputs = self._of_run(run) if run.run_yaml.is_file() else self._of_config()
         label, names = self.config.label, outputs.names
-        told = {"run": self.config.run, "count": len(names), "names": ", ".join(names[:8])}
+        fields = {"run": self.config.run, "count": len(names), "names": ", ".join(names[:8])}
         if label is None and len(names) != 1:
-            raise SpecError(Problem("", say("rewards.several_outputs", **told)))
+            raise SpecError(Problem("", say("rewards.several_outputs", **fields)))
         if label is not None and (len(names) == 1 or label not in names):
             key = "rewards.one_output" if len(names) == 1 else "rewards.no_label"
-            raise SpecError(Problem("", say(key, label=repr(label), **told)))
+            raise SpecError(Problem("", say(key, label=repr(label), **fields)))
         return outputs
 
     def _of_run(self, run: RunFolder) -> Outputs:
@@ -127,8 +129,8 @@ class RewardModel(AnswerReward):
         told = head_in(run.read(run.model / FACTS))
         if told["head"] != "classes":
             objective = run.resolved().run.objective.name
-            known = {"run": run.path, "objective": objective}
-            raise SpecError(Problem("", say("rewards.run_gives_no_number", **known)))
+            fields = {"run": run.path, "objective": objective}
+            raise SpecError(Problem("", say("rewards.run_gives_no_number", **fields)))
         return told["outputs"]
 
     def _of_config(self) -> Outputs:
@@ -138,8 +140,8 @@ class RewardModel(AnswerReward):
         config = load_config(find_model(self.config.run)).to_dict()
         classes = config.get("architectures") or ["–"]
         if not classes[0].endswith("ForSequenceClassification"):
-            told = {"run": self.config.run, "kind": classes[0]}
-            raise SpecError(Problem("", say("rewards.not_a_classifier", **told)))
+            fields = {"run": self.config.run, "kind": classes[0]}
+            raise SpecError(Problem("", say("rewards.not_a_classifier", **fields)))
         names = tuple(config["id2label"].values())
         plain = "regression" if len(names) == 1 else "single_label_classification"
         return Outputs(names, config.get("problem_type") or plain)
@@ -158,8 +160,8 @@ class RewardModel(AnswerReward):
             return load_run(run)
         device = "cuda" if torch.cuda.is_available() else "cpu"
         dtype = torch.bfloat16 if device == "cuda" else torch.float32
-        how: Any = {"head": "classes", "outputs": self._of_config()}
-        loaded = load_model(self.folder(), dtype=dtype, device=device, **how)
+        options: Any = {"head": "classes", "outputs": self._of_config()}
+        loaded = load_model(self.folder(), dtype=dtype, device=device, **options)
         data = Data(path="")
         loaded.render = Render(loaded.tokenizer, data, head="classes")
         return loaded

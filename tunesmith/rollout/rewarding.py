@@ -70,7 +70,7 @@ class Rewarding:
         """Rewards each answer."""
         values, faults = self._scorer.scores(asked)
         table_nR = np.array(values, dtype=float).reshape(len(asked), len(self.names))
-        told = [f"{one.row}: {one.text}" for one in faults]
+        told = [f"{fault.row}: {fault.text}" for fault in faults]
         return Rewarded(self.sums(table_nR), table_nR, told)
 
     def sums(self, table_nR: np.ndarray) -> np.ndarray:

@@ -55,7 +55,7 @@ class Scorer:
         places: Sequence[str] = (),
     ) -> None:
         self.configs, self.timeout, self.where = list(configs), timeout, where
-        self.places = places or [f"{where}.{place}" for place in range(len(self.configs))]
+        self.places = places or [f"{where}.{index}" for index in range(len(self.configs))]
         self.rewards: list[AnswerReward] = [REWARDS.make(config) for config in self.configs]
         self._process: subprocess.Popen[str] | None = None
         self._lines: queue.Queue[str | None] = queue.Queue()
@@ -98,8 +98,8 @@ class Scorer:
     def _refuse(self, told: Sequence[str | None]) -> None:
         """Raises SpecError at the settings of the rewards of which something was told."""
         wrong = [
-            Problem(place, text)
-            for place, text in zip(self.places, told, strict=True)
+            Problem(path, text)
+            for path, text in zip(self.places, told, strict=True)
             if text is not None
         ]
         if wrong:
@@ -112,15 +112,15 @@ class Scorer:
         """
         values: list[list[float | None]] = [[] for _ in asked]
         faults: list[Fault] = []
-        for place, reward in enumerate(self.rewards):
+        for index, reward in enumerate(self.rewards):
             for start in range(0, len(asked), reward.at_once):
                 part = asked[start : start + reward.at_once]
                 rows = values[start : start + len(part)]
-                for row, one, said in zip(rows, part, self._ask(place, part), strict=True):
+                for row, one, said in zip(rows, part, self._ask(index, part), strict=True):
                     row.append(said.get("value"))
                     if "fault" in said:
-                        told = {"reward": reward.name, "row": one.id, "told": said["told"]}
-                        text = say(f"rewards.fault_{said['fault']}", **told)
+                        fields = {"reward": reward.name, "row": one.id, "told": said["told"]}
+                        text = say(f"rewards.fault_{said['fault']}", **fields)
                         faults.append(Fault(one.id, text, said["fault"], said["told"]))
         return values, faults
 
@@ -130,7 +130,7 @@ class Scorer:
         """
         if self._process is None:
             self._begin(load=True)
-        self._send({"reward": place, "answers": [vars(one) for one in answers]})
+        self._send({"reward": place, "answers": [vars(answer) for answer in answers]})
         seconds = self.timeout * len(answers)
         line = self._line(seconds)
         if line:

@@ -60,8 +60,8 @@ def without_server(run: Run, server: str | None) -> Iterator[Problem]:
     given = method.model_dump()
     for name, able in PLAIN.items():
         if given[name] not in able:
-            told = {"name": f"method.{name}", "value": given[name], "known": ", ".join(able)}
-            yield Problem(where, say("rollout.server_plain", **told))
+            fields = {"name": f"method.{name}", "value": given[name], "known": ", ".join(able)}
+            yield Problem(where, say("rollout.server_plain", **fields))
 
 
 class Server:
@@ -85,8 +85,8 @@ class Server:
                 prompt, one = np.array([1, 2], np.int32), {"n": 1, "max_tokens": 1}
                 self._asked(client, prompt, {"model": base[0], **one}, ())
         except (httpx.HTTPError, _Failed, LookupError, TypeError, ValueError) as error:
-            told = say("rollout.no_server", url=self.url, reason=_reason(error))
-            raise SpecError(Problem(WHERE, told)) from None
+            text = say("rollout.no_server", url=self.url, reason=_reason(error))
+            raise SpecError(Problem(WHERE, text)) from None
 
     def sample(
         self, policy: Loaded, prompts: Mapping[int, np.ndarray], settings: Sampling, *, step: int
@@ -129,8 +129,8 @@ class Server:
         body = {"lora_name": name, "lora_path": str(folder.resolve())}
         response = client.post("/v1/load_lora_adapter", json=body)
         if 400 <= response.status_code < 500:
-            told = {"url": self.url, "status": response.status_code, "said": _said(response)}
-            raise SpecError(Problem(WHERE, say("rollout.no_adapters", **told)))
+            fields = {"url": self.url, "status": response.status_code, "said": _said(response)}
+            raise SpecError(Problem(WHERE, say("rollout.no_adapters", **fields)))
         response.raise_for_status()
         self._loaded = name
         if before:
@@ -156,13 +156,13 @@ class Server:
         choices = self._sent(client, "POST", "/v1/completions", body)["choices"]
         if len(choices) != settings["n"]:
             raise _Failed(say("rollout.other_count", wanted=settings["n"], count=len(choices)))
-        return [_answer(one, prompt_T, stop_ids) for one in choices]
+        return [_answer(choice, prompt_T, stop_ids) for choice in choices]
 
     def _sent(self, client: httpx.Client, how: str, path: str, body: Any = None) -> Any:
         response = client.request(how, path, json=body)
         if response.status_code == 400:
-            told = {"url": self.url, "status": 400, "said": _said(response)}
-            raise SpecError(Problem(WHERE, say("rollout.refused", **told)))
+            fields = {"url": self.url, "status": 400, "said": _said(response)}
+            raise SpecError(Problem(WHERE, say("rollout.refused", **fields)))
         response.raise_for_status()
         return response.json()
 

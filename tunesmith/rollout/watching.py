@@ -78,16 +78,16 @@ class Watching:
             self._first.setdefault(name, known)
         self._answers = [
             {
-                "id": items[place].id,
-                "prompt": str(items[place].tokens[0].columns["row"].get("question", "")),
-                "answer": answers[place].text,
+                "id": items[index].id,
+                "prompt": str(items[index].tokens[0].columns["row"].get("question", "")),
+                "answer": answers[index].text,
                 "rewards": {
-                    name: round(float(values_I[place]), 4)
+                    name: round(float(values_I[index]), 4)
                     for name, values_I in self._last.items()
-                    if not np.isnan(values_I[place])
+                    if not np.isnan(values_I[index])
                 },
             }
-            for place in range(min(len(items), WRITTEN))
+            for index in range(min(len(items), WRITTEN))
         ]
 
     def seen(self, step: int) -> list[Event]:

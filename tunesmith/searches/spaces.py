@@ -95,8 +95,8 @@ def _given(run: Run) -> list[Problem]:
     """Returns what is wrong with the settings that an engine was given one by one."""
     assert run.search is not None, "the verb has put it there"
     problems: list[Problem] = []
-    for place, values in enumerate(dict(run.search.engine).get("given", ())):
-        where = f"search.engine.given.{place}"
+    for index, values in enumerate(dict(run.search.engine).get("given", ())):
+        where = f"search.engine.given.{index}"
         for path in values:
             if not path.startswith(SEARCHED) or path.startswith(LEFT):
                 problems.append(Problem(where, say("search.not_searched", path=path)))

@@ -46,8 +46,8 @@ def refuse_unasked(stages: Sequence[Stage]) -> None:
         objective = OBJECTIVES.make(stage.run.objective)
         output = objective.output
         if not output.writes or objective.samples or output.compares:
-            told = say("sequence.no_score", objective=objective.name)
-            problems.append(Problem(f"stages[{number}].objective", told))
+            text = say("sequence.no_score", objective=objective.name)
+            problems.append(Problem(f"stages[{number}].objective", text))
         if number and stage.parent != stages[number - 1].name:
             problems.append(Problem(f"stages[{number}].model", say("sequence.no_parent")))
     if problems:

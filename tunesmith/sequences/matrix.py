@@ -55,8 +55,8 @@ def corrected(changes: Sequence[Named]) -> list[JsonObject]:
     """Returns the changes of the tasks without the word of one that could be chance among so many
     (Holm).
     """
-    raised = holm({task: one["p_zero"] for task, one in enumerate(changes)})
+    raised = holm({task: change["p_zero"] for task, change in enumerate(changes)})
     return [
-        {**one, "p_holm": p, "verdict": one["verdict"] if p < 1 - LEVEL else "not shown"}
-        for one, p in zip(changes, (raised[task] for task in range(len(changes))), strict=True)
+        {**change, "p_holm": p, "verdict": change["verdict"] if p < 1 - LEVEL else "not shown"}
+        for change, p in zip(changes, (raised[task] for task in range(len(changes))), strict=True)
     ]

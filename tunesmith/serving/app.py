@@ -196,18 +196,18 @@ class App:
         assert reader is not None, "what answers here reads"
         count = len(request.rows)
         if not 0 < count <= self.limits.inputs:
-            told = say("serve.inputs", given=count, most=self.limits.inputs)
-            raise DataError(Problem("input", told))
+            text = say("serve.inputs", given=count, most=self.limits.inputs)
+            raise DataError(Problem("input", text))
 
         def ask() -> list[Any]:
             asked, problems = [], []
-            for place, one in enumerate(request.rows):
+            for index, one in enumerate(request.rows):
                 row = predictor.rows.row_of(one) if isinstance(one, str) else one
                 try:
                     asked.append(predictor.objective.output.ask(predictor, row))
                 except DataError as error:
                     problems += [
-                        Problem(f"input.{place}", str(problem)) for problem in error.problems
+                        Problem(f"input.{index}", str(problem)) for problem in error.problems
                     ]
             if problems:
                 raise DataError(problems[:5])
@@ -233,21 +233,21 @@ class App:
         if not name:
             fitting = [one for one in self.served.values() if endpoint in one.endpoints]
             if len(fitting) != 1:
-                known = ", ".join(self.served)
-                raise DataError(Problem("model", say("serve.no_model", known=known)))
+                allowed = ", ".join(self.served)
+                raise DataError(Problem("model", say("serve.no_model", known=allowed)))
             return fitting[0]
         served = self._named(name)
         if endpoint not in served.endpoints:
             routes = ", ".join(f"/v1/{one}" for one in sorted(served.endpoints))
-            told = say("serve.other_route", name=name, routes=routes)
-            raise Refused(400, told, param="model", code="wrong_endpoint")
+            text = say("serve.other_route", name=name, routes=routes)
+            raise Refused(400, text, param="model", code="wrong_endpoint")
         return served
 
     def _named(self, name: str) -> Served:
         served = self.served.get(name)
         if served is None:
-            told = say("serve.unknown_model", known=", ".join(self.served))
-            raise Refused(404, told, param="model", code="model_not_found")
+            text = say("serve.unknown_model", known=", ".join(self.served))
+            raise Refused(404, text, param="model", code="model_not_found")
         return served
 
 

@@ -40,8 +40,8 @@ LEAVES_WITHIN = 10.0
 
 def refuse_ours(given: Mapping[str, object]) -> None:
     """Raises SpecError for options that only our own server has."""
-    told = say("serve.not_in_vllm")
-    problems = [Problem(name, told) for name, value in given.items() if value is not None]
+    text = say("serve.not_in_vllm")
+    problems = [Problem(name, text) for name, value in given.items() if value is not None]
     if problems:
         raise SpecError(problems)
 
@@ -89,11 +89,11 @@ def refuse_for_vllm(asked: Sequence[Asked]) -> None:
     problems: list[Problem] = []
     for one in asked:
         if not OBJECTIVES.make(one.run.objective).output.writes:
-            told = say("serve.vllm_writes", objective=one.run.objective.name)
-            problems.append(Problem(one.name, told))
+            text = say("serve.vllm_writes", objective=one.run.objective.name)
+            problems.append(Problem(one.name, text))
         elif not _is_whole(one) and not _is_lora(one):
-            told = say("serve.vllm_export", method=one.run.method.name, run=one.folder.path)
-            problems.append(Problem(one.name, told))
+            text = say("serve.vllm_export", method=one.run.method.name, run=one.folder.path)
+            problems.append(Problem(one.name, text))
     models = {one.base if _is_lora(one) else one.folder.path for one in asked}
     if len(models) > 1 and not problems:
         names = ", ".join(one.name for one in asked)
@@ -123,14 +123,14 @@ def command_for(asked: Sequence[Asked], place: Path) -> list[str]:
     if len(set(templates)) > 1:
         names = ", ".join(one.name for one in asked)
         raise SpecError(Problem(names, say("serve.vllm_one_template")))
-    how = {"template": templates[0] is not None, "code": first.run.model.trust_remote_code}
+    options = {"template": templates[0] is not None, "code": first.run.model.trust_remote_code}
     if _is_whole(first):
-        line = vllm_command(first.folder.model.resolve(), [first.name], {}, **how)
+        line = vllm_command(first.folder.model.resolve(), [first.name], {}, **options)
         own = ["--chat-template", str(place / first.name / TEMPLATE)]
         return line + (own if templates[0] is not None else [])
     rank = max(largest_rank(place / one.name) for one in asked)
     adapters = {one.name: place / one.name for one in asked}
-    return vllm_command(first.base[0], _names(asked)[len(asked) :], adapters, rank=rank, **how)
+    return vllm_command(first.base[0], _names(asked)[len(asked) :], adapters, rank=rank, **options)
 
 
 def _names(asked: Sequence[Asked]) -> list[str]:

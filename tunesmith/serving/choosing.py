@@ -23,18 +23,18 @@ def next_tokens(logits_BV: torch.Tensor, rows: Sequence[Row]) -> list[tuple[int,
     row's own random numbers, with its likelihoods where these are asked.
     """
     scores_BV = logits_BV.float()
-    told = {place: scores_BV[place].log_softmax(-1) for place, row in enumerate(rows) if _told(row)}
-    for place, row in enumerate(rows):
+    told = {index: scores_BV[index].log_softmax(-1) for index, row in enumerate(rows) if _told(row)}
+    for index, row in enumerate(rows):
         if _shaped(row):
-            scores_BV[place] = _shape(scores_BV[place], row)
+            scores_BV[index] = _shape(scores_BV[index], row)
     chosen = scores_BV.argmax(-1)
-    for place, row in enumerate(rows):
+    for index, row in enumerate(rows):
         if row.settings.temperature > 0:
-            chosen[place] = _draw(scores_BV[place], row)
+            chosen[index] = _draw(scores_BV[index], row)
     ids = chosen.tolist()
     return [
-        (token, _likely(told[place], token, row.likely or 0) if place in told else None)
-        for place, (token, row) in enumerate(zip(ids, rows, strict=True))
+        (token, _likely(told[index], token, row.likely or 0) if index in told else None)
+        for index, (token, row) in enumerate(zip(ids, rows, strict=True))
     ]
 
 

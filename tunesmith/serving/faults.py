@@ -52,5 +52,5 @@ def of_input(error: TunesmithError) -> Refused:
 
 def too_busy(seconds: int = 1) -> Refused:
     """Makes the answer while too many wait."""
-    told = say("serve.busy")
-    return Refused(429, told, code="rate_limit_exceeded", headers={"retry-after": str(seconds)})
+    text = say("serve.busy")
+    return Refused(429, text, code="rate_limit_exceeded", headers={"retry-after": str(seconds)})

@@ -76,5 +76,5 @@ class Grammars:
 
 
 def _refused(reason: str) -> DataError:
-    told = say("serve.schema", reason=reason.splitlines()[0] if reason else "")
-    return DataError(Problem("response_format.json_schema.schema", told))
+    text = say("serve.schema", reason=reason.splitlines()[0] if reason else "")
+    return DataError(Problem("response_format.json_schema.schema", text))

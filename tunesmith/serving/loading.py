@@ -100,20 +100,20 @@ def agrees(engine: Engine) -> bool:
     model, size = engine.loaded.model, model_vocabulary(engine.loaded)
     ids = np.random.default_rng(0).integers(0, size, 12).astype(np.int32)
     wanted_V = model(input_ids=torch.from_numpy(ids).long()[None].to(model.device)).logits[0, -1]
-    found: list[torch.Tensor] = []
+    tensors: list[torch.Tensor] = []
     rows = [Row(ids[start:], Generate(), (), lambda _: None) for start in (0, 5)]
     rows[0].prompt = ids[:7]
     try:
         engine.forward(rows, 0)
         rows[0].prompt = ids
-        found.append(engine.forward(rows[:1], 0)[0])
+        tensors.append(engine.forward(rows[:1], 0)[0])
     except (RuntimeError, TypeError, ValueError, AttributeError, NotImplementedError):
         return False
     finally:
         engine.computed = 0
     scale = float(wanted_V.float().abs().max())
     tolerance = TOLERANCE if wanted_V.dtype == torch.float32 else 0.1
-    return float((wanted_V - found[0]).float().abs().max()) <= tolerance * scale
+    return float((wanted_V - tensors[0]).float().abs().max()) <= tolerance * scale
 
 
 def plain_cache(loaded: Loaded) -> bool:

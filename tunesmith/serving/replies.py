@@ -64,14 +64,14 @@ class Reply:
     def whole(self) -> JsonObject:
         """Returns the answer as one object."""
         kind = "chat.completion" if self.chat else "text_completion"
-        choices = [self._choice(place, choice) for place, choice in enumerate(self.choices)]
+        choices = [self._choice(index, choice) for index, choice in enumerate(self.choices)]
         return {**self.head, "object": kind, "choices": choices, "usage": self.usage()}
 
     def begin(self) -> Iterator[str]:
         """Yields the first events of a stream: whose turn it is."""
         if self.chat:
-            for place in range(len(self.rows)):
-                yield self._event(place, {"role": "assistant", "content": ""}, None, None)
+            for index in range(len(self.rows)):
+                yield self._event(index, {"role": "assistant", "content": ""}, None, None)
 
     def piece(self, place: int, told: Told) -> Iterator[str]:
         """Yields the events of a step."""

@@ -188,8 +188,8 @@ def _beyond(request: Written, limits: Limits) -> list[Problem]:
     ]
     longest = max(map(len, stops(request)), default=0)
     if longest > limits.stop_length:
-        told = say("serve.stop_length", given=longest, most=limits.stop_length)
-        found.append(Problem("stop", told))
+        text = say("serve.stop_length", given=longest, most=limits.stop_length)
+        found.append(Problem("stop", text))
     return found
 
 

@@ -111,12 +111,12 @@ def asked_runs(words: Sequence[str], which: Callable[[Path], RunFolder]) -> list
 def with_bases(runs: Sequence[Asked]) -> list[Asked]:
     """Adds the base of each run that writes, once, under its own name where no run has that."""
     found = list(runs)
-    for one in runs:
-        name = Path(one.run.model.path).name
-        known = any(other.base == one.base for other in found if not other.tuned)
+    for run in runs:
+        name = Path(run.run.model.path).name
+        known = any(other.base == run.base for other in found if not other.tuned)
         taken = known or any(other.name == name for other in found)
-        if not taken and NAME.match(name) and OBJECTIVES.make(one.run.objective).output.writes:
-            found.append(replace(one, name=name, mixes=False, tuned=False))
+        if not taken and NAME.match(name) and OBJECTIVES.make(run.run.objective).output.writes:
+            found.append(replace(run, name=name, mixes=False, tuned=False))
     return found
 
 
@@ -134,5 +134,5 @@ def refuse_too_large(runs: Sequence[Asked]) -> None:
     _, free = total_and_free()
     needed = 4.0 * weights
     if free is not None and needed > free:
-        told = say("serve.too_large", needed=f"{needed / GIB:.1f}", free=f"{free / GIB:.1f}")
-        raise SpecError(Problem(", ".join(one.name for one in runs), told))
+        text = say("serve.too_large", needed=f"{needed / GIB:.1f}", free=f"{free / GIB:.1f}")
+        raise SpecError(Problem(", ".join(one.name for one in runs), text))

@@ -105,13 +105,13 @@ def read_keys(file: Path | None) -> tuple[list[str], bool]:
     try:
         lines = file.read_text(encoding="utf-8").splitlines()
     except (OSError, UnicodeDecodeError) as error:
-        told = say("serve.no_keys", reason=error)
-        raise SpecError(Problem("--keys", told)) from None
+        text = say("serve.no_keys", reason=error)
+        raise SpecError(Problem("--keys", text)) from None
     keys = [line.strip() for line in lines if line.strip() and not line.startswith("#")]
     short = [n for n, key in enumerate(keys, 1) if len(key) < SHORTEST_KEY]
     if short or not keys:
-        told = say("serve.short_key", path=file, least=SHORTEST_KEY)
-        raise SpecError(Problem("--keys", told))
+        text = say("serve.short_key", path=file, least=SHORTEST_KEY)
+        raise SpecError(Problem("--keys", text))
     return keys, False
 
 
@@ -135,6 +135,6 @@ def bound(address: Address) -> socket.socket:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         listener.bind((address.host, address.port))
     except OSError as error:
-        told = say("serve.port", host=address.host, port=address.port, reason=error.strerror)
-        raise SpecError(Problem("--port", told)) from None
+        text = say("serve.port", host=address.host, port=address.port, reason=error.strerror)
+        raise SpecError(Problem("--port", text)) from None
     return listener

@@ -138,8 +138,8 @@ def _prompts(served: Served, request: Written, limits: Limits) -> list[np.ndarra
     if not given:
         raise DataError(Problem("prompt", say("serve.no_prompt")))
     if len(given) > limits.prompts:
-        told = say("serve.too_many", given=len(given), most=limits.prompts)
-        raise DataError(Problem("prompt", told))
+        text = say("serve.too_many", given=len(given), most=limits.prompts)
+        raise DataError(Problem("prompt", text))
     return [_text(served, one) for one in given]  # type: ignore[arg-type]
 
 

@@ -183,11 +183,11 @@ def _checked(found: Translation) -> Translation:
         named = [found.pairs.get(key, name) for key, name in _PLUG_INS.items()]
         if not _exists(path, *map(str, named)):
             value = found.pairs.pop(path)
-            told = say("peers.no_setting", name=path)
+            text = say("peers.no_setting", name=path)
             if path == "objective.loss" and value not in ("nll", "sigmoid"):
-                found.refuse(f"{path}={value}", told)
+                found.refuse(f"{path}={value}", text)
             else:
-                found.left[path] = told
+                found.left[path] = text
     return found
 
 
@@ -281,10 +281,10 @@ def _launched(words: list[str]) -> tuple[list[str], dict[str, object]]:
             around["nproc_per_node"] = value
     if not words or Path(words[0]).name not in _LAUNCHERS:
         return words, around
-    for place, word in enumerate(words):
+    for index, word in enumerate(words):
         flag, _, value = word.partition("=")
         if flag.lstrip("-").replace("-", "_") in ("nproc_per_node", "num_gpus", "num_processes"):
-            around["nproc_per_node"] = value or "".join(words[place + 1 : place + 2])
+            around["nproc_per_node"] = value or "".join(words[index + 1 : index + 2])
         script = re.fullmatch(
             r"(?:.*/)?(\w+)\.py|(?:trl\.scripts|swift\.cli|axolotl\.cli)\.(\w+)", word
         )
@@ -296,7 +296,7 @@ def _launched(words: list[str]) -> tuple[list[str], dict[str, object]]:
             program = "llamafactory-cli"
         elif program is None and name in _TRL_SCRIPTS:
             program, name = "trl", _TRL_SCRIPTS[name]
-        return ([program, name, *words[place + 1 :]] if program else words), around
+        return ([program, name, *words[index + 1 :]] if program else words), around
     return words, around
 
 

@@ -94,12 +94,12 @@ def with_slots(resolved: Resolved) -> Resolved:
     """Puts the virtual tokens where ``data.template`` has slots, as many as it has, where the
     method can put them there and the run does not say otherwise.
     """
-    found = (resolved.run.data.template or "").count(SLOT)
-    for path, value in (("method.place", "template"), ("method.tokens", found)):
+    count = (resolved.run.data.template or "").count(SLOT)
+    for path, value in (("method.place", "template"), ("method.tokens", count)):
         open_ = path in resolved.origins and resolved.origins[path].kind == "default"
         placed = path == "method.place" or METHODS.make(resolved.run.method).slots
-        if found and open_ and placed:
-            origin = Origin("derived", say("plan.reason_slots", found=found))
+        if count and open_ and placed:
+            origin = Origin("derived", say("plan.reason_slots", found=count))
             run = with_value(resolved.run, path.split("."), value)
             resolved = Resolved(run, {**resolved.origins, path: origin})
     return resolved
@@ -149,11 +149,11 @@ def from_rows(run: Run, rows: int) -> Derived:
     train = run.train
     order = Order(rows, batch_size(rows, train.epochs), train.seed)
     steps = order.total(train.epochs, train.steps)
-    told: dict[str, object] = {"rows": rows, "epochs": f"{train.epochs:g}", "steps": steps}
+    fields: dict[str, object] = {"rows": rows, "epochs": f"{train.epochs:g}", "steps": steps}
     if train.steps is None:
-        return {"train.batch": (order.batch, say("plan.reason_batch", **told))}
-    told |= {"full": order.total(train.epochs), "passes": f"{order.epoch(steps):.3g}"}
-    return {"train.batch": (order.batch, say("plan.reason_batch_steps", **told))}
+        return {"train.batch": (order.batch, say("plan.reason_batch", **fields))}
+    fields |= {"full": order.total(train.epochs), "passes": f"{order.epoch(steps):.3g}"}
+    return {"train.batch": (order.batch, say("plan.reason_batch_steps", **fields))}
 
 
 def default_rate(run: Run) -> tuple[float, str]:

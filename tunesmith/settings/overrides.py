@@ -99,8 +99,8 @@ def _literal(path: str, value: str) -> Any:
     except SpecError as error:
         if path == "questions" and bare[:1] == "[":
             (problem,) = error.problems
-            told = say("spec.quote_questions", problem=problem.text)
-            raise SpecError(Problem(path, told)) from None
+            text = say("spec.quote_questions", problem=problem.text)
+            raise SpecError(Problem(path, text)) from None
         read = ""
     quoted = isinstance(read, str) and bare[:1] in ("'", '"') and bare[-1:] == bare[:1]
     if bare and (read is None or quoted or (path == "questions" and isinstance(read, list))):

@@ -15,8 +15,8 @@ def _compiles(pattern: str) -> str:
     try:
         re.compile(pattern)
     except re.error as error:
-        told = say("spec.bad_pattern", pattern=repr(pattern), error=str(error))
-        raise PydanticCustomError("choice", "{text}", {"text": told}) from None
+        text = say("spec.bad_pattern", pattern=repr(pattern), error=str(error))
+        raise PydanticCustomError("choice", "{text}", {"text": text}) from None
     return pattern
 
 

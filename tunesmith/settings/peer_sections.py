@@ -242,11 +242,11 @@ def _data_sample(value: Any, settings: Mapping[str, Any], found: Translation) ->
 
 def _max_tokens(value: Any, settings: Mapping[str, Any], found: Translation) -> Pairs:
     """Notes LitGPT's length of a run in tokens; where nothing else says it, another is trained."""
-    told = say("peers.nothing_moments")
+    text = say("peers.nothing_moments")
     if value and found.peer == "LitGPT" and not settings.keys() & {"num_epochs", "max_steps"}:
-        found.refuse("max_tokens", told)
+        found.refuse("max_tokens", text)
     elif value:
-        found.left["max_tokens"] = told
+        found.left["max_tokens"] = text
     return {}
 
 

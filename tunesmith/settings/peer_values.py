@@ -47,10 +47,10 @@ def _named(
         name = name if name in family.names() else name.rpartition(".")[2].casefold()
         if name in family.names():
             return {key: name}
-        told = say(
+        text = say(
             "peers.no_name", name=f"{family.called} {value}", known=", ".join(family.names())
         )
-        found.refuse(str(value), told)
+        found.refuse(str(value), text)
         return {}
 
     return change

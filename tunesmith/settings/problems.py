@@ -33,9 +33,9 @@ def problems_of(
             for problem in problems_of(context["nested"], context["spec"], path, hint):
                 found.setdefault(problem.where, []).append(problem.text)
         elif item["type"] == "extra_forbidden":
-            told = hint(where) if hint else None
+            hinted = hint(where) if hint else None
             found.setdefault(where, []).append(
-                told or say("spec.extra", told=_near(spec, item["loc"]))
+                hinted or say("spec.extra", told=_near(spec, item["loc"]))
             )
         else:
             found.setdefault(where, []).append(
@@ -115,17 +115,17 @@ def _near(spec: type[Spec], loc: tuple[int | str, ...]) -> str:
     for part in loc[:-1]:
         field = group.model_fields.get(str(part))
         group = (group_of(field.annotation) if field is not None else None) or group
-    known = [name for name in group.model_fields if name != "name"]
-    return closest(str(loc[-1]), known) or (
-        say("spec.known_here", known=", ".join(known)) if known else say("spec.no_settings")
+    fields = [name for name in group.model_fields if name != "name"]
+    return closest(str(loc[-1]), fields) or (
+        say("spec.known_here", known=", ".join(fields)) if fields else say("spec.no_settings")
     )
 
 
 def paths_of(spec: type[Spec], prefix: str = "") -> list[str]:
     """Returns the dotted path of every setting below ``spec``, without plug-ins' own settings."""
-    found: list[str] = []
+    paths: list[str] = []
     for name, field in spec.model_fields.items():
         group = group_of(field.annotation)
         path = f"{prefix}{name}"
-        found += [path] if group is None else paths_of(group, f"{path}.")
-    return found
+        paths += [path] if group is None else paths_of(group, f"{path}.")
+    return paths

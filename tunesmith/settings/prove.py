@@ -65,7 +65,10 @@ class Prove(Spec):
     @property
     def named(self) -> list[str]:
         """The metrics that are asked for, by the names that they have in a proof."""
-        own = [one if isinstance(one, str) else METRICS.make(one).key for one in self.metrics]
+        own = [
+            metric if isinstance(metric, str) else METRICS.make(metric).key
+            for metric in self.metrics
+        ]
         return [*own, *([] if self.primary is None else [self.primary])]
 
 

@@ -48,30 +48,30 @@ def origins_of(value: Spec, path: str = "", given: bool = True) -> dict[str, Ori
     """Returns where each value of a group comes from, by dotted path; a value inside a group that
     was not given is a default.
     """
-    found: dict[str, Origin] = {}
+    origins: dict[str, Origin] = {}
     for name, item in value:
         here = f"{path}.{name}" if path else name
         set_here = given and name in value.model_fields_set
         if isinstance(item, Spec):
-            found |= origins_of(item, here, set_here)
-        found[here] = Origin("given" if set_here else "default")
-    return found
+            origins |= origins_of(item, here, set_here)
+        origins[here] = Origin("given" if set_here else "default")
+    return origins
 
 
 def _yaml_lines(
     value: Mapping[str, object], path: str = "", indent: int = 0
 ) -> list[tuple[str, str]]:
-    found: list[tuple[str, str]] = []
+    lines: list[tuple[str, str]] = []
     for key, item in sorted(
         value.items(), key=lambda pair: pair[0] != "name"
     ):  # a plug-in's name before its settings
         here = f"{path}.{key}" if path else key
         if isinstance(item, Mapping) and item:
-            found.append((" " * indent + f"{key}:", here))
-            found += _yaml_lines(item, here, indent + 2)
+            lines.append((" " * indent + f"{key}:", here))
+            lines += _yaml_lines(item, here, indent + 2)
         else:
             text = yaml.safe_dump(
                 {key: item}, default_flow_style=True, allow_unicode=True, width=10**9
             ).strip()[1:-1]
-            found.append((" " * indent + text, here))
-    return found
+            lines.append((" " * indent + text, here))
+    return lines

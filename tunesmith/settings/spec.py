@@ -61,9 +61,9 @@ class Spec(BaseModel):
         It is read when it is asked for: pydantic reads all of them where a class is made, which
         took 1 s of the CPU for each verb that loads torch.
         """
-        for one in cls.__mro__:
-            if name in inspect.get_annotations(one):
-                return _docstrings(one).get(name, "")
+        for parent in cls.__mro__:
+            if name in inspect.get_annotations(parent):
+                return _docstrings(parent).get(name, "")
         return ""
 
 
@@ -76,10 +76,10 @@ def _docstrings(cls: type) -> dict[str, str]:
         return {}
     assert isinstance(tree, ast.ClassDef), "the source of a class is one"
     return {
-        one.target.id: inspect.cleandoc(text.value.value)
-        for one, text in pairwise(tree.body)
-        if isinstance(one, ast.AnnAssign)
-        and isinstance(one.target, ast.Name)
+        node.target.id: inspect.cleandoc(text.value.value)
+        for node, text in pairwise(tree.body)
+        if isinstance(node, ast.AnnAssign)
+        and isinstance(node.target, ast.Name)
         and isinstance(text, ast.Expr)
         and isinstance(text.value, ast.Constant)
         and isinstance(text.value.value, str)

@@ -78,8 +78,10 @@ def _parts(node: yaml.Node, known: dict[int, int]) -> int:
         return 1
     if id(node) not in known:
         known[id(node)] = MOST_PARTS + 1  # what is found here again is within itself
-        pairs = node.value if isinstance(node, yaml.MappingNode) else [(one,) for one in node.value]
-        known[id(node)] = 1 + sum(_parts(one, known) for pair in pairs for one in pair)
+        pairs = (
+            node.value if isinstance(node, yaml.MappingNode) else [(item,) for item in node.value]
+        )
+        known[id(node)] = 1 + sum(_parts(item, known) for pair in pairs for item in pair)
     return known[id(node)]
 
 

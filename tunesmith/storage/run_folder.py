@@ -34,9 +34,9 @@ def runs_near(path: Path) -> list[str]:
     places = dict.fromkeys([path, path.parent, path.parent / "runs", Path("runs")])
     found = [
         inner.parent
-        for place in places
-        if place.is_dir()
-        for inner in sorted(place.glob("*/run.yaml"))
+        for folder in places
+        if folder.is_dir()
+        for inner in sorted(folder.glob("*/run.yaml"))
     ]
     return [str(one) for one in dict.fromkeys(found)]
 

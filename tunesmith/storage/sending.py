@@ -60,10 +60,10 @@ class Hub(ABC):
     def refused(self, endpoint: str, status: int | None, reason: str) -> HubError:
         """Returns the error for an answer of the hub, or for none."""
         key = {401: "hub.send_401", 403: "hub.send_403"}.get(status or 0, "hub.send_failed")
-        told = say(
+        text = say(
             key, hub=endpoint, token=self.token_name, owner=self.id.split("/")[0], reason=reason
         )
-        return HubError(Problem(self.id, told))
+        return HubError(Problem(self.id, text))
 
 
 class HuggingFace(Hub):

@@ -124,12 +124,12 @@ def suites_of(given: Sequence[str | Mapping[str, object]], run: Run) -> list[Sui
     known.
     """
     asked: list[object] = [given] if isinstance(given, str | Mapping) else list(given)
-    for place, one in enumerate(asked):
+    for index, one in enumerate(asked):
         if isinstance(one, str) and one.startswith("{"):
-            asked[place] = read_yaml(one, "--suite")
+            asked[index] = read_yaml(one, "--suite")
         elif isinstance(one, str) and "=" in one:
             name, _, path = one.partition("=")
-            asked[place] = {"name": name, "path": path}
+            asked[index] = {"name": name, "path": path}
     try:
         prove = Prove.model_validate({"suites": asked}) if asked else run.prove
     except ValidationError as error:

@@ -72,14 +72,14 @@ def log_likelihoods(
     from tunesmith.predicting.likelihoods import likelihoods
 
     groups: dict[tuple[int, ...], list[int]] = {}
-    for place, (start, _) in enumerate(pairs):
-        groups.setdefault(tuple(start), []).append(place)
-    rows = [[_tokens(*pairs[place]) for place in places] for places in groups.values()]
+    for index, (start, _) in enumerate(pairs):
+        groups.setdefault(tuple(start), []).append(index)
+    rows = [[_tokens(*pairs[index]) for index in places] for places in groups.values()]
     found = [0.0] * len(pairs)
     known = likelihoods(loaded, rows, progress=progress)
     for places, sums in zip(groups.values(), known, strict=True):
-        for place, one in zip(places, sums, strict=True):
-            found[place] = -float(one[0])
+        for index, one in zip(places, sums, strict=True):
+            found[index] = -float(one[0])
     return found
 
 

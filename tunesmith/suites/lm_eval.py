@@ -127,8 +127,8 @@ class LmEval(Suite):
             names = [_name(yaml.safe_load(file.read_bytes())) for file in files]
             tasks = self._manager().load_task_or_group([name for name in names if name])
         except (*wrong, RuntimeError, yaml.YAMLError, DatasetsError) as error:
-            told = say("suite.lm_eval_task", error=str(error).split("\n")[0])
-            raise DataError(Problem(self.config.path, told)) from None
+            text = say("suite.lm_eval_task", error=str(error).split("\n")[0])
+            raise DataError(Problem(self.config.path, text)) from None
         for name, task in tasks.items():
             if task.OUTPUT_TYPE not in KINDS:
                 values = {"task": name, "kind": task.OUTPUT_TYPE, "known": ", ".join(KINDS)}
@@ -141,8 +141,8 @@ class LmEval(Suite):
         known = task.higher_is_better()
         first = next(iter(known), "")
         if not known.get(first):
-            told = say("suite.lm_eval_metric", task=name, metric=first or "–")
-            raise DataError(Problem(self.config.path, told))
+            text = say("suite.lm_eval_metric", task=name, metric=first or "–")
+            raise DataError(Problem(self.config.path, text))
         return first
 
     def _docs(self, task: Any) -> list[Any]:

@@ -41,8 +41,8 @@ class EndpointAnswers:
         if not is_endpoint(address):
             raise SpecError(Problem("--engine", say("predict.no_address", seen=repr(address))))
         if not objective.output.writes:
-            told = say("predict.writes_nothing", objective=run.objective.name)
-            raise SpecError(Problem("--engine", told))
+            text = say("predict.writes_nothing", objective=run.objective.name)
+            raise SpecError(Problem("--engine", text))
         url, _, name = address.partition("#")
         teacher = (run.teacher or Teacher()).model_copy(update={"name": name or None})
         data = run.data.model_copy(update={"template": None})
@@ -78,7 +78,7 @@ class EndpointAnswers:
         if problems:
             raise DataError(problems)
         name = free_name({*taken, *(name for row in rows for name in row)}, COLUMN)
-        told = [[texts[n * each + one] for one in range(each)] for n in range(len(rows))]
+        told = [[texts[n * each + index] for index in range(each)] for n in range(len(rows))]
         return [
             {**row, name: answers if each > 1 else answers[0]}
             for row, answers in zip(rows, told, strict=True)

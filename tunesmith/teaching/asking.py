@@ -56,5 +56,5 @@ def ask(
             if stopped():
                 break
         if wanted - {*journal.places}:
-            told = {"signal": signal.received, "done": len(journal.places), "total": total}
-            raise Stopped(say("generate.stopped", **told, path=journal.path))
+            fields = {"signal": signal.received, "done": len(journal.places), "total": total}
+            raise Stopped(say("generate.stopped", **fields, path=journal.path))

@@ -75,8 +75,8 @@ def others_of(against: Sequence[str], run: Run, events: Events) -> tuple[Other, 
             )
         except TunesmithError as error:
             problems += [
-                replace(one, where=f"against: {place}") if one.where == place else one
-                for one in error.problems
+                replace(problem, where=f"against: {place}") if problem.where == place else problem
+                for problem in error.problems
             ]
     if problems:
         raise SpecError(problems)

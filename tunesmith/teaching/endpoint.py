@@ -268,7 +268,7 @@ class Endpoint:
         if (status in AGAIN and not spent) or status >= 500:
             after = _after(response.headers.get("retry-after"))
             raise _Again(say("generate.status", status=status, said=said), str(status), after)
-        told = {"url": response.url, "status": status, "said": said}
+        fields = {"url": response.url, "status": status, "said": said}
         key = self.key_refused if self.key else self.key_missing
         todo = {
             401: key,
@@ -277,12 +277,12 @@ class Endpoint:
             429: "generate.spent",
             200: "generate.not_an_endpoint",
         }
-        told["todo"] = say(
+        fields["todo"] = say(
             todo.get(status, "generate.bad_request"),
             key_env=self.settings.key_env,
             place=place or "-",
         )
-        raise SpecError(Problem(self.place, say("generate.refused_by", **told)))
+        raise SpecError(Problem(self.place, say("generate.refused_by", **fields)))
 
     def _only_name(self) -> str:
         """Returns the name of the one model that is served; raises SpecError with their names where

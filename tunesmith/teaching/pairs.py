@@ -40,12 +40,12 @@ def pairs_in(text: str, *, cut: bool) -> Iterator[tuple[str, str]]:
     marks = [*_MARK.finditer(text)]
     ends = [*(mark.start() for mark in marks[1:]), len(text)][: len(marks)]
     question = ""
-    for place, (mark, end) in enumerate(zip(marks, ends, strict=True)):
+    for index, (mark, end) in enumerate(zip(marks, ends, strict=True)):
         said = text[mark.end() : end].strip().strip("*_").strip()
         if mark["question"]:
             question = said
         elif question:
-            if said and not (cut and place == len(marks) - 1):
+            if said and not (cut and index == len(marks) - 1):
                 yield question, said
             question = ""
 
@@ -82,9 +82,9 @@ def _units(text: str) -> set[str]:
     words = set(_WORD.findall(_HAN.sub(" ", text.lower())))
     long = {word for word in words if len(word) >= LETTERS}
     pairs = {
-        run[place : place + 2]
+        run[index : index + 2]
         for run in _HAN.findall(text)
-        for place in range(max(1, len(run) - 1))
+        for index in range(max(1, len(run) - 1))
     }
     return pairs | (long or words)
 

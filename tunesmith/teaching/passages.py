@@ -109,9 +109,9 @@ def write_questions(source: str, out: Path, how: Passages, events: Events) -> Ac
         if not any(pairs):
             told = say("passages.nothing", why="; ".join(account.notes), path=journal.path)
             raise DataError(Problem(source, told))
-        for (located, _), found in zip(passages, pairs, strict=True):
-            account.added += max(len(found) - 1, 0)
-            if not found:
+        for (located, _), pair in zip(passages, pairs, strict=True):
+            account.added += max(len(pair) - 1, 0)
+            if not pair:
                 account.dropped(located, STEP, "no_pair")
         account.written = sum(map(len, pairs))
         write_rows(place, lambda: _rows(passages, pairs, teacher.name))
@@ -132,8 +132,8 @@ def _passages(
             row = located.row
             name = how.column or next((one for one in row if is_called(one, TEXT)), None)
             if name is None or not isinstance(row.get(name), str):
-                told = {"where": located.where, "columns": ", ".join(row)}
-                raise SpecError(Problem("column", say("passages.no_column", **told)))
+                fields = {"where": located.where, "columns": ", ".join(row)}
+                raise SpecError(Problem("column", say("passages.no_column", **fields)))
             account.read += 1
             text = str(row[name]).strip()
             if len(text) >= how.shortest:
@@ -214,13 +214,13 @@ def _pairs(
 def _rows(
     passages: Sequence[tuple[Located, str]], pairs: Sequence[list[tuple[str, str]]], teacher: str
 ) -> Iterator[JsonObject]:
-    for (located, passage), found in zip(passages, pairs, strict=True):
+    for (located, passage), pair in zip(passages, pairs, strict=True):
         beside = {
             name: value
             for name, value in located.row.items()
             if value != passage and name not in (*COLUMNS, CAME_FROM)
         }
-        for question, answer in found:
+        for question, answer in pair:
             yield {
                 "question": question,
                 "answer": answer,

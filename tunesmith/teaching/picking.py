@@ -38,8 +38,8 @@ def idle(teacher: Teacher, samples: int) -> Iterator[Problem]:
         ("rewards", "generate.samples above 1, or teacher.least", rewarded and samples == 1),
     ):
         if without and not (name == "rewards" and teacher.least is not None):
-            told = say("rollout.without_effect", name=name, needs=needs)
-            yield Problem(f"teacher.{name}", told)
+            text = say("rollout.without_effect", name=name, needs=needs)
+            yield Problem(f"teacher.{name}", text)
     if rewarded and teacher.weights and len(teacher.weights) != len(teacher.rewards):
         counts = {"weights": len(teacher.weights), "rewards": len(teacher.rewards)}
         yield Problem("teacher.weights", say("rollout.weights", **counts))
@@ -80,16 +80,16 @@ class Picking:
     def check(self, questions: Questions) -> None:
         """Raises SpecError for rewards that do not load, or read a column that a row has not."""
         problems = []
-        for place, config in enumerate(self.teacher.rewards):
+        for index, config in enumerate(self.teacher.rewards):
             for column in REWARDS.make(config).columns:
                 rows = [(one.place, _row(one)) for one in questions.asked()]
                 lacking = [(at, row) for at, row in rows if row.get(column) in (None, "")]
                 if lacking:
                     at, row = lacking[0]
-                    told = {"reward": config.name, "column": repr(column), "count": len(lacking)}
-                    told |= {"of": len(rows), "row": at, "known": ", ".join(map(str, row))}
-                    where = f"{WHERE}.{place}"
-                    problems.append(Problem(where, say("rollout.no_column", **told)))
+                    fields = {"reward": config.name, "column": repr(column), "count": len(lacking)}
+                    fields |= {"of": len(rows), "row": at, "known": ", ".join(map(str, row))}
+                    where = f"{WHERE}.{index}"
+                    problems.append(Problem(where, say("rollout.no_column", **fields)))
         if problems:
             raise SpecError(problems)
         self._rewarding.check()

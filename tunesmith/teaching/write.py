@@ -221,8 +221,8 @@ def _ask(
             if signal.received:
                 break
         if len(journal.places) < total:
-            told = {"signal": signal.received, "done": len(journal.places), "total": total}
-            raise Stopped(say("generate.stopped", **told, path=journal.path))
+            fields = {"signal": signal.received, "done": len(journal.places), "total": total}
+            raise Stopped(say("generate.stopped", **fields, path=journal.path))
 
 
 def _kept(run: Run, questions: Questions, journal: Journal) -> Iterator[Group]:

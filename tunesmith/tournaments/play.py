@@ -161,8 +161,8 @@ class _Play:
     def _tried(self, entry: Entry, rate: float, share: float) -> float:
         """Trains one rate of the search and returns its score, lower is better."""
         path, rungs = entry.corner.tried(rate, share), self.field.asked.rungs
-        told = {"rung": rungs.index(share) + 1, "rungs": len(rungs), "share": f"{100 * share:g}"}
-        title = say("tournament.title_rung", method=entry.label, rate=f"{rate:g}", **told)
+        fields = {"rung": rungs.index(share) + 1, "rungs": len(rungs), "share": f"{100 * share:g}"}
+        title = say("tournament.title_rung", method=entry.label, rate=f"{rate:g}", **fields)
         if not self._do(
             path,
             partial(jobs.try_rate, self.field, entry, rate, share),

@@ -160,8 +160,8 @@ def table(places: Sequence[Scored], who: str, name: str) -> np.ndarray:
     long text are one row.
     """
     one, found = metric(name), []
-    for place in places:
-        lines = items(place)
+    for scored in places:
+        lines = items(scored)
         row_I = rows_of(lines)
         each = one.statistics(
             [line[FIELDS[one.reads]][who] for line in lines], [line["reference"] for line in lines]

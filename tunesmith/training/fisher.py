@@ -53,7 +53,7 @@ class Fisher:
 
     def write(self, path: Path) -> None:
         """Writes the file, whole."""
-        tensors = {name: one.contiguous().cpu() for name, one in self.values.items()}
+        tensors = {name: value.contiguous().cpu() for name, value in self.values.items()}
         write_whole(path, save(tensors, metadata={"told": json.dumps(self.told)}))
 
     def state(self) -> dict[str, Any]:
@@ -166,14 +166,14 @@ def find(ready: Asked, start: FromStart, *, path: Path, key: dict[str, str]) -> 
     before = _read(parent.folder.fisher) if parent else None
     if before is not None and config.gamma:
         told |= {"gamma": config.gamma, "before": before.told}
-        for name, one in before.values.items():
+        for name, value in before.values.items():
             if name in values:
-                values[name] += config.gamma * one.to(values[name])
+                values[name] += config.gamma * value.to(values[name])
     seconds = f"{time.perf_counter() - began:.0f}"
     shown = say("ewc.also", run=parent.folder.path) if parent and "before" in told else ""
     said = {"rows": len(sequences), "source": source, "seconds": seconds, "also": shown}
     ready.events.tell(say(f"ewc.measured_{config.labels}", **said))
-    return Fisher({name: one.to(KEPT) for name, one in values.items()}, told)
+    return Fisher({name: value.to(KEPT) for name, value in values.items()}, told)
 
 
 def kept_rows(ready: Asked) -> tuple[str, list[Tokens]]:
@@ -189,7 +189,9 @@ def kept_rows(ready: Asked) -> tuple[str, list[Tokens]]:
     try:
         rows = prepare_once(run, tokenizer, seed=seed, progress=ready.events.phase)
     except (DataError, SpecError) as error:
-        told = [Problem(f"objective.rows: {one.where}", one.text) for one in error.problems]
+        told = [
+            Problem(f"objective.rows: {problem.where}", problem.text) for problem in error.problems
+        ]
         raise type(error)(told) from None
     # The row's columns, such as a reference, belong to the objective that it was prepared for.
     sequences = [

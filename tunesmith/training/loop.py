@@ -87,8 +87,8 @@ def fit(
             # Nothing of the step was done, so the run goes on from here.
             if not save(at.step):
                 raise
-            told = {"reason": str(error), "step": at.step, "out": work.run.out}
-            raise Stopped(say("train.sampler_lost", **told)) from None
+            fields = {"reason": str(error), "step": at.step, "out": work.run.out}
+            raise Stopped(say("train.sampler_lost", **fields)) from None
         at.step += 1
         at.unseen = at.step == work.total or (
             work.evaluate_every > 0 and at.step % work.evaluate_every == 0
@@ -109,23 +109,23 @@ def refuse_not_finite(work: Work, at: Position, held_out: float | None, *, done:
     the run would end on a step or a held-out loss that is not finite. The weights are checked
     first: they are the cause.
     """
-    told = {"step": at.step, "folder": work.run.out}
-    own = [
+    fields = {"step": at.step, "folder": work.run.out}
+    names_here = [
         name
         for name, weight in work.named
         if not bool(torch.isfinite(own_part(weight.detach())).all())
     ]
     # A process may hold a part that is finite.
-    parts = work.device.processes.everyones(own)
+    parts = work.device.processes.everyones(names_here)
     spoiled = list(dict.fromkeys(name for part in parts for name in part))
     if spoiled:
         names = ", ".join(spoiled[:3]) + (", …" if len(spoiled) > 3 else "")
-        told |= {"count": len(spoiled), "of": len(work.named), "names": names}
-        raise TrainingError(say("train.weights_not_finite", **told))
+        fields |= {"count": len(spoiled), "of": len(work.named), "names": names}
+        raise TrainingError(say("train.weights_not_finite", **fields))
     if done and at.skipped_in_row:
-        raise TrainingError(say("train.ends_not_finite", **told))
+        raise TrainingError(say("train.ends_not_finite", **fields))
     if held_out is not None and not math.isfinite(held_out):
-        raise TrainingError(say("train.ends_evaluation_not_finite", **told, loss=held_out))
+        raise TrainingError(say("train.ends_evaluation_not_finite", **fields, loss=held_out))
 
 
 def take_step(work: Work, at: Position) -> Line | None:
@@ -171,8 +171,8 @@ def leave_out(at: Position, ids: Sequence[str]) -> None:
     at.skipped += 1
     at.skipped_in_row += 1
     if at.skipped_in_row > SKIPS:
-        told = {"count": at.skipped_in_row, "step": at.step + 1, "rows": ", ".join(ids)}
-        raise TrainingError(say("train.never_finite", **told))
+        fields = {"count": at.skipped_in_row, "step": at.step + 1, "rows": ", ".join(ids)}
+        raise TrainingError(say("train.never_finite", **fields))
 
 
 def halved(
@@ -256,11 +256,11 @@ def amounts(work: Work, batches: list[Batch], seconds: float) -> Line:
     read = sum(len(tokens) for batch in real for example in batch.sequences for tokens in example)
     spent = work.device.meter.spent() or 0.0
     trained, read, spent = work.device.processes.sum(float(trained), float(read), spent)
-    found: Line = {
+    numbers: Line = {
         "tokens": int(trained),
         "tokens_per_second": round(read / seconds, 1),
         "memory_gib": work.device.peak_memory(),
         "held_gib": work.device.held_memory(),
         "seconds": round(seconds, 4),
     }
-    return found | {"joules": round(spent, 3)} if spent else found
+    return numbers | {"joules": round(spent, 3)} if spent else numbers

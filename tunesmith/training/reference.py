@@ -97,7 +97,7 @@ def find(
     if fault:
         events.tell(fault)
     # Rows and mates hold other columns, and none is needed here.
-    parts = [[replace(one, columns={}) for one in item.tokens] for item in _items(prepared)]
+    parts = [[replace(tokens, columns={}) for tokens in item.tokens] for item in _items(prepared)]
     parts += [[replace(mate, columns={})] for mate in _mates(prepared)]
     phase = say("train.reference")
     with device.autocast():
@@ -121,11 +121,11 @@ def _asked(
     """
     if device.divided:
         return np.concatenate([-row[:, 0] for row in likelihoods(model, parts, progress=progress)])
-    own = range(device.processes.rank, len(parts), device.processes.world)
-    rows = likelihoods(model, [parts[index] for index in own], progress=progress)
+    own_parts = range(device.processes.rank, len(parts), device.processes.world)
+    rows = likelihoods(model, [parts[index] for index in own_parts], progress=progress)
     starts = np.cumsum([0, *map(len, parts)])
     values = np.zeros(starts[-1])
-    for index, row in zip(own, rows, strict=True):
+    for index, row in zip(own_parts, rows, strict=True):
         values[starts[index] : starts[index + 1]] = -row[:, 0]
     return np.array(device.processes.sum(*values))
 
@@ -134,8 +134,8 @@ def attached(prepared: Prepared, values: np.ndarray) -> Prepared:
     """Adds a value to each sequence of ``prepared``, and to each that a row took from another, as a
     column.
     """
-    own = sum(len(item.tokens) for item in _items(prepared))
-    first, mates = iter(values[:own].tolist()), iter(values[own:].tolist())
+    own_sequences = sum(len(item.tokens) for item in _items(prepared))
+    first, mates = iter(values[:own_sequences].tolist()), iter(values[own_sequences:].tolist())
 
     def with_value(tokens: Tokens) -> Tokens:
         columns = {**tokens.columns, COLUMN: next(first)}
@@ -179,10 +179,10 @@ def _read(path: Path, key: dict[str, str]) -> tuple[np.ndarray | None, str | Non
         return None, None
     try:
         with safe_open(path, "np") as file:
-            known, values = json.loads(file.metadata()["key"]), file.get_tensor("logprobs")
+            saved_key, values = json.loads(file.metadata()["key"]), file.get_tensor("logprobs")
     except (SafetensorError, KeyError, TypeError, ValueError):
         return None, say("train.reference_damaged", path=path)
-    changed = [name for name in key if known.get(name) != key[name]]
+    changed = [name for name in key if saved_key.get(name) != key[name]]
     return (
         (None, say("train.reference_changed", what=", ".join(changed)))
         if changed

@@ -93,7 +93,7 @@ class SampledHealth:
             return None
         if lengths[1] < GROWN * lengths[0] or ending[0] - ending[1] < ENDING:
             return None
-        before, now = (round(one, 1) for one in lengths)
+        before, now = (round(length, 1) for length in lengths)
         return AnswersGrow(step, before, now, round(100 * ending[1]))
 
     def _alike(self, step: int) -> AnswersAlike | None:
@@ -117,7 +117,7 @@ class SampledHealth:
         worth = (slopes[0] + slopes[1]) / 2 * (lengths[1] - lengths[0])
         if lengths[1] <= lengths[0] or worth < LENGTH_ALONE * gained:
             return None
-        before, now = (round(one, 1) for one in lengths)
+        before, now = (round(length, 1) for length in lengths)
         return RewardForLength(step, round(gained, 4), round(worth, 4), before, now)
 
     def state(self) -> dict[str, Any]:

@@ -108,11 +108,11 @@ class Work:
         """The weights of the policy, and of each trained role: the gradient of one is not clipped
         for the sake of another.
         """
-        found: dict[str, list[torch.nn.Parameter]] = {"": []}
+        by_part: dict[str, list[torch.nn.Parameter]] = {"": []}
         for name, weight in self.named:
             role, apart, _ = name.partition("/")
-            found.setdefault(role if apart else "", []).append(weight)
-        return list(found.values())
+            by_part.setdefault(role if apart else "", []).append(weight)
+        return list(by_part.values())
 
     @property
     def models(self) -> JsonObject:

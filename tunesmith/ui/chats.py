@@ -143,9 +143,9 @@ class Chats:
             turn = len(chat.turns())
             chat.add({"asked": question, "how": how})
             answers = [Answer(chat, turn, model, server) for model in models]
-            self._writing |= {(chat.id, one.model): one for one in answers}
-        for one in answers:
-            threading.Thread(target=self._write, args=(one, how), daemon=True).start()
+            self._writing |= {(chat.id, answer.model): answer for answer in answers}
+        for answer in answers:
+            threading.Thread(target=self._write, args=(answer, how), daemon=True).start()
         return True
 
     def writing(self, chat: Chat) -> dict[str, str]:

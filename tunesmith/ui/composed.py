@@ -165,8 +165,8 @@ def _read_anew(typed: Mapping[str, str], data: str) -> dict[str, str]:
     if not typed or not isinstance(files, list):
         return {}
     found: list[object] = []
-    for number, one in enumerate(files):
-        told = dict(one) if isinstance(one, Mapping) else {"path": one}
+    for number, file in enumerate(files):
+        told = dict(file) if isinstance(file, Mapping) else {"path": file}
         if str(number) in typed:
             told.pop("columns", None)
             columns = _under(f"{number}.", typed)

@@ -118,7 +118,7 @@ def _sampled(key: str, draft: Draft, problems: Sequence[Problem]) -> Field:
         value=value,
         usual=usual_of(SOURCES.get("rollout").Config.model_fields[key]),
         origin="given" if value else "default",
-        problems=tuple(one.text for one in problems if one.where == path),
+        problems=tuple(problem.text for problem in problems if problem.where == path),
     )
 
 

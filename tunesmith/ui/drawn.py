@@ -28,7 +28,7 @@ def drawn(found: JsonObject) -> JsonObject:
     disk = facts.get("disk") or {"needed": 0, "free": 0}
     return {
         "shares": rows,
-        "share_parts": laid([(one.style, one.width) for one in rows]),
+        "share_parts": laid([(row.style, row.width) for row in rows]),
         "bins": lengths(ledger) if ledger else [],
         "cut": _cut(ledger, found.get("limit")) if ledger else None,
         "disk": readable(disk["needed"]),

@@ -79,7 +79,8 @@ def drawer(draft: Draft, problems: Sequence[Problem]) -> dict[str, list[Field]]:
     at_fields = by_field(problems, paths)
     fields = [_field(path, draft, at_fields.get(path, ())) for path in paths]
     return {
-        group: [one for one in fields if one.path.partition(".")[0] == group] for group in GROUPS
+        group: [field for field in fields if field.path.partition(".")[0] == group]
+        for group in GROUPS
     }
 
 

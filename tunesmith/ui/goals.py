@@ -54,8 +54,8 @@ def why(objective: str, goal: str, given: bool) -> str:
     if given:
         return say("ui_new.why_given", objective=objective)
     kind = f"row_{OBJECTIVES.get(objective).eats.__name__.lower()}"
-    told = {"objective": objective, "rows": texts(language(), "kinds")[kind]}
-    return say("ui_new.why", goal=say(f"ui_new.goal_{goal}"), **told)
+    fields = {"objective": objective, "rows": texts(language(), "kinds")[kind]}
+    return say("ui_new.why", goal=say(f"ui_new.goal_{goal}"), **fields)
 
 
 def _has_rows(data: Data, objective: str) -> bool:

@@ -162,7 +162,7 @@ def _unread(run: Run) -> Iterator[JsonObject]:
     try:
         given = run.data.path
         places = [given] if isinstance(given, str) else [one.path for one in given]
-        for path in (file for place in places for file in find_data(place)):
+        for path in (file for source in places for file in find_data(source)):
             known = facts(path)
             yield {"path": str(path), "format": known.format, "columns": list(known.columns)}
     except TunesmithError:

@@ -62,8 +62,8 @@ class Looks:
             self._looks.pop(key, None)
             if isinstance(error, BrokenProcessPool):
                 self.rest()
-            told = say("ui_new.failed", error=f"{type(error).__name__}: {error}")
-            return {"problems": [{"where": "", "text": told}], "objective": "", "words": []}
+            text = say("ui_new.failed", error=f"{type(error).__name__}: {error}")
+            return {"problems": [{"where": "", "text": text}], "objective": "", "words": []}
         held.ended = held.ended or time.monotonic()
         return found
 

@@ -78,7 +78,7 @@ class Places:
         """
         roots = (self.root, self.data.resolve())
         places = [path, *(every_file(path) if _there(path) and path.is_dir() else ())]
-        return all(any(one.resolve().is_relative_to(r) for r in roots) for one in places)
+        return all(any(held.resolve().is_relative_to(r) for r in roots) for held in places)
 
     def files(self) -> list[str]:
         """Returns the files of rows that were dropped here, the newest first, as they are typed."""

@@ -43,8 +43,8 @@ class Runs:
         try:
             root.mkdir(parents=True, exist_ok=True)
         except OSError as error:
-            told = say("ui.no_folder", reason=error.strerror or str(error))
-            raise SpecError(Problem(str(root), told)) from None
+            text = say("ui.no_folder", reason=error.strerror or str(error))
+            raise SpecError(Problem(str(root), text)) from None
         self.root = root.resolve()
         self._listed: dict[str, Listed] = {}
 
@@ -83,11 +83,11 @@ class Runs:
 
 def differences(settings: Sequence[Mapping[str, str]]) -> list[list[str]]:
     """Returns, by run, the settings in which it is not like most of the others: ``path=value``."""
-    every = dict.fromkeys(path for one in settings for path in one)
-    usual = {path: _usual([one.get(path) for one in settings if one]) for path in every}
+    every = dict.fromkeys(path for setting in settings for path in setting)
+    usual = {path: _usual([setting.get(path) for setting in settings if setting]) for path in every}
     return [
-        [f"{path}={value}" for path, value in one.items() if usual[path] != value]
-        for one in settings
+        [f"{path}={value}" for path, value in setting.items() if usual[path] != value]
+        for setting in settings
     ]
 
 

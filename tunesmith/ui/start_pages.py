@@ -122,7 +122,7 @@ class StartPages:
             path = await keep(name, size, request.stream(), self.places.data)
         except TunesmithError as error:
             status = 413 if isinstance(error, DataError) else 507
-            told = {"problem": "\n".join(one.text for one in error.problems)}
+            told = {"problem": "\n".join(problem.text for problem in error.problems)}
             return JSONResponse(told, status_code=status)
         return JSONResponse({"path": self.places.typed(path)})
 
@@ -190,7 +190,10 @@ class StartPages:
         except TunesmithError as error:
             # What was refused is not missing.
             lacks = {path.removesuffix(".path") for path in draft.refused}
-            return [*draft.problems, *(one for one in error.problems if one.where not in lacks)]
+            return [
+                *draft.problems,
+                *(problem for problem in error.problems if problem.where not in lacks),
+            ]
         return [*draft.problems]
 
     def _look(self, draft: Draft, row: str, *, probe: bool, patience: float) -> JsonObject | None:
@@ -307,7 +310,7 @@ def _of_rows(problem: Problem, draft: Draft) -> bool:
 
 def _with(draft: Draft, settings: Sequence[str]) -> list[tuple[str, str]]:
     """Returns one button that sets all of these: as they are typed, and the address with them."""
-    pairs = [one.partition("=") for one in settings]
+    pairs = [setting.partition("=") for setting in settings]
     changed = {path: value for path, _, value in pairs}
     return [(" ".join(settings), draft.query(changed))] if changed else []
 

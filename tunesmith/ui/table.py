@@ -97,7 +97,9 @@ class Table:
         from starlette.responses import Response
 
         folders = [self.views.runs.find(name) for name in request.query_params.getlist("run")]
-        marks = [[seen(one, False), *proved_on([one])] for one in folders if one is not None]
+        marks = [
+            [seen(folder, False), *proved_on([folder])] for folder in folders if folder is not None
+        ]
         mark = hashlib.sha256(repr(marks).encode()).hexdigest()[:16]
         if request.query_params.get("seen") == mark:
             return Response(status_code=204)

@@ -53,8 +53,8 @@ async def keep(name: str, length: int | None, parts: AsyncIterator[bytes], folde
             raise DataError(Problem("data", say("ui_new.empty", name=wanted)))
         return _named(draft, folder / wanted)
     except OSError as error:
-        told = say("ui_new.not_kept", reason=error.strerror or str(error))
-        raise DiskError(Problem("data", told)) from None
+        text = say("ui_new.not_kept", reason=error.strerror or str(error))
+        raise DiskError(Problem("data", text)) from None
     finally:
         draft.unlink(missing_ok=True)
 
@@ -78,8 +78,8 @@ def _last_bytes(text: str, most: int) -> str:
 def _room(folder: Path, needed: int) -> None:
     free = shutil.disk_usage(folder).free
     if free < needed + SPARE:
-        told = say("ui_new.no_room", needed=readable(needed + SPARE), free=readable(free))
-        raise DiskError(Problem("data", told))
+        text = say("ui_new.no_room", needed=readable(needed + SPARE), free=readable(free))
+        raise DiskError(Problem("data", text))
 
 
 def _named(draft: Path, wanted: Path) -> Path:

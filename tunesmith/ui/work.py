@@ -137,7 +137,7 @@ def main(folder: Path) -> int:
         try:
             found = KINDS[asked["kind"]](work, asked)
         except TunesmithError as error:
-            problems = [(one.where, one.text) for one in error.problems]
+            problems = [(problem.where, problem.text) for problem in error.problems]
             work.write("ended", {"problem": str(error), "problems": problems})
             return error.exit_code
         work.write("ended", {"problem": "", **(found or {})})

@@ -83,8 +83,8 @@ def build(contenders: Sequence[str], settings: Arena, events: Events) -> ArenaFo
     left |= {"trained": facts["trained"]} if facts["trained"] else {}
     shown = sum(bool(differing(item)) for item in items)
     if shown < FEWEST_PROMPTS:
-        told = {"number": shown, "left": left_out(left)}
-        raise DataError(Problem("data", say("arena.too_few", **told)))
+        fields = {"number": shown, "left": left_out(left)}
+        raise DataError(Problem("data", say("arena.too_few", **fields)))
     folder.write_items(items, {**facts, "left": left})
     return folder
 
@@ -96,8 +96,8 @@ def _refuse_other(folder: ArenaFolder, facts: JsonObject) -> None:
     other = [name for name in wanted if settings.get(name) != wanted[name]]
     other += ["contenders"] if before["contenders"] != facts["contenders"] else []
     if other:
-        told = {"folder": folder.path, "keys": ", ".join(other)}
-        raise SpecError(Problem("out", say("arena.other", **told)))
+        fields = {"folder": folder.path, "keys": ", ".join(other)}
+        raise SpecError(Problem("out", say("arena.other", **fields)))
 
 
 def _run(name: str, number: int, how: Arena, folder: ArenaFolder) -> Run:
@@ -129,7 +129,9 @@ def _check(runs: Sequence[Run], events: Events) -> None:
             teacher_of(run, events)
         except TunesmithError as error:
             name = run.model.path
-            problems += [Problem(f"{name}: {one.where}", one.text) for one in error.problems]
+            problems += [
+                Problem(f"{name}: {problem.where}", problem.text) for problem in error.problems
+            ]
     if problems:
         raise SpecError(problems)
 
@@ -150,9 +152,9 @@ def _prompts(how: Arena, names: Sequence[str], events: Events) -> tuple[list[Jso
     known: set[int] = set()
     for name in names:
         trained = trained_on(asked, name, events)
-        told = {"count": len(trained), "of": len(every), "name": name}
+        fields = {"count": len(trained), "of": len(every), "name": name}
         if trained:
-            events.tell(say("arena.trained", **told))
+            events.tell(say("arena.trained", **fields))
         known |= trained
     if len(known) == len(every):
         raise DataError(Problem("data", say("arena.all_trained", path=how.data, of=len(every))))

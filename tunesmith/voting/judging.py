@@ -87,5 +87,5 @@ def asked_of(ballot: Ballot) -> str:
     """Returns what the judge is asked of a ballot."""
     turns = [str(turn["content"]) for turn in ballot.item.messages]
     answers = ballot.item.answers
-    told = {"prompt": "\n\n".join(turns), "a": answers[ballot.left], "b": answers[ballot.right]}
-    return say("arena.judge_asks", **told)
+    fields = {"prompt": "\n\n".join(turns), "a": answers[ballot.left], "b": answers[ballot.right]}
+    return say("arena.judge_asks", **fields)

@@ -183,7 +183,7 @@ def _share(votes: Sequence[Vote], scores: Sequence[float]) -> Share | None:
 def _places(votes: Sequence[Vote]) -> dict[str, int]:
     """Numbers the prompts that were voted on, in their order."""
     names = dict.fromkeys(vote.ballot.item.id for vote in votes)
-    return {name: place for place, name in enumerate(names)}
+    return {name: index for index, name in enumerate(names)}
 
 
 def _above_half(sums: np.ndarray) -> np.ndarray:

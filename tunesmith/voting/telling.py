@@ -15,8 +15,8 @@ def lines_of(result: Result) -> list[str]:
     lines = []
     for who, tally in (("people", result.people), ("judges", result.judges)):
         if tally is not None:
-            told = {"votes": tally.votes, "skipped": tally.skipped}
-            lines += [say(f"arena.by_{who}", **told), *_told(tally, result.contenders), ""]
+            fields = {"votes": tally.votes, "skipped": tally.skipped}
+            lines += [say(f"arena.by_{who}", **fields), *_told(tally, result.contenders), ""]
     same, of = result.agreed
     if of:
         lines.append(say("arena.agreed", same=same, of=of, share=_percent(same / of)))
@@ -30,8 +30,8 @@ def _told(tally: Tally, names: list[str]) -> list[str]:
         for name, share, even in zip(
             names[1:], tally.strengths[1:], tally.at_equal_length[1:], strict=True
         ):
-            told = {"name": name, "share": _share(share), "even": _share(even)}
-            lines.append(say("arena.strength", **told))
+            fields = {"name": name, "share": _share(share), "even": _share(even)}
+            lines.append(say("arena.strength", **fields))
     elif tally.at_equal_length:
         even = tally.at_equal_length[1]
         lines.append(say("arena.at_equal_length", name=names[1], share=_share(even)))
@@ -51,8 +51,8 @@ def _pair(pair: Pair, names: list[str]) -> list[str]:
     lines = [say("arena.pair", first=first, second=second, **counts)]
     if math.isnan(pair.share.value):
         return lines
-    told = {"first": first, "share": _share(pair.share), "p": f"{pair.p:.3g}"}
-    lines.append(say("arena.share", **told))
+    fields = {"first": first, "share": _share(pair.share), "p": f"{pair.p:.3g}"}
+    lines.append(say("arena.share", **fields))
     if pair.winner is not None:
         other = pair.second if pair.winner == pair.first else pair.first
         lines.append(say("arena.better", name=names[pair.winner], other=names[other]))
@@ -65,8 +65,8 @@ def _pair(pair: Pair, names: list[str]) -> list[str]:
 def _share(share: Share) -> str:
     if share.low is None or share.high is None:
         return say("arena.without_interval", share=_percent(share.value))
-    told = {"low": _percent(share.low), "high": _percent(share.high)}
-    return say("arena.with_interval", share=_percent(share.value), **told)
+    fields = {"low": _percent(share.low), "high": _percent(share.high)}
+    return say("arena.with_interval", share=_percent(share.value), **fields)
 
 
 def _percent(value: float) -> str:

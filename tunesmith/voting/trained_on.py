@@ -30,8 +30,8 @@ def trained_on(asked: Sequence[Question], contender: str, events: Events) -> set
         try:
             seen = list(_questions(parent.folder, events))
         except TunesmithError as error:
-            told = {"run": path, "reason": error.problems[0].text if error.problems else error}
-            events.tell(say("arena.trained_unknown", **told))
+            fields = {"run": path, "reason": error.problems[0].text if error.problems else error}
+            events.tell(say("arena.trained_unknown", **fields))
         else:
             found |= _among(asked, seen)
         path = parent.folder.resolved().run.model.path
@@ -58,4 +58,4 @@ def _among(asked: Sequence[Question], seen: Sequence[Question]) -> set[int]:
     join_near(clusters, [sketch_of("\n".join(one)) for one in together])
     # A cluster is named by its first row.
     roots = clusters.roots()[len(seen) :]
-    return {place for place, root in enumerate(roots) if root < len(seen)}
+    return {index for index, root in enumerate(roots) if root < len(seen)}

@@ -54,8 +54,8 @@ class Votes:
         """
         ballot = vote.ballot
         if vote.choice not in CHOICES:
-            told = {"vote": repr(vote.choice), "known": ", ".join(CHOICES)}
-            raise SpecError(Problem("vote", say("arena.vote_unknown", **told)))
+            fields = {"vote": repr(vote.choice), "known": ", ".join(CHOICES)}
+            raise SpecError(Problem("vote", say("arena.vote_unknown", **fields)))
         line = {
             "ballot": ballot.id,
             "left": self.contenders[ballot.left],
@@ -110,8 +110,8 @@ class Votes:
         if ballot is None:
             return say("arena.vote_of_another", ballot=repr(told.get("ballot")))
         if told.get("vote") not in CHOICES:
-            known = ", ".join(CHOICES)
-            return say("arena.vote_unknown", vote=repr(told.get("vote")), known=known)
+            allowed = ", ".join(CHOICES)
+            return say("arena.vote_unknown", vote=repr(told.get("vote")), known=allowed)
         sides = [self.contenders[ballot.left], self.contenders[ballot.right]]
         if [told.get("left"), told.get("right")] != sides or told.get("shown") != ballot.digest:
             return say("arena.vote_changed")

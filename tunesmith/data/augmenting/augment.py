@@ -105,7 +105,7 @@ def _propose(
         return nullcontext(drawn(how))
     from tunesmith.data.augmenting.by_models import said_by_models
 
-    asked = [(one.located.where, one.text) for one in originals]
+    asked = [(original.located.where, original.text) for original in originals]
     return _by_number(said_by_models(asked, how, out, events), how.times)
 
 

@@ -141,8 +141,8 @@ def _refuse_pair(
         scripts = Counter(script_of(text) for _, text in asked)
         most, _ = scripts.most_common(1)[0] if scripts else (None, 0)
         if most is not None and (most == "zh") != there.from_chinese:
-            told = {"pair": there.pair, "script": most, "where": asked[0][0]}
-            problems.append(Problem("model", say("augment.other_language", **told)))
+            fields = {"pair": there.pair, "script": most, "where": asked[0][0]}
+            problems.append(Problem("model", say("augment.other_language", **fields)))
     if problems:
         raise SpecError(problems)
 

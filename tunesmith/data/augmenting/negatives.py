@@ -117,10 +117,10 @@ class _Likeness:
         self.number = len(texts)
         self._places: defaultdict[str, list[int]] = defaultdict(list)
         self._weights: defaultdict[str, list[float]] = defaultdict(list)
-        for place, (one, length) in enumerate(zip(counts, lengths, strict=True)):
+        for index, (one, length) in enumerate(zip(counts, lengths, strict=True)):
             room = SATURATION * (1 - LENGTH + LENGTH * length / usual)
             for term, count in one.items():
-                self._places[term].append(place)
+                self._places[term].append(index)
                 self._weights[term].append(count * (SATURATION + 1) / (count + room))
 
     def order(self, text: str, most: int) -> list[int]:

@@ -49,8 +49,8 @@ def rows_wanted(source: str, target: str, times: int) -> tuple[set[tuple[Path, i
         own = [place for place, line in known if is_of(kind, line)]
         taken = evenly(own, max(1, kind["rows"] // times))
         wanted |= {*taken}
-        told = {"target": kind["target"], "rows": kind["rows"]}
-        notes.append(say("augment.for_target", **told, taken=len(taken), most=len(taken) * times))
+        fields = {"target": kind["target"], "rows": kind["rows"]}
+        notes.append(say("augment.for_target", **fields, taken=len(taken), most=len(taken) * times))
     if not wanted:
         raise DataError(Problem(source, say("augment.none_wanted", kinds=_names(kinds))))
     return wanted, notes

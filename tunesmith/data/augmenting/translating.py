@@ -78,8 +78,8 @@ class Translator:
             if code and own not in (None, code)
         ]
         if other:
-            told = {"path": path, "pair": self.pair, "asked": "-".join(map(str, self.asked))}
-            return [Problem("language", say("augment.other_pair", **told))]
+            fields = {"path": path, "pair": self.pair, "asked": "-".join(map(str, self.asked))}
+            return [Problem("language", say("augment.other_pair", **fields))]
         return []
 
     def identity(self) -> dict[str, str]:
@@ -163,11 +163,11 @@ class Translator:
             )
         except ImportError:
             command = "pip install sentencepiece"
-            told = say("transforms.no_package", package="sentencepiece", command=command)
-            raise SpecError(Problem("model", told)) from None
+            text = say("transforms.no_package", package="sentencepiece", command=command)
+            raise SpecError(Problem("model", text)) from None
         except (OSError, ValueError, KeyError, TypeError, RuntimeError) as error:
-            told = say("augment.no_translator", error=first_line(error))
-            raise ModelError(Problem(self.run.model.path, told)) from None
+            text = say("augment.no_translator", error=first_line(error))
+            raise ModelError(Problem(self.run.model.path, text)) from None
         return model.to(device.place).eval(), tokenizer
 
 

@@ -64,8 +64,8 @@ def conversation(row: Row, name: str) -> list[Turn]:
         raise field_problem(name, "reader.absent", columns=", ".join(map(str, row)))
     value = json_list(row[name])
     if value is None:
-        told = {"kind": kind_of(row[name]), "seen": shown(row[name])}
-        raise field_problem(name, "reader.not_list", **told)
+        fields = {"kind": kind_of(row[name]), "seen": shown(row[name])}
+        raise field_problem(name, "reader.not_list", **fields)
     if name in TURNS and _in_turn(value):
         said = [as_text(_said(one), f"{name}[{n}]") for n, one in enumerate(value)]
         return [Turn("assistant" if n % 2 else "user", text) for n, text in enumerate(said)]

@@ -238,11 +238,11 @@ def right_letter(value: object, options: Options, field: str, *, first: int | No
     places = _places(text, options, number=isinstance(value, int), first=first)
     if places is None and text.isdecimal() and first is None:
         raise field_problem(field, "choices.counted", seen=text, count=len(options.texts))
-    if places is None or not all(0 <= place < len(options.texts) for place in places):
+    if places is None or not all(0 <= index < len(options.texts) for index in places):
         raise field_problem(
             field, "choices.no_such", seen=shown(value), known=laid_out(options).replace("\n", "; ")
         )
-    return "".join(LETTERS[place] for place in sorted(places))
+    return "".join(LETTERS[index] for index in sorted(places))
 
 
 def _places(text: str, options: Options, *, number: bool, first: int | None) -> list[int] | None:

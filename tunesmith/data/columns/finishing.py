@@ -114,7 +114,7 @@ def conversation(
     """Reads the messages of a conversation in OpenAI's form; ``place`` names each by its number in
     errors. Raises DataError where one holds media.
     """
-    turns = tuple(turn_of(one, place.format(n)) for n, one in enumerate(messages))
+    turns = tuple(turn_of(message, place.format(n)) for n, message in enumerate(messages))
     columns = {"question": turns[-1].content} if turns else {}
     chat = Chat(turns, tools, columns)
     _refuse_media([chat])
@@ -134,8 +134,8 @@ def _refuse_media(chats: Iterable[Chat]) -> None:
                     part if isinstance(part, str) else f"[{part.kind} {shown(part.place)}]"
                     for part in turn.parts
                 ]
-                told = say("reader.media", kind=kind, seen=shown(" ".join(parts), 80))
-                raise DataError(Problem(one.field, told))
+                text = say("reader.media", kind=kind, seen=shown(" ".join(parts), 80))
+                raise DataError(Problem(one.field, text))
 
 
 _THINKING = re.compile(r"\s*<think>(.*?)</think>\s*", re.DOTALL)

@@ -157,7 +157,7 @@ def codes_of_labels(columns: Sequence[str], rows: Sequence[Mapping[str, object]]
         name
         for name in few
         if all(map(_is_number, values[name]))
-        and any(_alike(values[name], values[one]) for one in words)
+        and any(_alike(values[name], values[word]) for word in words)
     ]
 
 

@@ -19,7 +19,7 @@ _SAME = str.maketrans("LUM", "ESI")
 
 def spans_of(tags: Sequence[str], words: Sequence[tuple[int, int]]) -> tuple[Span, ...]:
     """Returns the spans that the tags of ``words`` mark, in order."""
-    found: list[Span] = []
+    spans: list[Span] = []
     start, before, kind = 0, OUTSIDE, ""
     for (begin, _), tag, place in zip(
         [*words, (0, 0)], [*tags, OUTSIDE], range(len(words) + 1), strict=True
@@ -27,12 +27,12 @@ def spans_of(tags: Sequence[str], words: Sequence[tuple[int, int]]) -> tuple[Spa
         mark, _, label = tag.partition("-")
         mark = mark.translate(_SAME)
         if before != OUTSIDE and (mark in "OBS" or before in "ES" or label != kind):
-            found.append(Span(start, words[place - 1][1], kind))
+            spans.append(Span(start, words[place - 1][1], kind))
             before = OUTSIDE
         if mark != OUTSIDE and before == OUTSIDE:
             start = begin
         before, kind = mark, label
-    return tuple(found)
+    return tuple(spans)
 
 
 def tags_of(spans: Iterable[Span], words: Sequence[tuple[int, int]]) -> list[str]:

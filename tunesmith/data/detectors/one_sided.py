@@ -51,6 +51,10 @@ class OneSided:
             label, number = counts.most_common(1)[0]
             column = next((name for name, _ in self.columns[kind].most_common(1)), "COLUMN")
             if label and number >= MOST * total and column != self.evened:
-                told = {"label": label, "percent": f"{100 * number / total:.0f}", "column": column}
-                found.append(say(f"detect.{kind}", **told))
+                fields = {
+                    "label": label,
+                    "percent": f"{100 * number / total:.0f}",
+                    "column": column,
+                }
+                found.append(say(f"detect.{kind}", **fields))
         return found

@@ -43,6 +43,6 @@ class OneSource:
             (value, number), total = counts.most_common(1)[0], counts.total()
             if column == self.evened or total < ROWS or len(counts) < 2 or number < MOST * total:
                 continue
-            told = {"column": column, "value": value, "others": len(counts) - 1}
-            found.append(say("detect.one_source", **told, percent=f"{100 * number / total:.0f}"))
+            fields = {"column": column, "value": value, "others": len(counts) - 1}
+            found.append(say("detect.one_source", **fields, percent=f"{100 * number / total:.0f}"))
         return found

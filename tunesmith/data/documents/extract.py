@@ -80,13 +80,13 @@ def _files(source: Path) -> tuple[list[Path], list[Path]]:
     files = [file for file in files if file.is_file() and not file.name.startswith((".", "~$"))]
     found = [file for file in files if file.suffix.lower() in FORMATS]
     if not found:
-        known = ", ".join(FORMATS)
-        raise SpecError(Problem(str(source), say("documents.none", known=known)))
+        allowed = ", ".join(FORMATS)
+        raise SpecError(Problem(str(source), say("documents.none", known=allowed)))
     needed = {PACKAGES.get(FORMATS[file.suffix.lower()]) for file in found} - {None}
     missing = sorted(name for name in needed if name and find_spec(name) is None)
     if missing:
-        told = say("documents.missing", names=", ".join(missing))
-        raise SpecError(Problem(str(source), told))
+        text = say("documents.missing", names=", ".join(missing))
+        raise SpecError(Problem(str(source), text))
     return found, [file for file in files if file not in found]
 
 

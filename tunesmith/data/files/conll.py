@@ -37,8 +37,8 @@ def read(file: FileFacts, stream: Any, faults: Faults) -> Iterator[Located]:
         cells = line.split()
         if cells and cells[0] != BETWEEN:
             if len(cells) < 2 or not TAG.fullmatch(cells[-1]):
-                told = say("tagged.no_tag", line=line.strip()[:60])
-                faults.add(file.path, number, told)
+                text = say("tagged.no_tag", line=line.strip()[:60])
+                faults.add(file.path, number, text)
                 continue
             first = first if tokens else number
             tokens.append(cells[0])

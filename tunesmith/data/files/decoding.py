@@ -126,8 +126,8 @@ def encoding_of(path: Path) -> str:
         good, bad = _lines_in(path, "gb18030")
         damaged = _failure(path, "gb18030")
         if damaged is not None and good >= 2 and good > 4 * bad:
-            told = {"offset": damaged.offset, "byte": f"0x{damaged.byte:02X}", "bad": bad}
-            raise DataError(Problem(f"{path}:{damaged.line}", say("source.damaged", **told)))
+            fields = {"offset": damaged.offset, "byte": f"0x{damaged.byte:02X}", "bad": bad}
+            raise DataError(Problem(f"{path}:{damaged.line}", say("source.damaged", **fields)))
     hint = say("source.convert", encoding=looks) if looks else say("source.repair")
     text = say("source.encoding", offset=failure.offset, byte=f"0x{failure.byte:02X}", hint=hint)
     raise DataError(Problem(f"{path}:{failure.line}", text))

@@ -114,8 +114,8 @@ def packaged_data(name: str) -> Path:
     ``text``) in the package's order, duplicates kept.
     """
     if name not in PACKAGED:
-        known = ", ".join(f"package:{key}" for key in PACKAGED)
-        raise DataError(Problem(f"package:{name}", say("hub.package_unknown", known=known)))
+        allowed = ", ".join(f"package:{key}" for key in PACKAGED)
+        raise DataError(Problem(f"package:{name}", say("hub.package_unknown", known=allowed)))
     return made_file(name, PACKAGED[name])
 
 

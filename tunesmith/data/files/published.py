@@ -30,7 +30,7 @@ def _numbered_turns(row: Row) -> str | None:
     for name, value in row.items():
         numbered = isinstance(value, Mapping) and all(map(_TURN.fullmatch, map(str, value)))
         turns = list(value.values()) if numbered else []
-        if turns and all(isinstance(one, Mapping) and "Human" in one for one in turns):
+        if turns and all(isinstance(turn, Mapping) and "Human" in turn for turn in turns):
             return name
     return None
 
@@ -176,10 +176,10 @@ def _cloze(row: Row) -> Iterator[JsonObject]:
     blank (ChID, Zheng et al. 2019).
     """
     blanks = [match.span() for match in _BLANK.finditer(row["content"])]
-    for place, right in enumerate(row["groundTruth"]):
+    for index, right in enumerate(row["groundTruth"]):
         text, end = "", 0
         for n, (start, stop) in enumerate(blanks):
-            text += row["content"][end:start] + ("____" if n == place else "（略）")
+            text += row["content"][end:start] + ("____" if n == index else "（略）")
             end = stop
         text += row["content"][end:]
         yield {"question": text, "options": row["candidates"], "answer": right}
@@ -197,12 +197,12 @@ def _definition(row: Row) -> str:
 
 def _task(row: Row) -> Iterator[JsonObject]:
     """Yields the instances of a task, which its definition instructs (Wang et al. 2022)."""
-    for one in row["Instances"]:
-        right = one.get("output")
+    for instance in row["Instances"]:
+        right = instance.get("output")
         yield {
-            "id": one.get("id"),
+            "id": instance.get("id"),
             "instruction": _definition(row),
-            "input": one.get("input"),
+            "input": instance.get("input"),
             "output": right[0] if isinstance(right, list) and right else right,
         }
 

@@ -55,8 +55,8 @@ def _listed(path: Path) -> Iterator[tuple[str, JsonObject | str]]:
         value = read_yaml(stream.read(), where=str(path))
     for number, item in enumerate(value if isinstance(value, list) else [value], 1):
         if not isinstance(item, dict | str):
-            told = say("source.no_question_item", seen=repr(item))
-            raise DataError(Problem(f"{path}:{number}", told))
+            text = say("source.no_question_item", seen=repr(item))
+            raise DataError(Problem(f"{path}:{number}", text))
         yield f"{path}:{number}", item.strip() if isinstance(item, str) else item
 
 

@@ -36,8 +36,8 @@ def writer_of(path: Path) -> Callable[[Path, Callable[[], Iterator[JsonObject]]]
     """
     write = _WRITERS.get(path.suffix.lower())
     if write is None:
-        known = " ".join(_WRITERS)
-        raise SpecError(Problem(str(path), say("transforms.no_format", known=known)))
+        allowed = " ".join(_WRITERS)
+        raise SpecError(Problem(str(path), say("transforms.no_format", known=allowed)))
     return write
 
 

@@ -177,7 +177,7 @@ def _of_words(row: Row, words: str, tags: str | None) -> Tagged:
         text += " " if text and token and not (_spaceless(text[-1]) or _spaceless(token[0])) else ""
         places.append((len(text), len(text) + len(token)))
         text += token
-    known = [place for place in places if place[0] < place[1]]
+    known = [span for span in places if span[0] < span[1]]
     if tags is None:
         return Tagged(text, (), tuple(known), dict(row))
     given = json_list(row[tags]) or []

@@ -30,6 +30,6 @@ class PlainText(Reader):
         """Reads the document; a list of texts is one, line by line."""
         lines = row.get("text")
         if isinstance(lines, list):
-            parts = [as_text(one, f"text[{n}]") for n, one in enumerate(lines)]
+            parts = [as_text(line, f"text[{n}]") for n, line in enumerate(lines)]
             return Text("\n".join(parts))
         return Text(text_of(row, "text"))

@@ -131,13 +131,13 @@ class Render:
         first: list[int] = []
         places: list[tuple[int, int]] = []
         last = -1
-        for place, (start, end) in enumerate(told["offset_mapping"]):
+        for index, (start, end) in enumerate(told["offset_mapping"]):
             # A token may begin with the space before its word.
             inside = [number for number in word_of[start:end].tolist() if number >= 0]
             if not inside or inside[-1] <= last:
                 continue
             if inside[0] > last:
-                first.append(place)
+                first.append(index)
                 places.append(words[inside[0]])
             last = inside[-1]
             places[-1] = places[-1][0], words[last][1]
@@ -352,14 +352,16 @@ class Render:
         if self.conversation.appends_eos:
             ids = [*ids, self.tokenizer.eos_token_id]
         if not ids or ids[-1] not in self.stop_ids:
-            known = ", ".join(
+            allowed = ", ".join(
                 repr(self.tokenizer.convert_ids_to_tokens(token)) for token in self.stop_ids
             )
             raise DataError(
                 Problem(
                     "",
                     say(
-                        "render.no_stop", tail=repr(shown(self.tokenizer, text)[-60:]), stops=known
+                        "render.no_stop",
+                        tail=repr(shown(self.tokenizer, text)[-60:]),
+                        stops=allowed,
                     ),
                 )
             )

@@ -279,9 +279,9 @@ class PlainTokenizer:
         """Moves ``border`` to the end of the letter in which it lies, if any: a token may be a part
         of a letter.
         """
-        for place in range(border, min(border + 4, len(ids_T))):
-            if not self.text(ids_T[max(0, border - 4) : place]).endswith("\ufffd"):
-                return place
+        for index in range(border, min(border + 4, len(ids_T))):
+            if not self.text(ids_T[max(0, border - 4) : index]).endswith("\ufffd"):
+                return index
         return border
 
     def _joins(self) -> bool:

@@ -32,7 +32,7 @@ GOES_WITH = {
 
 def with_slot(templates: list[str]) -> list[str]:
     """Checks that each template has a place for the text."""
-    if any(SLOT not in one for one in templates):
+    if any(SLOT not in template for template in templates):
         raise ValueError(say("augment.no_slot"))
     return templates
 

@@ -53,10 +53,10 @@ def by_noise(text: str, kept: Sequence[Span], share: float, chance: random.Rando
     if script_of(text) == "zh":
         alike = homophones()
         spans = [
-            (place, place + 1)
+            (index, index + 1)
             for match in _HAN.finditer(text)
-            for place in range(*match.span())
-            if text[place] in alike
+            for index in range(*match.span())
+            if text[index] in alike
         ]
         # A Chinese word has two characters, so that half as many of these are as many words.
         change = lambda sign: _one(sign, alike, chance)  # noqa: E731
@@ -130,7 +130,7 @@ def _tagger() -> Any:
         import jieba
         from jieba import posseg
     except ImportError:
-        told = say("transforms.no_package", package="jieba", command="pip install jieba")
-        raise SpecError(Problem("how", told)) from None
+        text = say("transforms.no_package", package="jieba", command="pip install jieba")
+        raise SpecError(Problem("how", text)) from None
     jieba.setLogLevel(60)
     return posseg

@@ -61,8 +61,8 @@ def own(path: str) -> dict[str, list[str]]:
         raise SpecError(Problem("words", say("augment.no_words", path=path, error=error))) from None
     found = _joined(line.replace("，", ",").replace(",", " ").split() for line in lines)
     if not found:
-        told = say("augment.no_words", path=path, error=say("augment.no_group"))
-        raise SpecError(Problem("words", told))
+        text = say("augment.no_words", path=path, error=say("augment.no_group"))
+        raise SpecError(Problem("words", text))
     return found
 
 

@@ -61,11 +61,11 @@ def place_in(located: Located, column: str | None) -> tuple[str | int, ...]:
     """
     row = located.row
     name = column or next((one for one in ASKING if isinstance(row.get(one), str | list)), None)
-    told = {"where": located.where, "columns": ", ".join(row)}
+    fields = {"where": located.where, "columns": ", ".join(row)}
     if name is None or name not in row:
-        raise SpecError(Problem("column", say("augment.no_column", **told)))
+        raise SpecError(Problem("column", say("augment.no_column", **fields)))
     if any(_has_places(value) for value in row.values()):
-        raise SpecError(Problem("column", say("augment.places", **told)))
+        raise SpecError(Problem("column", say("augment.places", **fields)))
     value = row[name]
     if isinstance(value, str):
         return (name,)
@@ -74,7 +74,7 @@ def place_in(located: Located, column: str | None) -> tuple[str | int, ...]:
             for key in ("content", "value"):
                 if isinstance(turn.get(key), str):
                     return (name, number, key)
-    raise SpecError(Problem("column", say("augment.no_column", **told)))
+    raise SpecError(Problem("column", say("augment.no_column", **fields)))
 
 
 def _has_places(value: object) -> bool:
@@ -143,13 +143,13 @@ def variants(
     originals: Sequence[Original], propose: Propose, times: int, refused: Counter[str]
 ) -> Iterator[JsonObject | None]:
     """Yields ``times`` variants of each row; None for one that could not be made."""
-    for one in originals:
-        seen = {normalise(one.text)}
+    for original in originals:
+        seen = {normalise(original.text)}
         for number in range(times):
             why: str | None = "no_answer"
-            variant = one.text
-            for variant in propose(one, number):
-                why = broken(one.text, variant, one.answer)
+            variant = original.text
+            for variant in propose(original, number):
+                why = broken(original.text, variant, original.answer)
                 if why is None and normalise(variant) in seen:
                     why = "same"
                 if why is None:
@@ -157,7 +157,7 @@ def variants(
             seen.add(normalise(variant))
             if why is not None:
                 refused[why] += 1
-            yield None if why is not None else _with(one.located.row, one.path, variant)
+            yield None if why is not None else _with(original.located.row, original.path, variant)
 
 
 def told_of_refused(refused: Counter[str]) -> list[str]:

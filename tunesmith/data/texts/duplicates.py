@@ -127,8 +127,8 @@ def sketch_of(text: str) -> np.ndarray:
         return _mix(np.array([_whole(codes)], np.uint64))
     wide, runs = codes.astype(np.uint64), len(codes) - run + 1
     sums = wide[:runs] * _POWERS[0]
-    for place in range(1, run):
-        sums += wide[place : place + runs] * _POWERS[place]
+    for index in range(1, run):
+        sums += wide[index : index + runs] * _POWERS[index]
     hashes = np.sort(_mix(sums))
     return hashes[np.append(True, hashes[1:] != hashes[:-1])][:SKETCH]
 

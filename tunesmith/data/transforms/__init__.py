@@ -204,19 +204,19 @@ class Transform:
 def refused(steps: Sequence[Transform]) -> list[Problem]:
     """Returns why some of these may be no steps of a run."""
     problems = [
-        Problem(f"data.steps.{place}", say("transforms.not_the_same"))
-        for place, step in enumerate(steps)
+        Problem(f"data.steps.{index}", say("transforms.not_the_same"))
+        for index, step in enumerate(steps)
         if not step.repeats
     ]
     problems += [
-        Problem(f"data.steps.{place}.{name}", say("transforms.read_by_the_run", name=name))
-        for place, step in enumerate(steps)
+        Problem(f"data.steps.{index}.{name}", say("transforms.read_by_the_run", name=name))
+        for index, step in enumerate(steps)
         for name, value in step.config.values(*step.read_by).items()
         if step.read_by and value is not None
     ]
     return problems + [
-        Problem(f"data.steps.{place}", say("transforms.must_be_last", step=step.name))
-        for place, step in enumerate(steps[:-1])
+        Problem(f"data.steps.{index}", say("transforms.must_be_last", step=step.name))
+        for index, step in enumerate(steps[:-1])
         if step.makes_rows
     ]
 
@@ -271,8 +271,8 @@ def stepped(
     makes those before it run twice, so that no row is held. ``within`` is the setting that lists
     them, where its errors belong.
     """
-    for place, transform in enumerate(transforms):
-        rows = partial(_stepped, transform, rows, account, within and f"{within}.{place}")
+    for index, transform in enumerate(transforms):
+        rows = partial(_stepped, transform, rows, account, within and f"{within}.{index}")
     return rows
 
 
@@ -284,7 +284,7 @@ def _stepped(
         yield from transform.steps(rows, account)
     except SpecError as error:
         # An earlier step's rows pass through here, and so do its problems.
-        if within is None or any(one.where.startswith("data.") for one in error.problems):
+        if within is None or any(problem.where.startswith("data.") for problem in error.problems):
             raise
-        told = [Problem(f"{within}.{one.where}", one.text) for one in error.problems]
+        told = [Problem(f"{within}.{problem.where}", problem.text) for problem in error.problems]
         raise SpecError(told) from None

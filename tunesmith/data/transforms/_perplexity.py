@@ -47,6 +47,6 @@ def bounds(asked: Perplexity, values: np.ndarray) -> tuple[float, float]:
         low = max(low, float(np.quantile(known, asked.lowest)) if asked.lowest else 0.0)
         high = min(high, float(np.quantile(known, 1 - asked.highest)) if asked.highest else high)
     if low > high:
-        told = {"low": f"{low:.4g}", "high": f"{high:.4g}"}
-        raise SpecError(Problem("perplexity", say("transforms.perplexity_crossed", **told)))
+        fields = {"low": f"{low:.4g}", "high": f"{high:.4g}"}
+        raise SpecError(Problem("perplexity", say("transforms.perplexity_crossed", **fields)))
     return low, high

@@ -40,7 +40,7 @@ class Balance(Transform):
             value = self._value(located)
             places[value].append((place_of(located.row, self.config.seed), place))
         most = self.config.most or min(map(len, places.values()), default=0)
-        kept = {place for found in places.values() for _, place in sorted(found)[:most]}
+        kept = {place for ranked in places.values() for _, place in sorted(ranked)[:most]}
         for place, located in enumerate(rows()):
             if place in kept:
                 yield located
@@ -50,11 +50,11 @@ class Balance(Transform):
     def _value(self, located: Located) -> str:
         row: JsonObject = located.row
         if self.config.by not in row:
-            told = say(
+            text = say(
                 "ledger.no_column",
                 name=self.config.by,
                 where=located.where,
                 columns=", ".join(row),
             )
-            raise SpecError(Problem("by", told))
+            raise SpecError(Problem("by", text))
         return str(row[self.config.by])

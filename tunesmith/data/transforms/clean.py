@@ -98,18 +98,18 @@ class Clean(Transform):
             bounds(asked, values)  # what can be refused without the base is refused before it works
             values = self._perplexities(rows)
             low, high = bounds(asked, values)
-            told = {"model": asked.model, "low": f"{low:.4g}", "high": f"{high:.4g}"}
+            fields = {"model": asked.model, "low": f"{low:.4g}", "high": f"{high:.4g}"}
             middle = float(np.nanmedian(values)) if np.isfinite(values).any() else math.nan
-            note = say("transforms.perplexity", **told, middle=f"{middle:.4g}")
+            note = say("transforms.perplexity", **fields, middle=f"{middle:.4g}")
             account.notes += [note] if note not in account.notes else []
-        for place, located in enumerate(rows()):
+        for index, located in enumerate(rows()):
             row, mends, text = self._mended(located, content)
             why, value = self._unwanted(text), None
-            if why is None and asked is not None and not low <= values[place] <= high:
+            if why is None and asked is not None and not low <= values[index] <= high:
                 # NaN lies nowhere: a text of one token stays.
-                value = None if math.isnan(values[place]) else round(float(values[place]), 4)
+                value = None if math.isnan(values[index]) else round(float(values[index]), 4)
                 if value is not None:
-                    why = "perplexity_low" if values[place] < low else "perplexity_high"
+                    why = "perplexity_low" if values[index] < low else "perplexity_high"
             if why is not None:
                 account.dropped(located, self.name, why, value=value)
                 continue
@@ -168,6 +168,6 @@ def _converter(wanted: str) -> Mend:
     try:
         from opencc import OpenCC
     except ImportError:
-        told = say("transforms.no_package", package="opencc", command="pip install opencc")
-        raise SpecError(Problem("chinese", told)) from None
+        text = say("transforms.no_package", package="opencc", command="pip install opencc")
+        raise SpecError(Problem("chinese", text)) from None
     return OpenCC("t2s" if wanted == "simplified" else "s2t").convert

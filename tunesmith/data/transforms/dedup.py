@@ -44,10 +44,10 @@ class Dedup(Transform):
         alike.join_equal(keys)
         join_near(alike, sketches)
         first, near = same.roots(), alike.roots()
-        for place, located in enumerate(rows()):
-            if first[place] != place:
+        for index, located in enumerate(rows()):
+            if first[index] != index:
                 account.dropped(located, self.name, "duplicate")
-            elif near[place] != place:
+            elif near[index] != index:
                 account.dropped(located, self.name, "near_duplicate")
             else:
                 yield located

@@ -75,15 +75,15 @@ class LeaveOut(Transform):
         found, named = self.config.found or [], {*(self.config.rows or [])}
         odd = self.look(rows, found) if found and self.look else {}
         missing = {*named}
-        for place, located in enumerate(rows()):
+        for index, located in enumerate(rows()):
             names = {str(located.number), f"{located.file.name}:{located.number}"}
             missing -= names
-            why = [kind for kind in found if place in odd.get(kind, ())]
+            why = [kind for kind in found if index in odd.get(kind, ())]
             why += ["named"] if names & named else []
             if why:
                 account.dropped(located, self.name, *why)
             else:
                 yield located
         if missing:
-            told = say("transforms.no_row", rows=", ".join(sorted(missing)))
-            raise SpecError(Problem("rows", told))
+            text = say("transforms.no_row", rows=", ".join(sorted(missing)))
+            raise SpecError(Problem("rows", text))

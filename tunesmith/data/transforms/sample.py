@@ -28,8 +28,8 @@ class Sample(Transform):
     def steps(self, rows: Rows, account: Account) -> Iterator[Located]:
         """Draws by a hash of the row, so that other rows beside it change little."""
         chosen = drawn((located.row for located in rows()), self.config.rows, self.config.seed)
-        for place, located in enumerate(rows()):
-            if place in chosen:
+        for index, located in enumerate(rows()):
+            if index in chosen:
                 yield located
             else:
                 account.dropped(located, self.name, "not_drawn")

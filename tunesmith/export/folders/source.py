@@ -91,18 +91,18 @@ def merge_problems(source: Source) -> list[Problem]:
     if not source.adapter or method.merges:
         return []
     key = "export.slots_do_not_merge" if method.slots else "export.does_not_merge"
-    told = say(key, method=run.method.name, place=str(place))
+    text = say(key, method=run.method.name, place=str(place))
     if beside_base.is_own(place) or prompt_in_encoder.is_there(place):
         labels = len((source.told.get("outputs") or {}).get("names", ()))
-        how = {
+        options = {
             "loader": source.loader.__name__,
             "labels": labels,
             "quantize": run.model.quantize,
         }
-        serving = beside_base.serving(source.base, place, **how)
+        serving = beside_base.serving(source.base, place, **options)
         lines = "\n".join(f"  {line}" for line in serving)
-        told = say("own.does_not_merge", method=run.method.name, lines=lines)
-    return [Problem("method", told)]
+        text = say("own.does_not_merge", method=run.method.name, lines=lines)
+    return [Problem("method", text)]
 
 
 def check_memory(source: Source) -> None:
@@ -113,8 +113,8 @@ def check_memory(source: Source) -> None:
     needed = 4.0 * source.stored[1] * (1 if source.adapter else 2)
     _, free = total_and_free()
     if free is not None and needed > free:
-        told = {"needed": f"{needed / GIB:.2f}", "free": f"{free / GIB:.2f}"}
-        raise SpecError(Problem(str(source.base), say("export.no_memory", **told)))
+        fields = {"needed": f"{needed / GIB:.2f}", "free": f"{free / GIB:.2f}"}
+        raise SpecError(Problem(str(source.base), say("export.no_memory", **fields)))
 
 
 def load_trained(source: Source) -> tuple[Loaded, Loaded]:
@@ -129,15 +129,15 @@ def load_trained(source: Source) -> tuple[Loaded, Loaded]:
     from tunesmith.models.structure.heads import head_in
 
     run = source.run
-    how: Any = {
+    options: Any = {
         "dtype": torch.float32,
         "device": "cpu",
         "trust_remote_code": run.model.trust_remote_code,
         **head_in(source.told),
     }
     tokenizer = load_tokenizer(source.place, trust_remote_code=run.model.trust_remote_code)
-    base = load_model(source.base, **how, **run.model.values("quantize", "add_tokens"))
-    trained = base if source.adapter else load_model(source.place, **how)
+    base = load_model(source.base, **options, **run.model.values("quantize", "add_tokens"))
+    trained = base if source.adapter else load_model(source.place, **options)
     for loaded in (base, trained):
         loaded.tokenizer = tokenizer
     trained.render, trained.facts = renderer(source.place, tokenizer, run), source.told

@@ -40,7 +40,7 @@ def vllm_command(
     if adapters:
         own = next(iter(adapters.values()))
         words += ["--enable-lora", "--max-lora-rank", str(room_for(rank)), "--lora-modules"]
-        words += [f"{name}={place}" for name, place in adapters.items()]
+        words += [f"{name}={adapter}" for name, adapter in adapters.items()]
         words += ["--tokenizer", str(own), "--generation-config", str(own)]
         words += ["--chat-template", str(own / TEMPLATE)] if template else []
     return [*words, "--trust-remote-code"] if code else words

@@ -61,8 +61,8 @@ def open_folder(
 
     code = source.run.model.trust_remote_code
     with quiet():  # a pooler that vectors do without is no news
-        how = {"trust_remote_code": code, **({"dtype": dtype} if dtype else {})}
-        model = source.loader.from_pretrained(place, **how).eval()
+        options = {"trust_remote_code": code, **({"dtype": dtype} if dtype else {})}
+        model = source.loader.from_pretrained(place, **options).eval()
     tokenizer = AutoTokenizer.from_pretrained(words or place, trust_remote_code=code)
     return TorchEngine(Loaded(model, tokenizer, "padded"))
 

@@ -107,6 +107,8 @@ def refused_head(fmt: ExportFormat, source: Source) -> list[Problem]:
     """Returns a problem where the format cannot hold the model's head."""
     if source.head in fmt.heads:
         return []
-    known = ", ".join(name for name in FORMATS.names() if source.head in FORMATS.get(name).heads)
-    told = say("export.no_head", format=fmt.name, objective=source.run.objective.name, known=known)
-    return [Problem("format", told)]
+    allowed = ", ".join(name for name in FORMATS.names() if source.head in FORMATS.get(name).heads)
+    text = say(
+        "export.no_head", format=fmt.name, objective=source.run.objective.name, known=allowed
+    )
+    return [Problem("format", text)]

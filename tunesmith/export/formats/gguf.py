@@ -86,8 +86,8 @@ class Gguf(ExportFormat):
             return problems + self._refused_adapter(source)
         problems += refused_vocabulary(source.place)
         if self.config.type in K_BITS and not installed():
-            told = say("export.gguf_k_type", type=self.config.type, install=self.install)
-            problems.append(Problem("format.type", told))
+            text = say("export.gguf_k_type", type=self.config.type, install=self.install)
+            problems.append(Problem("format.type", text))
         return problems
 
     def _refused_adapter(self, source: Source) -> list[Problem]:
@@ -95,13 +95,13 @@ class Gguf(ExportFormat):
 
         kind, problems = self.config.type or "f32", []
         if kind not in ADAPTER_TYPES:
-            told = say("export.gguf_adapter_type", type=kind, known=", ".join(ADAPTER_TYPES))
-            problems.append(Problem("format.type", told))
+            text = say("export.gguf_adapter_type", type=kind, known=", ".join(ADAPTER_TYPES))
+            problems.append(Problem("format.type", text))
         tied = source.config.tie_word_embeddings
         plain = stands_alone(source)
         if not plain or (tied and "lm_head" in layers_in(source.place)):
-            told = say("export.gguf_adapter", method=source.run.method.name)
-            problems.append(Problem("format.part", told))
+            text = say("export.gguf_adapter", method=source.run.method.name)
+            problems.append(Problem("format.part", text))
         return problems
 
     def dtype(self, source: Source) -> str:

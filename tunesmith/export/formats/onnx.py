@@ -48,14 +48,14 @@ class Onnx(ExportFormat):
         kind, problems = kind_of(source.config), []
         writes = source.head == "language"
         if writes and kind == "decoder" and not keeps_all(source.config):
-            told = say("export.onnx_cache", kind=source.config.model_type)
-            problems.append(Problem("format", told))
+            text = say("export.onnx_cache", kind=source.config.model_type)
+            problems.append(Problem("format", text))
         elif kind != ("decoder" if writes else "encoder"):
             problems.append(Problem("format", say("export.onnx_kind", kind=kind)))
         missing = [name for name in NEEDS if importlib.util.find_spec(name) is None]
         if missing:
-            told = say("export.onnx_missing", names=", ".join(missing), install=self.install)
-            problems.append(Problem("format", told))
+            text = say("export.onnx_missing", names=", ".join(missing), install=self.install)
+            problems.append(Problem("format", text))
         return problems
 
     def dtype(self, source: Source) -> str:

@@ -46,9 +46,9 @@ def refused_architecture(config: Any) -> list[Problem]:
     """Returns a problem where the model is none that is written here."""
     kind = config.model_type
     if kind not in ARCHITECTURES:
-        known = ", ".join(ARCHITECTURES)
-        told = say("export.gguf_architecture", kind=kind, known=known, script=SCRIPT)
-        return [Problem("format", told)]
+        allowed = ", ".join(ARCHITECTURES)
+        text = say("export.gguf_architecture", kind=kind, known=allowed, script=SCRIPT)
+        return [Problem("format", text)]
     rope = rope_of(config).kind
     if rope not in ROPES:
         return [Problem("format", say("export.gguf_rope", rope=rope, script=SCRIPT))]

@@ -98,8 +98,8 @@ class LlamaCpp:
         """
         wanted = set(shown)
         self._batch.reset()
-        for place, token in enumerate(ids):
-            self._batch.add(int(token), start + place, [0], place in wanted)
+        for index, token in enumerate(ids):
+            self._batch.add(int(token), start + index, [0], index in wanted)
         self._context.decode(self._batch)
 
     def _seen(self, ids: np.ndarray, shown: Sequence[int]) -> np.ndarray:

@@ -152,11 +152,11 @@ def _add_pieces(
     ranks: dict[str, int] = {}
     for rank, merge in enumerate(merges):
         ranks.setdefault(merge.replace(" ", ""), rank)
-    for place, text in enumerate(texts):
-        if kinds[place] == gguf.TokenType.NORMAL and BYTE.fullmatch(text):
-            kinds[place] = gguf.TokenType.BYTE
+    for index, text in enumerate(texts):
+        if kinds[index] == gguf.TokenType.NORMAL and BYTE.fullmatch(text):
+            kinds[index] = gguf.TokenType.BYTE
         elif text == unknown:
-            kinds[place] = gguf.TokenType.UNKNOWN
+            kinds[index] = gguf.TokenType.UNKNOWN
     writer.add_tokenizer_model("llama")
     writer.add_tokenizer_pre("default")
     writer.add_token_list(texts)

@@ -43,7 +43,7 @@ class OnnxRuntime:
     def outputs(self, sequences: Sequence[Tokens]) -> np.ndarray:
         """Computes them one text at a time."""
         return np.stack(
-            [self.run(one.ids_T, one.columns.get("types_T"))[0] for one in sequences]
+            [self.run(sequence.ids_T, sequence.columns.get("types_T"))[0] for sequence in sequences]
         ).astype(np.float64)
 
     def write(

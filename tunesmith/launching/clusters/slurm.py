@@ -76,13 +76,13 @@ class Slurm(Cluster):
         options += [f"--account={asked.account}"] if asked.account else []
         body = BODY.format(
             save=asked.save,
-            more="".join(f"#SBATCH {one}\n" for one in asked.options),
+            more="".join(f"#SBATCH {option}\n" for option in asked.options),
             setup="".join(f"{line}\n" for line in asked.setup) + ("\n" if asked.setup else ""),
             out=shlex.quote(job.run.out),
             port=asked.port,
             words=shlex.join(job.words),
         )
-        return "\n".join(["#!/bin/bash", *(f"#SBATCH {one}" for one in options), body])
+        return "\n".join(["#!/bin/bash", *(f"#SBATCH {option}" for option in options), body])
 
 
 def _time(hours: float) -> str:

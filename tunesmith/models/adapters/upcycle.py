@@ -67,8 +67,8 @@ def _config(model: PreTrainedModel, *, experts: int, top_k: int, balance: float)
     kind = dense["model_type"]
     odd = [f"{name}: {dense[name]}" for name in NOT_TAKEN if dense.get(name)]
     if kind not in MIXTURES or odd:
-        told = say("own.no_mixture", kind=", ".join([kind, *odd]), known=", ".join(MIXTURES))
-        raise SpecError(Problem("method", told))
+        text = say("own.no_mixture", kind=", ".join([kind, *odd]), known=", ".join(MIXTURES))
+        raise SpecError(Problem("method", text))
     name, settings = MIXTURES[kind]
     known = AutoConfig.for_model(name).to_dict().keys() - {
         "model_type",
@@ -103,5 +103,5 @@ def _check(model: PreTrainedModel, mixture: Any) -> None:
     worst = float((dense - ours).abs().max() / dense.abs().max())
     allowed = DIFFERENT if model.dtype == torch.float32 else 0.1
     if not worst <= allowed:
-        told = say("own.mixture_differs", kind=model.config.model_type, difference=f"{worst:.1e}")
-        raise SpecError(Problem("method", told))
+        text = say("own.mixture_differs", kind=model.config.model_type, difference=f"{worst:.1e}")
+        raise SpecError(Problem("method", text))

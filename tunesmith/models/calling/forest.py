@@ -98,13 +98,13 @@ def forest_attention(
     """Computes attention outputs ``[1, T, H, D]`` for query, key and value ``[1, H, T, D]``; raises
     ModelError for a keyword that a forest cannot honour.
     """
-    how: Any = {"scaling": scaling, "dropout": dropout, "softcap": softcap, "s_aux": s_aux}
+    options: Any = {"scaling": scaling, "dropout": dropout, "softcap": softcap, "s_aux": s_aux}
     if forest is None:
         _refuse_lost_forest(query, attention_mask)
         if softcap is None and s_aux is None:
             if query.shape[2] == 1 and attention_mask is not None and attention_mask.shape[1] == 1:
                 # The next token of each row: sdpa would copy every key for the heads that share it.
-                out = _attend(query, key, value, attention_mask[:, 0], **how)
+                out = _attend(query, key, value, attention_mask[:, 0], **options)
                 return out.transpose(1, 2), None
             return sdpa_attention_forward(  # type: ignore[return-value]
                 module,
@@ -116,7 +116,7 @@ def forest_attention(
                 scaling=scaling,
                 **others,
             )
-        return _exact_without_forest(query, key, value, attention_mask, **how)
+        return _exact_without_forest(query, key, value, attention_mask, **options)
     _refuse_unknown(others)
     calls = _calls(forest, sliding_window, query.device)
     if forest.above:
@@ -131,7 +131,7 @@ def forest_attention(
     )
     outputs = []
     for bucket, q, k, v in zip(calls.buckets, queries, keys, values, strict=True):
-        out = _attend(q, k, v, bucket.allowed_SQK, **how)
+        out = _attend(q, k, v, bucket.allowed_SQK, **options)
         outputs.append(out.transpose(1, 2).flatten(0, 1))
     return torch.cat(outputs).index_select(0, calls.place_T).unsqueeze(0), None
 

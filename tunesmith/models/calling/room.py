@@ -52,8 +52,8 @@ class Room:
             raise DataError(Problem("prompt", say("chat.nothing_asked")))
         longest = max(map(len, prompts), default=0)
         if self.limit is not None and longest + (not self.start) > self.limit:
-            told = {"tokens": longest, "limit": self.limit}
-            raise DataError(Problem("prompt", say("chat.no_room", **told)))
+            fields = {"tokens": longest, "limit": self.limit}
+            raise DataError(Problem("prompt", say("chat.no_room", **fields)))
 
     def batches(self, lengths: Sequence[int], budget: int) -> Iterator[list[int]]:
         """Yields batches of indices, longest prompt first, so that a batch too large for memory

@@ -360,11 +360,11 @@ def precision_now(device: torch.device) -> Callable[[], AbstractContextManager[o
     There a head in bf16 does not take the fp32 that a LayerNorm gives under CUDA's autocast.
     """
     kind = device.type
-    how: Any = {
+    options: Any = {
         "dtype": torch.get_autocast_dtype(kind),
         "enabled": torch.is_autocast_enabled(kind),
     }
-    return lambda: torch.autocast(kind, **how)
+    return lambda: torch.autocast(kind, **options)
 
 
 def _add(grads: list[torch.Tensor | None], found: Any, wants: list[bool], chunk: slice) -> None:

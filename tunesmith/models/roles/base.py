@@ -34,9 +34,11 @@ class Base(Role):
         """Loads the second one, where one is needed."""
         folder, model = self.folder(), self.run.model
         if folder is not None:
-            how: Any = {"quantize": model.quantize, "add_tokens": model.add_tokens}
+            options: Any = {"quantize": model.quantize, "add_tokens": model.add_tokens}
             trust = model.trust_remote_code
-            loaded = load_model(folder, dtype=dtype, device=device, trust_remote_code=trust, **how)
+            loaded = load_model(
+                folder, dtype=dtype, device=device, trust_remote_code=trust, **options
+            )
             loaded.model.requires_grad_(False)
             self.copy = FrozenModel(loaded.model, loaded.layout)
 

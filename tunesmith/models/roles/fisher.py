@@ -46,8 +46,8 @@ class Fisher(Role):
         """
         problems = refused(self.run)
         if self.run.model.quantize:
-            told = say("ewc.quantised", method=self.run.method.name)
-            problems.append(Problem("method", told))
+            text = say("ewc.quantised", method=self.run.method.name)
+            problems.append(Problem("method", text))
         if not RunFolder(Path(self.run.out)).fisher.is_file():
             try:
                 rows_source(self.run)

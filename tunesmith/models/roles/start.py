@@ -99,8 +99,8 @@ def refused(run: Run) -> list[Problem]:
             return []
     several = method.name == "combined"
     called = say("method.several_at_once") if several else method.name
-    told = say("method.no_distance", objective=run.objective.name, method=called)
-    return [Problem("method", told)]
+    text = say("method.no_distance", objective=run.objective.name, method=called)
+    return [Problem("method", text)]
 
 
 @ROLES.register

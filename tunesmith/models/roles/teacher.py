@@ -68,7 +68,7 @@ def _found(run: Run) -> Path:
     except ModelError as error:
         # A model's ways out are given in the setting of the student.
         ways = say("hub.ways_model"), say("hub.ways_teacher")
-        told = [f"{one.where}: {one.text.replace(*ways)}" for one in error.problems]
+        told = [f"{problem.where}: {problem.text.replace(*ways)}" for problem in error.problems]
         raise SpecError(Problem(where, text) for text in told) from None
 
 
@@ -76,19 +76,19 @@ def _checked(run: Run, tokenizer: Tokenizer) -> None:
     (where, name), trust, folder = _named(run), run.model.trust_remote_code, _found(run)
     kind = kind_of(load_config(folder, trust_remote_code=trust))
     if kind == "encoder":
-        told = say("load.teacher_reads", teacher=name, kind=say("heads.kind_encoder"))
-        raise SpecError(Problem(where, told))
+        text = say("load.teacher_reads", teacher=name, kind=say("heads.kind_encoder"))
+        raise SpecError(Problem(where, text))
     own, theirs = tokenizer.get_vocab(), load_tokenizer(folder, trust_remote_code=trust).get_vocab()
     if own != theirs:
         differing = sum(own.get(token) != theirs.get(token) for token in {*own, *theirs})
-        told = say(
+        text = say(
             "load.other_vocabulary",
             teacher=name,
             own=len(own),
             theirs=len(theirs),
             differing=differing,
         )
-        raise SpecError(Problem(where, told + say("generate.instead", **_commands(run))))
+        raise SpecError(Problem(where, text + say("generate.instead", **_commands(run))))
 
 
 def _commands(run: Run) -> dict[str, str]:

@@ -94,8 +94,8 @@ class Value(Role):
     def check(self, tokenizer: Tokenizer) -> None:
         """Refuses a method that follows the run step by step: it follows one model."""
         if self.own is not None and _follows(self.own):
-            told = say("method.no_second_model", method=self.run.method.name)
-            raise SpecError([Problem("method", told)])
+            text = say("method.no_second_model", method=self.run.method.name)
+            raise SpecError([Problem("method", text)])
 
     def load(self, dtype: torch.dtype, device: torch.device) -> None:
         """Loads the base a second time, where the values have a model of their own."""

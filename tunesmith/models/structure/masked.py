@@ -24,7 +24,7 @@ def load_masked(folder: Path, *, device: torch.device, trust_remote_code: bool =
     config = load_config(folder, trust_remote_code=trust_remote_code)
     if kind_of(config) != "encoder":
         raise ModelError(Problem(str(folder), say("cloze.not_masked", kind=config.model_type)))
-    how = {
+    options = {
         "dtype": torch.float32,
         "use_safetensors": True,
         "local_files_only": True,
@@ -32,7 +32,7 @@ def load_masked(folder: Path, *, device: torch.device, trust_remote_code: bool =
     }
     with quiet():
         model, told = AutoModelForMaskedLM.from_pretrained(
-            folder, config=config, output_loading_info=True, **how
+            folder, config=config, output_loading_info=True, **options
         )
     lacking = sorted(told["missing_keys"])
     if lacking:

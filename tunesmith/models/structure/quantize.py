@@ -107,16 +107,16 @@ def quantise_again(layer: Any, weight_OI: torch.Tensor) -> None:
     import bitsandbytes as bnb
     from bitsandbytes.functional import dequantize_4bit, quantize_4bit
 
-    how: dict[str, Any] = {"compress_statistics": True, "quant_type": "nf4"}
+    options: dict[str, Any] = {"compress_statistics": True, "quant_type": "nf4"}
     device = layer.weight.device
     if isinstance(layer, bnb.nn.Linear4bit):
         old: Any = layer.weight
         stored = weight_OI.to(old.quant_state.dtype).cpu().contiguous()
         packed: Any = bnb.nn.Params4bit  # whose types do not tell of ``__new__``
-        layer.weight = packed(stored, requires_grad=False, module=layer, **how).to(device)
+        layer.weight = packed(stored, requires_grad=False, module=layer, **options).to(device)
     else:
         layer.weight.data.copy_(
-            dequantize_4bit(*quantize_4bit(weight_OI.to(device).contiguous(), **how))
+            dequantize_4bit(*quantize_4bit(weight_OI.to(device).contiguous(), **options))
         )
 
 

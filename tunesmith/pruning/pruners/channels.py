@@ -56,8 +56,8 @@ class Channels(Pruner):
         width, kept = config.intermediate_size, self._kept(config, share)
         if 0 < kept < width:
             return []
-        told = {"multiple": self.config.multiple, "width": width, "kept": kept}
-        return [Problem("prune.how.multiple", say("prune.no_multiple", **told))]
+        fields = {"multiple": self.config.multiple, "width": width, "kept": kept}
+        return [Problem("prune.how.multiple", say("prune.no_multiple", **fields))]
 
     def _kept(self, config: Any, share: float) -> int:
         multiple = self.config.multiple

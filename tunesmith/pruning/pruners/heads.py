@@ -56,8 +56,8 @@ class Heads(Pruner):
         if kept_groups(config, share) in known:
             return []
         shares = ", ".join(f"{1 - count / groups:.3g}" for count in known)
-        told = say("prune.no_such_heads", groups=groups, shares=shares or "–")
-        return [Problem("prune.share", told)]
+        text = say("prune.no_such_heads", groups=groups, shares=shares or "–")
+        return [Problem("prune.share", text)]
 
     def prune(self, loaded: Loaded, rows: list[Tokens], share: float) -> list[str]:
         """Silences the heads block by block, each ranked on what the blocks before it give by then;
@@ -86,8 +86,8 @@ class Heads(Pruner):
             part.keep(stay)
         before = config.num_attention_heads
         settle(config, count)
-        told = {"before": before, "after": config.num_attention_heads}
-        return [say("prune.heads_gone", **told, groups=groups, kept=count)]
+        fields = {"before": before, "after": config.num_attention_heads}
+        return [say("prune.heads_gone", **fields, groups=groups, kept=count)]
 
 
 def kept_groups(config: Any, share: float) -> int:

@@ -40,13 +40,13 @@ class Questions:
         rows = AskedRows(prepared.render.data, prepared.ledger.files, prepared.objective)
         asked: list[Example] = []
         problems = Alike()
-        for place, question in read_questions(run).items():
+        for number, question in read_questions(run).items():
             try:
                 asked.append(rows.asks(question))
                 prepared.objective.output.refuse_unasked(asked[-1], fitting)
             except DataError as error:
                 for problem in error.problems:
-                    problems.add(place, problem)
+                    problems.add(number, problem)
         if problems.kinds:
             raise DataError(problems.told())
         return cls(asked, prepared.objective_of(run), fitting)
@@ -54,7 +54,7 @@ class Questions:
     @property
     def texts(self) -> list[str]:
         """What a person reads above the answers."""
-        return [shown(one) for one in self.asked]
+        return [shown(question) for question in self.asked]
 
     def answers(self, model: Any, stopped: Callable[[], bool]) -> list[str] | None:
         """Asks the model now; None when ``stopped`` returned true on the way."""

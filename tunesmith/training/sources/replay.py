@@ -56,10 +56,11 @@ class Replay(StepSource):
         try:
             every = self._old(run, self.config, prepared.render.tokenizer, progress)
         except (DataError, SpecError) as error:
-            told = [
-                Problem(one.where.replace("data", "source", 1), one.text) for one in error.problems
+            problems = [
+                Problem(problem.where.replace("data", "source", 1), problem.text)
+                for problem in error.problems
             ]
-            raise type(error)(told) from None
+            raise type(error)(problems) from None
         if any(old.objective.outputs != prepared.objective.outputs for old in every):
             raise SpecError(Problem("source.path", say("train.replay_classes")))
         held = {_content(item) for item in (*prepared.watch, *prepared.proof)}
@@ -68,13 +69,13 @@ class Replay(StepSource):
         if not kept:
             raise SpecError(Problem("source.path", say("train.replay_none")))
         left, most = len(rows) - len(kept), self.config.reservoir or len(kept)
-        told = {"rows": min(most, len(kept)), "of": len(kept), "path": self.config.path}
-        note = say("train.replay_rows", left_out=left, **told)
+        fields = {"rows": min(most, len(kept)), "of": len(kept), "path": self.config.path}
+        note = say("train.replay_rows", left_out=left, **fields)
         if note not in prepared.ledger.notes:
             prepared.ledger.notes.append(note)
         if most < len(kept):
             drawn = np.random.default_rng(run.train.seed).choice(len(kept), most, replace=False)
-            kept = [kept[place] for place in sorted(drawn)]
+            kept = [kept[index] for index in sorted(drawn)]
         prints = "".join([prepared.fingerprint, *(old.fingerprint for old in every)])
         both = hashlib.sha256(prints.encode()).hexdigest()
         return replace(prepared, replayed=kept, all_rows=both)
@@ -96,16 +97,16 @@ class Replay(StepSource):
             data = old.data.model_copy(update={"max_length": run.data.max_length})
             seed, earlier = old.train.seed, old.source
         elif Path(config.path).exists():
-            how = {"path": config.path, "columns": config.columns, "reader": config.reader}
-            how |= {"held_out": 0, "limit": None, "split_by": None}
-            data = run.data.model_copy(update=how)
+            settings = {"path": config.path, "columns": config.columns, "reader": config.reader}
+            settings |= {"held_out": 0, "limit": None, "split_by": None}
+            data = run.data.model_copy(update=settings)
         else:
             raise SpecError(Problem("source.path", say("train.replay_absent", path=config.path)))
         reads = run.model_copy(update={"data": data})
-        found = [prepare_once(reads, tokenizer, seed=seed, progress=progress)]
+        prepared = [prepare_once(reads, tokenizer, seed=seed, progress=progress)]
         if self.config.reservoir is not None and isinstance(earlier, Replay.Config):
-            found += self._old(run, earlier, tokenizer, progress)
-        return found
+            prepared += self._old(run, earlier, tokenizer, progress)
+        return prepared
 
     def open(self, run: Run, prepared: Prepared, processes: Processes) -> None:
         """Fixes the order of the new rows and of the old."""
@@ -119,15 +120,15 @@ class Replay(StepSource):
         """Takes the new rows of this step, and as many old ones as keep the share."""
         new = self.new.step(number, models)
         drawn = range(self._until(number), self._until(number + 1))
-        items = [self.old[row] for place in drawn for row in self.order.taken(place)]
+        items = [self.old[row] for draw in drawn for row in self.order.taken(draw)]
         examples = [*new.passes[0], *(item.tokens for item in items)]
         return Step([examples], [*new.ids, *(item.id for item in items)], {"replayed": len(items)})
 
     def _until(self, step: int) -> int:
         """Counts the old rows of all steps before this one."""
         order = self.new.order
-        epochs, place = divmod(step, order.steps_per_epoch)
-        new = epochs * order.rows + min(place * order.batch, order.rows)
+        epochs, rest = divmod(step, order.steps_per_epoch)
+        new = epochs * order.rows + min(rest * order.batch, order.rows)
         return int(round(new * self.config.share / (1 - self.config.share), 6))
 
     def epoch(self, steps: int) -> float:

@@ -107,8 +107,8 @@ class Rollout(StepSource):
         if not config.rewards:
             raise SpecError(Problem("source.rewards", say("rollout.no_rewards")))
         if config.weights and len(config.weights) != len(config.rewards):
-            told = {"weights": len(config.weights), "rewards": len(config.rewards)}
-            raise SpecError(Problem("source.weights", say("rollout.weights", **told)))
+            fields = {"weights": len(config.weights), "rewards": len(config.rewards)}
+            raise SpecError(Problem("source.weights", say("rollout.weights", **fields)))
         self.passes = config.passes
         self.rewarding = Rewarding(config.rewards, config.weights, config.timeout)
         self.unseen, self.watching = unseen_of(config), Watching()
@@ -161,14 +161,14 @@ class Rollout(StepSource):
             for column in REWARDS.make(config).columns:
                 lacking = [item for item in items if _row(item).get(column) in (None, "")]
                 if lacking:
-                    told: JsonObject = {"reward": config.name, "column": repr(column)}
-                    told |= {"count": len(lacking), "of": len(items), "row": lacking[0].id}
+                    fields: JsonObject = {"reward": config.name, "column": repr(column)}
+                    fields |= {"count": len(lacking), "of": len(items), "row": lacking[0].id}
                     held = [
                         one for one, value in _row(lacking[0]).items() if value not in (None, "")
                     ]
-                    told |= {"known": ", ".join(held)}
+                    fields |= {"known": ", ".join(held)}
                     where = f"source.{name}.{place}"
-                    found.append(Problem(where, say("rollout.no_column", **told)))
+                    found.append(Problem(where, say("rollout.no_column", **fields)))
         return found
 
     def _without_room(self, items: Sequence[Item], limit: int | None) -> list[Problem]:
@@ -179,9 +179,9 @@ class Rollout(StepSource):
         if not long:
             return []
         longest = max(len(item.tokens[0]) for item in long)
-        told: JsonObject = {"count": len(long), "row": long[0].id, "limit": limit, "new": new}
-        told |= {"longest": longest, "left": max(limit - longest, 1)}
-        return [Problem("source.max_new_tokens", say("rollout.no_room", **told))]
+        fields: JsonObject = {"count": len(long), "row": long[0].id, "limit": limit, "new": new}
+        fields |= {"longest": longest, "left": max(limit - longest, 1)}
+        return [Problem("source.max_new_tokens", say("rollout.no_room", **fields))]
 
     def longest(self, row: int) -> int:
         """Returns the length of a prompt with its longest answer."""
@@ -207,8 +207,8 @@ class Rollout(StepSource):
 
     def told(self) -> list[str]:
         """Returns a line: how many prompts and answers the steps take."""
-        told = {"total": self.total, "batch": self.order.batch, "rows": len(self.items)}
-        return [say("rollout.steps", **told, samples=self.config.samples)]
+        fields = {"total": self.total, "batch": self.order.batch, "rows": len(self.items)}
+        return [say("rollout.steps", **fields, samples=self.config.samples)]
 
     def epoch(self, steps: int) -> float:
         """Returns the passes over the prompts."""
@@ -230,7 +230,7 @@ class Rollout(StepSource):
     def _answered(self, items: Sequence[Item], number: int) -> _Answered:
         """Samples answers to prompts, and has them rewarded."""
         started = time.perf_counter()
-        prompts = {place: item.tokens[0].ids_T for place, item in enumerate(items)}
+        prompts = {index: item.tokens[0].ids_T for index, item in enumerate(items)}
         drawn = self._drawn(prompts, number)
         seconds = time.perf_counter() - started
         groups = [Group(item.id, prompts[n], drawn[n]) for n, item in enumerate(items)]
@@ -351,7 +351,7 @@ class Rollout(StepSource):
             answers = greedy(self.policy, self.render, chosen, most=most, stopped=stopped)
         if answers is None:
             return None
-        texts = [one.text for one in answers]
+        texts = [answer.text for answer in answers]
         trained = self._rewarded(chosen, texts)
         found = self.rewarding.means(trained)
         unseen_I = None
@@ -360,8 +360,8 @@ class Rollout(StepSource):
             if not np.isnan(unseen_I).all():
                 found["unseen_reward"] = float(np.nanmean(unseen_I))
         self.watching.see(chosen, answers, trained.sums_n, unseen_I)
-        lengths = float(np.mean([len(one.ids) for one in answers]))
-        ended = float(np.mean([one.stopped for one in answers]))
+        lengths = float(np.mean([len(answer.ids) for answer in answers]))
+        ended = float(np.mean([answer.stopped for answer in answers]))
         return found | {"length": lengths, "stopped": ended}
 
     def seen(self, step: int) -> list[Event]:
