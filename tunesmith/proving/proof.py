@@ -44,7 +44,7 @@ class Proof:
         word = (self.found.get("retention") or {}).get("verdict", "not shown")
         return {None: True, "kept": word == "kept", "not lost": word != "lost"}[retain]
 
-    def to_json(self) -> dict[str, object]:
+    def to_json(self) -> JsonObject:
         """Returns the content of proof.json."""
         return self.found
 

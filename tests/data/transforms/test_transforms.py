@@ -275,7 +275,7 @@ def test_steps_in_a_run_are_in_its_ledger(tmp_path: Path) -> None:
     ledger = api.check({"data": {"path": source, "steps": steps}}).ledger
     assert ledger.rows == 22 and ledger.reasons() == {"left out by a step": 1}
     (dropped,) = ledger.dropped
-    assert dropped["row"] == 21 and dropped["seen"] == "dedup: a copy of an earlier row"
+    assert dropped["row"] == 21 and dropped.get("seen") == "dedup: a copy of an earlier row"
     assert any(
         note == "clean changed 1 row: invisible characters taken out" for note in ledger.notes
     )

@@ -15,7 +15,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from conftest import tiny_model
+from conftest import tiny_model  # type: ignore[attr-defined]
 from material import runs
 from material.fast import slow_but
 from material.two_processes import in_two
