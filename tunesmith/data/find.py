@@ -6,9 +6,9 @@ import os
 import re
 from pathlib import Path
 
-from tunesmith.data.files.jsonstream import HELD, TRAIN
 from tunesmith.data.files.packaged import packaged_data
 from tunesmith.data.files.paths import SUFFIXES, every_file, files, held_words, on_disk
+from tunesmith.data.files.row_keys import HELD, TRAIN
 from tunesmith.data.files.sources import facts, parts
 from tunesmith.errors import DataError, Problem
 from tunesmith.storage.hub import looks_local, snapshot

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from tunesmith.data.columns.cells import WRITTEN, as_json, first_answer, is_passages
@@ -10,10 +10,11 @@ from tunesmith.data.columns.inner import holds, value_at
 from tunesmith.data.columns.labels import label_column
 from tunesmith.data.columns.names import CAME_FROM
 from tunesmith.data.columns.turns import LISTS, NUMBERS, SYSTEM, TURNS, no_number
-from tunesmith.data.files.jsonstream import TRAIN
 from tunesmith.data.files.numbers import without_zero
 from tunesmith.data.files.paths import on_disk
+from tunesmith.data.files.row_keys import TRAIN
 from tunesmith.data.files.sources import Faults, FileFacts, rows
+from tunesmith.data.files.tables import all_numbers
 from tunesmith.data.readers import Reader
 from tunesmith.plain import JsonObject, Row
 from tunesmith.words import say
@@ -82,6 +83,15 @@ def named_row(row: Row, columns: Mapping[str, str]) -> JsonObject:
     """Adds our names to a row, beside its own."""
     told = {ours: value_at(row, theirs) for ours, theirs in columns.items() if holds(row, theirs)}
     return {**row, **told}
+
+
+def number_columns(known: FileFacts, first: Sequence[Row]) -> frozenset[str]:
+    """Returns the columns of a CSV file whose first cells are all numbers."""
+    if known.format not in ("csv", "tsv"):
+        return frozenset()
+    return frozenset(
+        name for name in known.columns if all_numbers([row.get(name) for row in first])
+    )
 
 
 def labels_in(opened: Opened) -> Iterator[str]:

@@ -18,8 +18,7 @@ from tunesmith.data.columns.finishing import example_of, finished
 from tunesmith.data.columns.turns import TURNS, shown
 from tunesmith.data.files.numbers import gapped
 from tunesmith.data.files.paths import every_file, on_disk
-from tunesmith.data.files.sources import Faults, FileFacts, Located, facts, rows
-from tunesmith.data.files.tables import all_numbers
+from tunesmith.data.files.sources import Faults, Located, facts, rows
 from tunesmith.data.files.threads import REPLIES
 from tunesmith.data.find import find_data
 from tunesmith.data.ledger import counted
@@ -29,6 +28,7 @@ from tunesmith.data.opened_file import (
     labels_in,
     named_row,
     notes_of,
+    number_columns,
     prepared,
     unused,
 )
@@ -99,6 +99,8 @@ class Reading:
         self._groups: list[_Group] = []
         self._beside: list[str] = []
         """Notes on files that belong to another part of a folder."""
+        self._twice: list[str] = []
+        """Notes on keys that rows have twice, known after an iteration."""
         for step in self._steps:
             step.look = partial(odd_rows, self.meaning)
         problems = refused(self._steps)
@@ -133,7 +135,8 @@ class Reading:
         first = list(islice(rows(file, columns=columns, faults=Faults()), _FIRST))
         named = source.reader or self.data.reader
         sample = _sample(file, columns)
-        how: dict[str, Any] = {"weight": source.weight, "numbers": _numbers(known, first)}
+        how: dict[str, Any] = {"weight": source.weight}
+        how["numbers"] = number_columns(known, [one.row for one in first])
         how["gapped"] = frozenset(
             name for name in known.columns if gapped([row.get(name) for row in sample])
         )
@@ -210,7 +213,7 @@ class Reading:
     @property
     def notes(self) -> list[str]:
         """What a person should know about how the rows were read, in the language in use."""
-        found = [*self._beside, *self._account.step_lines()]
+        found = [*self._beside, *self._twice, *self._account.step_lines()]
         for opened in self.opened:
             path = opened.facts.path
             found += notes_of(opened.facts)
@@ -248,6 +251,7 @@ class Reading:
                 given += 1
                 yield located, example
         faults.stop()
+        self._twice = faults.notes()
         for located in faults.skipped:
             self._drop(located, "not a row")
             self.counts[located.file, "filler"] += 1
@@ -388,12 +392,3 @@ def sized(path: str) -> tuple[str, int | None]:
 def _sample(file: Path, columns: Mapping[str, str]) -> list[dict[str, object]]:
     """Reads the first rows of a file, as many as it takes to see what its columns hold."""
     return [one.row for one in islice(rows(file, columns=columns, faults=Faults()), _MORE)]
-
-
-def _numbers(known: FileFacts, first: list[Located]) -> frozenset[str]:
-    """Returns the columns of a CSV file whose first cells are all numbers."""
-    if known.format not in ("csv", "tsv"):
-        return frozenset()
-    return frozenset(
-        name for name in known.columns if all_numbers([located.row.get(name) for located in first])
-    )

@@ -71,6 +71,7 @@ def change(source: str, out: Path, transforms: list[Transform]) -> Account:
 
     def read() -> Iterator[Located]:
         account.read = 0
+        faults.clear()  # a step that looks at all rows first reads them twice
         for file in files:
             for located in rows_of(file, faults=faults):
                 account.read += 1
@@ -93,6 +94,7 @@ def change(source: str, out: Path, transforms: list[Transform]) -> Account:
             )
 
     write_rows(place, written)
+    account.notes += faults.notes()
     write_account(place, account)
     # Last: a mapping is never written over, so what was interrupted before it can be done again.
     for transform in transforms:

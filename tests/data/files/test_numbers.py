@@ -18,6 +18,7 @@ import pyarrow.parquet
 import pytest
 
 from conftest import SHARED_DATA
+from tunesmith.data.files import sources
 from tunesmith.data.files.numbers import Written
 from tunesmith.data.reading import Reading, examples
 from tunesmith.errors import DataError
@@ -117,7 +118,7 @@ def test_days_and_times_of_tables(tmp_path: Path) -> None:
     told = [datetime.datetime(2020, 1, 2), datetime.datetime(2020, 1, 2, 3, 4, 5)]
     lasts = [datetime.timedelta(hours=30, minutes=5), datetime.timedelta(seconds=61)]
     rows = [["question", "answer"], *[[f"q{n}", one] for n, one in enumerate(told + lasts)]]
-    shown = ["2020-01-02", "2020-01-02 03:04:05"]
+    shown = ["2020-01-02 00:00:00", "2020-01-02 03:04:05"]
     times = [*shown, "30:05:00", "0:01:01"]
     assert answers(workbook(tmp_path / "a.xlsx", rows=rows)) == times
     table = pyarrow.table({"question": ["a", "b"], "answer": told})
@@ -126,6 +127,34 @@ def test_days_and_times_of_tables(tmp_path: Path) -> None:
     table = pyarrow.table({"question": ["a", "b"], "answer": [Decimal("19.90"), Decimal("2.00")]})
     pyarrow.parquet.write_table(table, tmp_path / "b.parquet")
     assert answers(tmp_path / "b.parquet") == ["19.90", "2.00"]
+
+
+NEW_YEAR = datetime.datetime(2024, 1, 1)
+
+
+@pytest.mark.parametrize(
+    ("finest", "shown"),
+    [
+        ({"days": 3}, "2024-01-01"),
+        ({"seconds": 1}, "2024-01-01 00:00:00"),
+        ({"milliseconds": 5}, "2024-01-01 00:00:00.000"),
+        ({"microseconds": 7}, "2024-01-01 00:00:00.000000"),
+    ],
+)
+@pytest.mark.parametrize("unit", ["us", "ns"])
+def test_the_times_of_a_column_have_one_form(
+    tmp_path: Path, finest: dict[str, int], shown: str, unit: str
+) -> None:
+    last = NEW_YEAR + datetime.timedelta(**finest)
+    times = pyarrow.array([NEW_YEAR, None, last], pyarrow.timestamp(unit))
+    days = pyarrow.array([NEW_YEAR] * 3, pyarrow.timestamp("ms"))
+    table = pyarrow.table({"question": [*"abc"], "answer": times, "day": days})
+    pyarrow.parquet.write_table(table, tmp_path / "a.parquet", row_group_size=1)
+    found = [one.row for one in sources.rows(tmp_path / "a.parquet")]
+    assert [row["answer"] for row in found[:2]] == [shown, None]
+    assert datetime.datetime.fromisoformat(found[2]["answer"]) == last
+    assert len(found[2]["answer"]) == len(shown)
+    assert {row["day"] for row in found} == {"2024-01-01"}
 
 
 @pytest.mark.parametrize("kind", ["csv", "jsonl", "parquet"])

@@ -232,7 +232,7 @@ def test_values_that_a_chunk_cuts_are_read_whole(
         for indent in (None, 2):
             path = written(tmp_path / f"{size}{indent}.json", json.dumps(data, indent=indent))
             with open(path, encoding="utf-8") as stream:
-                assert list(jsonstream.array(stream)) == data
+                assert list(jsonstream.array(stream, jsonstream.Decoder())) == data
 
 
 BROKEN = {

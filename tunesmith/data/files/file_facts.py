@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from tunesmith.errors import Alike, DataError, Problem
 from tunesmith.plain import JsonObject
+from tunesmith.words import say, some
 
 
 @dataclass(frozen=True)
@@ -60,6 +62,14 @@ class FileFacts:
     """The name of the published layout that the rows have, which explains them."""
 
 
+@dataclass(frozen=True)
+class Twice:
+    """A key that one object has twice or more, and its values, of which the last counts."""
+
+    key: str
+    values: tuple[Any, ...]
+
+
 @dataclass
 class Faults:
     """Rows that could not be read, those with the same fault together, and lines that are no
@@ -71,6 +81,10 @@ class Faults:
     values: list[Any] = field(default_factory=list)
     """The first values that stand where rows should: numbers, true, null."""
 
+    odd: dict[tuple[Path, str, str], tuple[str, list[int]]] = field(default_factory=dict)
+    """What is odd about keys and columns of rows that could be read, by file and by the key of its
+    text: what the first such row holds, and the numbers of the rows.
+    """
     alike: Alike = field(default_factory=Alike)
 
     def clear(self) -> None:
@@ -78,6 +92,40 @@ class Faults:
         self.count, self.alike = 0, Alike()
         self.skipped.clear()
         self.values.clear()
+        self.odd.clear()
+
+    def note_twice(self, file: Path, number: int, met: list[Twice]) -> None:
+        """Notes the keys that were ``met`` twice in a row, and clears them."""
+        for one in met:
+            values = say("source.then").join(map(_quoted, one.values[:3]))
+            self._note((file, "key_twice", one.key), number, values)
+        met.clear()
+
+    def note_errors(self, file: Path, number: int, row: JsonObject, errors: frozenset[str]) -> None:
+        """Notes the cells of a row that hold an error of a spreadsheet, and empties them."""
+        for column, value in row.items():
+            if value in errors:
+                row[column] = None
+                self._note((file, "cell_error", column), number, value)
+
+    def _note(self, what: tuple[Path, str, str], number: int, seen: str) -> None:
+        numbers = self.odd.setdefault(what, (seen, []))[1]
+        if number not in numbers[-1:]:
+            numbers.append(number)
+
+    def notes(self) -> list[str]:
+        """Returns a line for each thing that is odd about rows that could be read."""
+        return [
+            say(
+                f"source.{what}",
+                file=file.name,
+                key=key,
+                count=len(numbers),
+                rows=some([str(number) for number in numbers]),
+                seen=seen,
+            )
+            for (file, what, key), (seen, numbers) in self.odd.items()
+        ]
 
     def add(self, file: Path, number: int, text: str, within: str = "") -> None:
         """Notes a row that could not be read, and the field ``within`` it."""
@@ -88,6 +136,11 @@ class Faults:
         """Raises DataError with each kind of fault at its first row, where there are any."""
         if self.count:
             raise DataError(self.alike.told())
+
+
+def _quoted(value: object) -> str:
+    text = json.dumps(value, ensure_ascii=False, default=str)
+    return text if len(text) <= 40 else f"{text[:39]}…"
 
 
 class Names:

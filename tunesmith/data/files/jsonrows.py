@@ -11,9 +11,9 @@ from typing import Any, TextIO
 
 from tunesmith.data.columns.names import plain
 from tunesmith.data.columns.turns import LISTS, TURNS
-from tunesmith.data.files import jsonstream
+from tunesmith.data.files import jsonstream, row_keys
 from tunesmith.data.files.file_facts import Faults, FileFacts, Located
-from tunesmith.data.files.numbers import Written
+from tunesmith.data.files.jsonstream import Decoder
 from tunesmith.plain import JsonObject
 from tunesmith.words import say
 
@@ -46,12 +46,12 @@ def path_of_rows(sample: str) -> tuple[str, ...]:
     otherwise.
     """
     text = _COMMENTS.sub("", sample, count=1).lstrip()
-    return (jsonstream.path_of_rows(text, _PARTS) or ()) if text.startswith("{") else ()
+    return (row_keys.path_of_rows(text, _PARTS) or ()) if text.startswith("{") else ()
 
 
 def parts_of(stream: TextIO) -> list[str]:
     """Returns the keys that hold rows in a file of one object."""
-    members = jsonstream.members(stream)
+    members = jsonstream.members(stream, Decoder())
     return [key for key, value in members if isinstance(value, list) and _holds_objects(value)]
 
 
@@ -201,8 +201,17 @@ def shape_of(sample: str, complete: bool, suffix: str) -> tuple[str, bool] | Non
             return "jsonl", False
         if text[end:].lstrip(" \t\r\n:")[:1] == "{":
             return "json object", False
-        return "jsonl", line.strip() == "{"
+        return "jsonl", line.strip() == "{" or _over_lines(text)
     return "jsonl", False
+
+
+def _over_lines(text: str) -> bool:
+    """Tells whether the first value is whole and spread over lines."""
+    try:
+        _, end = json.JSONDecoder().raw_decode(text)
+    except ValueError:
+        return False
+    return "\n" in text[:end]
 
 
 _COMMENTS = re.compile(r"\A(?:\s*(?://[^\n]*(?:\n|\Z)|#[^\n]*(?:\n|\Z)|/\*.*?\*/))+", re.DOTALL)
@@ -214,7 +223,7 @@ def _of_python(text: str) -> bool:
     line = text.partition("\n")[0].strip()
     for parse, right in ((jsonstream.each, False), (jsonstream.parse_python, True)):
         try:
-            parse(line)
+            parse(line, Decoder())
         except jsonstream.BrokenJson:
             if right:
                 return False
@@ -242,8 +251,9 @@ def headed(file: FileFacts, read: Iterator[Located], faults: Faults) -> Iterator
 
 
 def _json_lines(found: FileFacts, stream: Any, faults: Faults) -> Iterator[Located]:
+    decoder = Decoder()
     if found.pretty:
-        yield from _json_values(found, enumerate(jsonstream.values(stream), 1), faults)
+        yield from _json_values(found, jsonstream.values(stream, decoder), faults, decoder)
         return
     for number, line in enumerate(stream, 1):
         text = line.strip()
@@ -254,11 +264,12 @@ def _json_lines(found: FileFacts, stream: Any, faults: Faults) -> Iterator[Locat
             continue
         try:
             values = (
-                [jsonstream.parse_python(text)]
+                [jsonstream.parse_python(text, decoder)]
                 if found.format == "python lines"
-                else jsonstream.each(text)
+                else jsonstream.each(text, decoder)
             )
         except jsonstream.BrokenJson as error:
+            decoder.twice.clear()
             # A line such as "......" is a filler left by whoever cut the file; it holds nothing
             # that could be lost.
             if any(letter.isalnum() for letter in text):
@@ -266,38 +277,47 @@ def _json_lines(found: FileFacts, stream: Any, faults: Faults) -> Iterator[Locat
             else:
                 faults.skipped.append(Located(found.path, number, {"text": text[:80]}))
             continue
+        if decoder.twice:
+            faults.note_twice(found.path, number, decoder.twice)
         for value in values:
             yield from _located(found, number, value, faults)
 
 
 def _json_array(found: FileFacts, stream: Any, faults: Faults) -> Iterator[Located]:
-    yield from _json_values(found, enumerate(jsonstream.array(stream), 1), faults)
+    decoder = Decoder()
+    yield from _json_values(found, jsonstream.array(stream, decoder), faults, decoder)
 
 
 def _json_list(found: FileFacts, stream: Any, faults: Faults) -> Iterator[Located]:
     assert found.key, f"{found.path} has no key of rows"
-    yield from _json_values(found, enumerate(jsonstream.items_under(stream, found.key), 1), faults)
+    decoder = Decoder()
+    items = jsonstream.items_under(stream, found.key, decoder)
+    yield from _json_values(found, items, faults, decoder)
 
 
 def _json_columns(found: FileFacts, stream: Any, faults: Faults) -> Iterator[Located]:
-    table = table_of(json.load(stream, parse_float=Written)) or []
-    yield from _json_values(found, enumerate(table, 1), faults)
+    decoder = Decoder()
+    for whole in jsonstream.values(stream, decoder):
+        yield from _json_values(found, iter(table_of(whole) or ()), faults, decoder)
 
 
 def _json_object(found: FileFacts, stream: Any, faults: Faults) -> Iterator[Located]:
+    decoder = Decoder()
     read = (
         {"id": key, **(value if isinstance(value, dict) else {"value": value})}
-        for key, value in jsonstream.members(stream)
+        for key, value in jsonstream.members(stream, decoder)
     )
-    yield from _json_values(found, enumerate(read, 1), faults)
+    yield from _json_values(found, read, faults, decoder)
 
 
 def _json_values(
-    found: FileFacts, numbered: Iterator[tuple[int, object]], faults: Faults
+    found: FileFacts, values: Iterator[object], faults: Faults, decoder: Decoder
 ) -> Iterator[Located]:
     number = 0
     try:
-        for number, value in numbered:
+        for number, value in enumerate(values, 1):
+            if decoder.twice:
+                faults.note_twice(found.path, number, decoder.twice)
             yield from _located(found, number, value, faults)
     except jsonstream.BrokenJson as error:
         faults.add(found.path, number + 1, error.text)

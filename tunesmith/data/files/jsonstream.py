@@ -7,10 +7,12 @@ from __future__ import annotations
 import ast
 import json
 import re
-from collections.abc import Container, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any, TextIO
 
+from tunesmith.data.files.file_facts import Twice
 from tunesmith.data.files.numbers import Written
+from tunesmith.plain import JsonObject
 from tunesmith.words import Said, say
 
 _CHUNK = 1 << 18
@@ -22,37 +24,6 @@ _CUT = 12
 """A fault this near to the end of what was read may be a value that is cut there (``\\u12``,
 ``-Infin``).
 """
-_DECODER = json.JSONDecoder(parse_float=Written)
-_ROWS = frozenset(
-    {
-        "data",
-        "rows",
-        "examples",
-        "items",
-        "records",
-        "instances",
-        "samples",
-        "train",
-        "dataset",
-        "数据",
-    }
-)
-_AROUND = frozenset({"result", "results", "response", "payload", "body", "content"})
-"""Keys of an object that may hold the rows one level further down."""
-TRAIN = frozenset({"train", "training", "train_set", "训练集"})
-HELD = (
-    "test",
-    "testing",
-    "validation",
-    "valid",
-    "val",
-    "dev",
-    "eval",
-    "evaluation",
-    "测试集",
-    "验证集",
-)
-"""What the parts of a data set are called, the test part first."""
 _SPACE = re.compile(r"[ \t\n\r]*")
 
 
@@ -62,6 +33,34 @@ class BrokenJson(Exception):
     def __init__(self, text: str) -> None:
         super().__init__(text)
         self.text = text
+
+
+class Decoder:
+    """A decoder of JSON that keeps numbers as they were written, and notes keys that one object has
+    twice with different values, of which JSON takes the last.
+    """
+
+    def __init__(self) -> None:
+        self.twice: list[Twice] = []
+        """What was met since somebody last cleared it."""
+        self.raw = json.JSONDecoder(parse_float=Written, object_pairs_hook=self._object).raw_decode
+
+    def _object(self, pairs: list[tuple[str, Any]]) -> JsonObject:
+        made = dict(pairs)
+        if len(made) < len(pairs):
+            self.note(pairs)
+        return made
+
+    def note(self, pairs: Sequence[tuple[Any, Any]]) -> None:
+        """Notes the keys of one object that stand twice, where their values differ."""
+        values: dict[Any, list[Any]] = {}
+        for key, value in pairs:
+            values.setdefault(key, []).append(value)
+        self.twice += [
+            Twice(str(key), tuple(given))
+            for key, given in values.items()
+            if any(one != given[-1] for one in given)
+        ]
 
 
 def excerpt(text: str, position: int) -> str:
@@ -87,7 +86,7 @@ def _cause(text: str, position: int, reason: str) -> str:
     return reason
 
 
-def each(text: str) -> list[Any]:
+def each(text: str, decoder: Decoder) -> list[Any]:
     """Parses the values on one line: one, or several with or without a comma behind each; raises
     BrokenJson, which shows where the line breaks.
     """
@@ -95,11 +94,11 @@ def each(text: str) -> list[Any]:
     at = 0
     try:
         while at < len(text):
-            value, at = _DECODER.raw_decode(text, at)
+            value, at = decoder.raw(text, at)
             found.append(value)
-            at = _space(text, at)
+            at = space(text, at)
             if text[at : at + 1] == "," and isinstance(value, dict):
-                at = _space(text, at + 1)
+                at = space(text, at + 1)
             # What follows a value that is no object is no further row: 1 000, "a" "b".
             elif at < len(text) and not (isinstance(value, dict) and text[at] == "{"):
                 raise json.JSONDecodeError("Extra data", text, at)
@@ -112,23 +111,28 @@ def each(text: str) -> list[Any]:
     return found
 
 
-def parse_python(text: str) -> Any:
+def parse_python(text: str, decoder: Decoder) -> Any:
     """Parses one row that Python's ``print`` wrote, ``{'a': None}``; raises BrokenJson for anything
     else.
     """
     try:
-        found = ast.literal_eval(text)
+        tree = ast.parse(text, mode="eval")
+        found = ast.literal_eval(tree)
         json.dumps(found)
     except (ValueError, SyntaxError, TypeError, MemoryError, RecursionError) as error:
         raise BrokenJson(say("source.json", reason=error, seen=excerpt(text, 0))) from None
+    for one in ast.walk(tree):
+        if isinstance(one, ast.Dict):
+            keys = [ast.literal_eval(key) for key in one.keys if key is not None]
+            decoder.note([*zip(keys, map(ast.literal_eval, one.values), strict=True)])
     return found
 
 
 class JsonText:
     """A text stream of JSON, read in pieces."""
 
-    def __init__(self, stream: TextIO) -> None:
-        self._stream = stream
+    def __init__(self, stream: TextIO, decoder: Decoder) -> None:
+        self._stream, self._decoder = stream, decoder
         self._buffer = ""
         self._at = 0
         self._line = 1
@@ -188,8 +192,9 @@ class JsonText:
         self.peek()
         while True:
             try:
-                found, end = _DECODER.raw_decode(self._buffer, self._at)
+                found, end = self._decoder.raw(self._buffer, self._at)
             except json.JSONDecodeError as error:
+                self._decoder.twice.clear()  # what was met is met again
                 cut = error.msg.startswith("Unterminated") or error.pos >= len(self._buffer) - _CUT
                 if cut and not self._ended and len(self._buffer) - self._at < _LONGEST:
                     self._more()
@@ -205,6 +210,11 @@ class JsonText:
             self._at = end
             return found
 
+    def skip(self) -> None:
+        """Passes the next value, whatever is odd about it."""
+        self.value()
+        self._decoder.twice.clear()
+
     def broken(self, reason: str, position: int) -> BrokenJson:
         """Makes the error for ``position`` in the text that is held."""
         line = self._line + self._buffer.count("\n", 0, position)
@@ -215,9 +225,9 @@ class JsonText:
         )
 
 
-def array(stream: TextIO) -> Iterator[Any]:
+def array(stream: TextIO, decoder: Decoder) -> Iterator[Any]:
     """Yields the items of one JSON array."""
-    text = JsonText(stream)
+    text = JsonText(stream, decoder)
     yield from _items(text)
     _nothing_more(text)
 
@@ -235,9 +245,9 @@ def _items(text: JsonText) -> Iterator[Any]:
         text.take("]")
 
 
-def items_under(stream: TextIO, path: Sequence[str]) -> Iterator[object]:
+def items_under(stream: TextIO, path: Sequence[str], decoder: Decoder) -> Iterator[object]:
     """Yields the items of the array under a path of keys; skips what is under other keys."""
-    text = JsonText(stream)
+    text = JsonText(stream, decoder)
     yield from _under(text, path)
     _nothing_more(text)
 
@@ -250,7 +260,7 @@ def _under(text: JsonText, path: Sequence[str]) -> Iterator[object]:
         key = text.value()
         text.take(":")
         if key != path[0]:
-            text.value()
+            text.skip()
         elif len(path) > 1:
             yield from _under(text, path[1:])
         else:
@@ -259,86 +269,15 @@ def _under(text: JsonText, path: Sequence[str]) -> Iterator[object]:
             break
 
 
-def path_of_rows(text: str, never: Container[str]) -> tuple[str, ...] | None:
-    """Returns the keys above the rows of ``{"data": [{…}, …], "version": 1}``, ``{"data": {"rows":
-    [{…}, …]}}`` or ``{"train": [{…}, …], "test": […]}``, from a text that may be cut off; None
-    where there are none.
-
-    ``never`` are keys whose lists of objects belong to a row.
-    """
-    found: list[tuple[tuple[str, ...], int]] = []
-    at = _space(text, 1)
-    keys = 0
-    whole = False
-    try:
-        while text[at : at + 1] == '"':
-            key, end = _DECODER.raw_decode(text, at)
-            at = _space(text, _space(text, end) + 1)
-            keys += 1
-            path = _path_within(text, at, key, never)
-            try:
-                value, end = _DECODER.raw_decode(text, at)
-            except ValueError:
-                found += [(path, 0)] if path else []
-                return _one_of(found, keys, cut=True)
-            if path:
-                found.append((path, len(value)))
-            at = _space(text, end)
-            whole = text[at : at + 1] == "}" and not text[at + 1 :].strip()
-            if text[at : at + 1] == "}":
-                break
-            at = _space(text, at + 1)
-    except ValueError:
-        pass
-    return _one_of(found, keys, cut=False) if whole else None
-
-
-def _path_within(text: str, at: int, key: str, never: Container[str]) -> tuple[str, ...] | None:
-    """Returns the path to a list of objects within the value at ``at`` under ``key``."""
-    if text[at : at + 1] == "[":
-        begin = text[_space(text, at + 1) :][:1]
-        # Of lists only what is trained is told apart from columns, which are lists too.
-        rows = begin == "{" or (begin == "[" and key.casefold() in TRAIN | {*HELD})
-        return (key,) if rows and key not in never else None
-    if text[at : at + 1] == "{" and key.casefold() in _ROWS | _AROUND:
-        below = path_of_rows(text[at:].rstrip(), never) or _cut_below(text[at:], never)
-        return (key, *below) if below and below[0].casefold() in _ROWS else None
-    return None
-
-
-def _cut_below(text: str, never: Container[str]) -> tuple[str, ...] | None:
-    """Applies ``path_of_rows`` to an object that is followed by more text."""
-    try:
-        _, end = _DECODER.raw_decode(text)
-    except ValueError:
-        return None
-    return path_of_rows(text[:end], never)
-
-
-def _one_of(
-    found: list[tuple[tuple[str, ...], int]], keys: int, *, cut: bool
-) -> tuple[str, ...] | None:
-    """Chooses the path of the training rows; among several parts this is ``train``."""
-    parts = [path for path, _ in found]
-    train = [path for path in parts if path[-1].casefold() in TRAIN]
-    if len(parts) > 1:
-        rest = {path[-1].casefold() for path in parts} - TRAIN
-        return train[0] if len(train) == 1 and rest <= {*HELD} else None
-    if not parts:
-        return None
-    only = parts[0]
-    sure = cut or keys == 1 or len(only) > 1 or only[:1] in {(name,) for name in _ROWS}
-    return only if sure or found[0][1] > 2 else None
-
-
-def _space(text: str, at: int) -> int:
+def space(text: str, at: int) -> int:
+    """Returns the next place at or behind ``at`` where there is no space."""
     match = _SPACE.match(text, at)
     return match.end() if match else at
 
 
-def members(stream: TextIO) -> Iterator[tuple[str, object]]:
+def members(stream: TextIO, decoder: Decoder) -> Iterator[tuple[str, object]]:
     """Yields the keys and values of one JSON object."""
-    text = JsonText(stream)
+    text = JsonText(stream, decoder)
     text.take("{")
     if text.peek() == "}":
         text.take("}")
@@ -354,11 +293,11 @@ def members(stream: TextIO) -> Iterator[tuple[str, object]]:
     _nothing_more(text)
 
 
-def values(stream: TextIO) -> Iterator[Any]:
+def values(stream: TextIO, decoder: Decoder) -> Iterator[Any]:
     """Yields values that follow each other with only space between them, each over several
     lines.
     """
-    text = JsonText(stream)
+    text = JsonText(stream, decoder)
     while text.peek():
         yield text.value()
 

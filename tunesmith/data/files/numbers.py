@@ -38,13 +38,28 @@ def plain_number(value: float) -> str:
     )
 
 
-def cell(value: object) -> Any:
-    """Returns a table's cell as it is shown: a date without a time where it has none, numbers
-    whole.
+TIMES = ("days", "seconds", "milliseconds", "microseconds")
+"""How much of a time is written; the same for all of a column."""
+
+
+def finest(value: datetime.datetime) -> int:
+    """Returns the place in ``TIMES`` of what it takes to write this time."""
+    if value.microsecond:
+        return 3 if value.microsecond % 1000 else 2
+    return int(value.time() != datetime.time())
+
+
+def cell(value: object, form: str = "") -> Any:
+    """Returns a table's cell as it is shown: a time in the ``form`` of its column, one of
+    ``TIMES``, by itself without hours where it has none; numbers whole.
     """
     if isinstance(value, datetime.datetime):
-        day = value.tzinfo is None and value.time() == datetime.time()
-        return value.date().isoformat() if day else value.isoformat(" ")
+        if not form:
+            day = value.tzinfo is None and value.time() == datetime.time()
+            return value.date().isoformat() if day else value.isoformat(" ")
+        days = form == "days" and value.tzinfo is None
+        spec = "seconds" if form == "days" else form
+        return value.date().isoformat() if days else value.isoformat(" ", timespec=spec)
     if isinstance(value, datetime.date | datetime.time):
         return value.isoformat()
     if isinstance(value, datetime.timedelta):  # 30 hours are 30:00:00, not a day and six hours

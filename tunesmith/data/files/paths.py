@@ -8,7 +8,7 @@ import re
 from collections.abc import Sequence
 from pathlib import Path
 
-from tunesmith.data.files.jsonstream import HELD, TRAIN
+from tunesmith.data.files.row_keys import HELD, TRAIN
 from tunesmith.errors import DataError, Problem
 from tunesmith.words import say
 

@@ -23,16 +23,32 @@ _NOT_CHOSEN = ("mm-dd-yy", "m/d/yy h:mm", "yyyy-mm-dd h:mm:ss", "yyyy-mm-dd hh:m
 """Forms that each country shows in its own way, or that programs write where nobody chose one."""
 
 
-def shown(one: Any) -> Any:
-    """Returns the value of a cell of openpyxl; numbers and dates with the text that is shown."""
+ERRORS = frozenset(
+    {
+        *("#N/A", "#REF!", "#VALUE!", "#DIV/0!", "#NUM!", "#NAME?", "#NULL!"),
+        *("#SPILL!", "#CALC!", "#GETTING_DATA", "#FIELD!", "#BLOCKED!", "#CONNECT!"),
+    }
+)
+"""What a spreadsheet shows, and writes into a CSV file, where a formula gives no result."""
+
+
+def shown(one: Any, form: str = "") -> Any:
+    """Returns the value of a cell of openpyxl; numbers and dates with the text that is shown. A
+    date that no format was chosen for has the ``form`` of its column (see ``cell``).
+    """
     value = one.value
     if isinstance(value, bool) or not isinstance(value, int | float | datetime.datetime):
         return cell(value)
-    form = one.number_format or "General"
     if isinstance(value, datetime.datetime):
-        return (None if form.casefold() in _NOT_CHOSEN else _date(value, form)) or cell(value)
-    text = _number(value, form.split(";"))
+        told = None if is_plain(one) else _date(value, one.number_format)
+        return told or cell(value, form)
+    text = _number(value, (one.number_format or "General").split(";"))
     return cell(value) if text is None else Written(text, float(value))
+
+
+def is_plain(one: Any) -> bool:
+    """Tells whether nobody chose how a cell is shown."""
+    return (one.number_format or "General").casefold() in _NOT_CHOSEN
 
 
 def _number(value: float, parts: Sequence[str]) -> str | None:

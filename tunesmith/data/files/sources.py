@@ -12,10 +12,20 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
-from tunesmith.data.files import conll, faq, jsonrows, jsonstream, published, tables, threads
+from tunesmith.data.files import (
+    conll,
+    faq,
+    jsonrows,
+    jsonstream,
+    published,
+    tables,
+    threads,
+    workbooks,
+)
 from tunesmith.data.files.decoding import compressed, encoding_of, open_bytes, open_text
 from tunesmith.data.files.file_facts import Faults, FileFacts, Located
 from tunesmith.data.files.paths import files, on_disk
+from tunesmith.data.files.sheet_cells import ERRORS
 from tunesmith.errors import DataError, Problem
 from tunesmith.plain import JsonObject
 from tunesmith.storage.headers import is_pointer
@@ -65,9 +75,10 @@ def _facts(path: Path, _version: tuple[int, int], named: tuple[tuple[str, str], 
     if magic[:4] == b"PAR1":
         found = FileFacts(path, "parquet", None, packed, (), None)
     elif magic[:4] == b"PK\x03\x04" and suffix in (".xlsx", ".xlsm"):
+        workbooks.refuse_unsolved(path)
         found = _with_header(
-            FileFacts(path, "excel", None, packed, (), True, notes=tables.notes_in(path)),
-            tables.excel(path),
+            FileFacts(path, "excel", None, packed, (), True, notes=workbooks.notes_in(path)),
+            workbooks.excel(path),
             dict(named),
             default=True,
         )
@@ -250,7 +261,7 @@ def _read(found: FileFacts, faults: Faults) -> Iterator[Located]:
             located = (Located(found.path, number, row) for number, row in read)
             yield from _within(found, located, faults)
         elif found.format == "excel":
-            yield from _table(found, tables.excel(found.path), faults)
+            yield from _table(found, workbooks.excel(found.path), faults)
         else:
             assert found.encoding, f"{found.path} has no encoding"
             table = found.format in ("csv", "tsv")
@@ -302,7 +313,10 @@ def _table(found: FileFacts, read: Iterator[list[Any]], faults: Faults) -> Itera
         if number == 0:
             continue
         if len(cells) == len(found.columns):
-            yield Located(found.path, number, dict(zip(found.columns, cells, strict=True)))
+            row = dict(zip(found.columns, cells, strict=True))
+            if not ERRORS.isdisjoint(cells):
+                faults.note_errors(found.path, number, row, ERRORS)
+            yield Located(found.path, number, row)
         else:
             text = say(
                 "source.ragged",

@@ -1,6 +1,4 @@
-"""Tables to rows of cells: CSV and TSV by evidence of delimiter, quotes and header; Excel;
-Parquet.
-"""
+"""Tables to rows of cells: CSV and TSV by evidence of delimiter, quotes and header; Parquet."""
 
 from __future__ import annotations
 
@@ -9,13 +7,12 @@ import json
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from itertools import chain, islice
+from itertools import islice
 from pathlib import Path
 from typing import Any, BinaryIO, TextIO, cast
 
 from tunesmith.data.files.decoding import compressed, open_bytes
-from tunesmith.data.files.numbers import cell
-from tunesmith.data.files.sheet_cells import shown
+from tunesmith.data.files.numbers import TIMES, cell
 from tunesmith.errors import DataError, Problem
 from tunesmith.plain import JsonObject
 from tunesmith.words import say
@@ -23,8 +20,10 @@ from tunesmith.words import say
 # Python's own limit, 131 072 characters, is shorter than a long document.
 _LONGEST_FIELD = 1 << 24
 _BATCH = 256
-_LOOKED_AT = 50
-"""Rows of a sheet that tell what it holds."""
+_MANY = 1 << 16
+"""Times that are looked at together."""
+_UNITS = ("day", "second", "millisecond")
+"""What a time is a whole number of in each of ``TIMES`` but the last."""
 _SENTENCE_ENDS = ".。!！?？,，;；:：…\"”'"
 _NAMES = (
     "id idx index key text content sentence sentence1 sentence2 label labels category class "
@@ -184,10 +183,15 @@ def names(first: Sequence[object], header: bool, path: Path) -> tuple[str, ...]:
     found = tuple(
         str(cell).strip() if cell not in (None, "") else str(n) for n, cell in enumerate(first)
     )
-    twice = sorted({name for name in found if found.count(name) > 1})
+    refuse_twice(found, path)
+    return found
+
+
+def refuse_twice(names: Sequence[str], path: Path) -> None:
+    """Raises DataError where two columns have one name."""
+    twice = sorted({name for name in names if names.count(name) > 1})
     if twice:
         raise DataError(Problem(str(path), say("source.twice", names=", ".join(twice))))
-    return found
 
 
 def records(stream: TextIO, *, delimiter: str, quotes: bool) -> Iterator[list[str]]:
@@ -223,7 +227,7 @@ def records(stream: TextIO, *, delimiter: str, quotes: bool) -> Iterator[list[st
 
 
 @contextmanager
-def _whole(path: Path) -> Iterator[BinaryIO]:
+def whole_file(path: Path) -> Iterator[BinaryIO]:
     """Opens a file that can be read from any position; gzip is unpacked to a temporary file."""
     with open_bytes(path) as stream:
         if not compressed(path):
@@ -241,17 +245,44 @@ def parquet(path: Path) -> Iterator[dict[str, object]]:
     import pyarrow
     import pyarrow.parquet
 
-    with _whole(path) as file:
+    with whole_file(path) as file:
         try:
             # Without prebuffering, and a batch of rows at a time, a large row group is not held
             # whole.
             table = pyarrow.parquet.ParquetFile(file, pre_buffer=False)
+            refuse_twice(table.schema_arrow.names, path)
             names = _names(table.schema_arrow.metadata or {})
+            forms = _forms(table)
             for batch in table.iter_batches(batch_size=_BATCH):
                 for row in batch.to_pylist():
-                    yield _with_names({name: cell(value) for name, value in row.items()}, names)
+                    cells = {name: cell(value, forms.get(name, "")) for name, value in row.items()}
+                    yield _with_names(cells, names)
         except (pyarrow.ArrowException, OSError) as error:
             raise DataError(Problem(str(path), say("source.parquet", error=error))) from None
+
+
+def _forms(table: Any) -> dict[str, str]:
+    """Returns how the times of each column of a Parquet file are written: with what the finest of
+    them needs.
+    """
+    import pyarrow
+    import pyarrow.compute
+
+    compute: Any = pyarrow.compute  # its functions are made when it is imported
+    found: dict[str, str] = {}
+    for field in table.schema_arrow:
+        if not pyarrow.types.is_timestamp(field.type):
+            continue
+        finest = 0
+        for batch in table.iter_batches(batch_size=_MANY, columns=[field.name]):
+            times = batch.column(0).cast(pyarrow.timestamp(field.type.unit))
+            while finest + 1 < len(TIMES):
+                whole = compute.floor_temporal(times, unit=_UNITS[finest])
+                if not compute.any(compute.not_equal(whole, times)).as_py():
+                    break
+                finest += 1
+        found[field.name] = TIMES[finest]
+    return found
 
 
 def _names(head: Mapping[bytes, bytes]) -> dict[str, list[str]]:
@@ -272,111 +303,6 @@ def _with_names(row: JsonObject, names: Mapping[str, list[str]]) -> dict[str, ob
     for column, known in names.items():
         if row.get(column) is not None:
             row[column] = [known[n] if n in range(len(known)) else n for n in row[column]]
-    return row
-
-
-def excel(path: Path) -> Iterator[list[Any]]:
-    """Yields the rows of a workbook's sheets one after the other, without sheets of notes beside
-    tables; raises DataError when the tables begin with different rows.
-    """
-    with _book(path) as book:
-        yield from _sheets(path, _tables(book.worksheets))
-
-
-def notes_in(path: Path) -> tuple[str, ...]:
-    """Returns the names of the sheets that hold no rows, because others hold a table."""
-    with _book(path) as book:
-        kept = [sheet.title for sheet in _tables(book.worksheets)]
-        return tuple(
-            sheet.title
-            for sheet in book.worksheets
-            if sheet.title not in kept and next(_filled(sheet), None) is not None
-        )
-
-
-@contextmanager
-def _book(path: Path) -> Iterator[Any]:
-    """Opens a workbook; raises DataError where the file is not one."""
-    import zipfile
-    import zlib
-
-    import openpyxl
-    from openpyxl.utils.exceptions import InvalidFileException
-
-    # SyntaxError is what the XML parser's own error is derived from.
-    faults = (
-        InvalidFileException,
-        zipfile.BadZipFile,
-        zlib.error,
-        EOFError,
-        KeyError,
-        ValueError,
-        TypeError,
-        SyntaxError,
-    )
-    with _whole(path) as file:
-        try:
-            book = openpyxl.load_workbook(file, read_only=True, data_only=True)
-            yield book
-            book.close()
-        except faults as error:
-            raise DataError(Problem(str(path), say("source.excel", error=error))) from None
-
-
-def _tables(sheets: Sequence[object]) -> list[Any]:
-    """Returns the sheets that hold a table: several columns, and rows that fill them; all sheets
-    where none does.
-    """
-    found = [sheet for sheet in sheets if _is_table(list(islice(_filled(sheet), _LOOKED_AT)))]
-    return found or list(sheets)
-
-
-def _is_table(rows: Sequence[list[object]]) -> bool:
-    if len(rows) < 2:
-        return False
-    top, *body = ([cell is not None for cell in row] for row in rows)
-    wide = sum(1 < sum(row) <= len(top) for row in body)
-    return len(top) > 1 and all(top) and 2 * wide > len(body)
-
-
-_TITLES = 3
-"""Rows of one cell that may stand above a table."""
-
-
-def _filled(sheet: Any) -> Iterator[list[Any]]:
-    """Yields the rows of a sheet that are not empty, without the empty cells at their ends and
-    without a title above the table, as a merged cell holds it.
-    """
-    found = (list(map(shown, row)) for row in sheet.iter_rows())
-    rows = (_trimmed(row) for row in found if any(one is not None for one in row))
-    first = list(islice(rows, 2 * _TITLES))
-    top = next((n for n, row in enumerate(first) if len(row) > 1), 0)
-    # Where a table of one column has a second cell somewhere, the rows around it are narrow.
-    table = top <= _TITLES and all(len(row) > 1 for row in first[top:])
-    return chain(first[top:] if table else first, rows)
-
-
-def _sheets(path: Path, sheets: Sequence[Any]) -> Iterator[list[object]]:
-    top: list[object] | None = None
-    for sheet in sheets:
-        filled = _filled(sheet)
-        first = next(filled, None)
-        if first is None:
-            continue
-        if top is None:
-            top = first
-            yield first
-        elif first != top:
-            raise DataError(
-                Problem(f"{path}:{sheet.title}", say("source.sheets", first=sheets[0].title))
-            )
-        for row in filled:
-            yield row + [None] * (len(top) - len(row))
-
-
-def _trimmed(row: list[object]) -> list[object]:
-    while row and row[-1] is None:
-        row.pop()
     return row
 
 
