@@ -79,6 +79,8 @@ def test_voted_rows_are_watched_and_never_prove(
     found = prepared(tmp_path / file, tokenizer, objective, held_out=10)
     assert not found.proof and len(found.watch) == 10 and len(found.train) >= 30
     assert any("used for validation only" in note for note in found.ledger.notes)
+    assert not found.choosing, "10 rows are too few to choose a model by"
+    assert any("Only 10 rows are for validation" in note for note in found.ledger.notes)
     # A step of `tunesmith data` keeps the mark, through a table too.
     for name in ("again.jsonl", "again.csv"):
         api.change_rows("clean", str(tmp_path / file), tmp_path / name)

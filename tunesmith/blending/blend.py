@@ -176,7 +176,7 @@ def _measured(
         for suite, questions in asked_suites(suites_of(wanted.suites or usual, run))
     ]
     prepared = prepared_again(folder, run, load_tokenizer(folder.model), events)
-    if not prepared.watch:
+    if not prepared.choosing:
         raise DataError(Problem("data.held_out", say("blend.no_rows")))
     items = evenly(prepared.watch, wanted.items or run.prove.items)
     kept = Kept(work.path / KEPT)

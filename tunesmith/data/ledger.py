@@ -258,3 +258,9 @@ def sides_note(sequences: Sequence[Tokens], limit: int) -> str:
         "longest_written": written["longest"],
     }
     return say("sides.lengths", limit=limit, **told)
+
+
+def windows_note(counts: Sequence[int], limit: int) -> list[str]:
+    """Says into how many windows the texts were divided that have more than one."""
+    told = {"rows": len(counts), "windows": sum(counts), "limit": limit}
+    return [say("ledger.windows", **told)] if counts else []

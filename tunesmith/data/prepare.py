@@ -14,7 +14,7 @@ from tunesmith.data.files.file_facts import Names
 from tunesmith.data.files.paths import on_disk
 from tunesmith.data.grouping import Marker
 from tunesmith.data.items import Item, fingerprint
-from tunesmith.data.ledger import Ledger, counted, histogram, lost_note, sides_note
+from tunesmith.data.ledger import Ledger, counted, histogram, lost_note, sides_note, windows_note
 from tunesmith.data.lengths import default_limit, refuse_too_many, truncate_row, unanswered_note
 from tunesmith.data.mix import epoch_of
 from tunesmith.data.reading import Reading, examples
@@ -58,6 +58,11 @@ class Prepared:
     def __post_init__(self) -> None:
         """Takes the own fingerprint where nothing is mixed in."""
         self.all_rows = self.all_rows or self.fingerprint
+
+    @property
+    def choosing(self) -> list[Item]:
+        """The watched rows; none where they are too few to choose a model by."""
+        return [] if self.ledger.watch < splitting.CHOOSES and self.ledger.watch else self.watch
 
     def objective_of(self, run: Run) -> Any:
         """Returns the objective of a run over these rows; a run with other settings gets a new one,
@@ -353,16 +358,11 @@ class _Preparation:
             "scored": sum(row.scored for row in train),
             "lost": sum(row.lost for row in train),
         }
-        windows = [row for row in train if len(row.tokens) > 1 and row.windows]
-        if windows:
-            count = sum(len(row.tokens) for row in windows)
-            ledger.notes.append(
-                say("ledger.windows", rows=len(windows), windows=count, limit=self.limit)
-            )
+        windows = [len(row.tokens) for row in train if len(row.tokens) > 1 and row.windows]
+        ledger.notes += windows_note(windows, self.limit)
         if self.render.sides is not None:
-            ledger.notes.append(
-                sides_note([tokens for row in train for tokens in row.tokens], self.limit)
-            )
+            read_and_written = [tokens for row in train for tokens in row.tokens]
+            ledger.notes.append(sides_note(read_and_written, self.limit))
         ledger.check()
         sides: dict[bool, list[Item]] = {True: [], False: []}
         known = self._examples(held)

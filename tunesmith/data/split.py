@@ -24,6 +24,8 @@ WATCHED = 200
 SMALLEST = 40
 """With fewer held-out rows all of them go to the proof."""
 
+CHOOSES = SMALLEST // 2
+"""With fewer watched rows nothing is chosen by them."""
 DECIDES = 20
 """With fewer rows a proof gives no verdict."""
 
@@ -54,8 +56,10 @@ def target(held_out: float, rows: int) -> int:
 
 def few_notes(train: int, held: int, watched: int) -> list[str]:
     """Says what so few held-out rows cannot do, and what would hold enough of them out."""
-    if not held or watched:
+    if not held or watched >= CHOOSES:
         return []
+    if watched:
+        return [say("ledger.few_watched", watched=watched, least=CHOOSES)]
     told = [say("ledger.few_held_out", held=held)]
     if held < DECIDES <= train + held - DECIDES:
         left = train + held - DECIDES

@@ -151,7 +151,7 @@ class Answers(Output):
 
     def task(self, run: Run, prepared: Prepared) -> Task | None:
         """Returns the options, for a metric of choices."""
-        watches = prepared.watch and run.train.keep.evaluate != 0
+        watches = prepared.choosing and run.train.keep.evaluate != 0
         return options_task(run, prepared) if watches and chosen_among_options(run) else None
 
     def score(self, metric: Metric, watched: Watched) -> float:

@@ -10,7 +10,7 @@ from tunesmith.batches.order import FEWEST_STEPS, order_of
 from tunesmith.data.find import find_data, held_part
 from tunesmith.data.lengths import default_limit
 from tunesmith.data.prepare import Prepared
-from tunesmith.data.split import SMALLEST
+from tunesmith.data.split import CHOOSES, SMALLEST
 from tunesmith.display.table import readable
 from tunesmith.errors import Problem, TunesmithError
 from tunesmith.plain import JsonObject
@@ -314,17 +314,19 @@ def _unwatched(making: _Making, prepared: Prepared) -> None:
     for this.
     """
     keep = making.run.train.keep
-    chooses = bool(keep.patience) or "best_by" in keep.model_fields_set or keep.final == "best"
-    if prepared.watch or not prepared.proof or not chooses:
+    asked = bool(keep.patience) or "best_by" in keep.model_fields_set or keep.final == "best"
+    if prepared.choosing or not (prepared.watch or prepared.proof) or not asked:
         return
-    told = {"rows": len(prepared.proof), "least": SMALLEST}
-    reason = say("plan.reason_unwatched", **told)
+    few = bool(prepared.watch)
+    rows, least = (prepared.watch, CHOOSES) if few else (prepared.proof, SMALLEST)
+    told, kind = {"rows": len(rows), "least": least}, "few_watched" if few else "unwatched"
+    reason = say(f"plan.reason_{kind}", **told)
     making.put("train.keep.final", "last", reason)
     for name in ("best_by", "patience", "final"):
         path = f"train.keep.{name}"
         if making.resolved.origins[path].kind == "given":
             making.resolved.origins[path] = Origin("given", reason)
-    making.warnings.append(say("plan.warn_unwatched", **told))
+    making.warnings.append(say(f"plan.warn_{kind}", **told))
 
 
 def _room(making: _Making, form: Shape, device: Device, prepared: Prepared | None) -> None:

@@ -104,7 +104,7 @@ def search(run: Run, *, quiet: bool = False, listen: Sequence[Listener] = ()) ->
         plan = make(own, progress=events.phase)
         prepared = plan.require().prepared
     assert prepared is not None, "a plan without problems has its rows"
-    if not prepared.watch or not prepared.proof:
+    if not prepared.choosing or not prepared.proof:
         raise SpecError(Problem("data.held_out", say("search.needs_watch")))
     with (
         RunFolder(folder.path).held(),

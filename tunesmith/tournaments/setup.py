@@ -139,7 +139,7 @@ def ready(run: Run, board: Board, events: Events) -> Field:
     entries = [Entry(one, board.corner(slug(one)), label(one)) for one in asked.methods]
     refuse_other(board.settings, run, may_change=MAY_CHANGE)
     prepared = _plan(run, entries, events)
-    if not prepared.watch or not prepared.proof:
+    if not prepared.choosing or not prepared.proof:
         raise SpecError(Problem("data.held_out", say("tournament.needs_watch")))
     base = next(entry.resolved for entry in entries if entry.resolved is not None).run
     task = task_of(base, prepared, evenly(prepared.proof, run.prove.items), shots=0)

@@ -235,8 +235,8 @@ def _by_parts(folder: Path, run: Run, objective: Objective) -> bool:
 
 
 def _watch(work: Work, prepared: Prepared, beside: list[Role]) -> Watch:
-    """Makes the evaluation. Where the watched rows are those of the proof, nothing is chosen by
-    them.
+    """Makes the evaluation. Where the watched rows are those of the proof, or too few, nothing is
+    chosen by them.
     """
     keep = work.run.train.keep
     return Watch(
@@ -249,7 +249,7 @@ def _watch(work: Work, prepared: Prepared, beside: list[Role]) -> Watch:
         work.run.generate,
         budget=work.micro_tokens,
         task=work.objective.output.task(work.run, prepared),
-        only_measured=not prepared.watch,
+        only_measured=not prepared.choosing,
         roles=work.roles | _models(beside, work.model, work.method, watched=True),
         measure=work.source.watched if work.objective.samples else None,
         seen=work.source.seen,

@@ -218,6 +218,7 @@ def _evaluator(
         total=work.total,
         stopped=stopped,
         events=work.events,
+        few=bool(ready.prepared.watch) and not ready.prepared.choosing,
     )
 
 

@@ -49,8 +49,8 @@ def refuse_unsolved(path: Path) -> None:
                     if formula.data_type != "f":
                         continue
                     number += 1
-                    told = getattr(formula.value, "text", formula.value)
-                    place = f"{one.title}!{formula.coordinate} {told}"
+                    told = formula.value if isinstance(formula.value, str) else ""
+                    place = f"{one.title}!{formula.coordinate} {told}".rstrip()
                     # A result that is an empty text has its kind beside it.
                     if result.value is None and result.data_type != "str":
                         unsolved.append(place)

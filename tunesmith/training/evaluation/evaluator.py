@@ -36,6 +36,8 @@ class Evaluator:
     total: int
     stopped: Callable[[], str | None]
     events: Events
+    few: bool = False
+    """Whether the validation rows are too few to choose by; else such rows are the proof's."""
     held_out: float | None = None
     """The held-out loss at the last look; None before the first, or where nothing is watched."""
 
@@ -117,7 +119,7 @@ class Evaluator:
         return self.stopped() is not None
 
     def _evaluated(self, step: int, found: dict[str, float]) -> None:
-        of = "proof" if self.watch.only_measured else "validation"
+        of = "proof" if self.watch.only_measured and not self.few else "validation"
         for event in (Evaluated(step, found, of), *self.watch.seen(step)):
             self.events(event)
         if self.watch.only_measured:

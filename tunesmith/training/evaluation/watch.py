@@ -114,9 +114,7 @@ class Watch:
     task: Task | None = None
     """The rows with their options, for a metric of choices."""
     only_measured: bool = False
-    """Whether the rows are those of the proof, because there are too few for both: nothing is
-    chosen by them.
-    """
+    """Whether nothing is chosen by the rows, because they are too few, or those of the proof."""
     roles: JsonObject = field(default_factory=dict)
     """The models beside the policy."""
     measure: Callable[[list[Item], Callable[[], bool]], dict[str, float] | None] | None = None
