@@ -4,7 +4,6 @@ import json
 import os
 import sys
 import types
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -225,6 +224,7 @@ def test_evaluation_can_be_switched_off_and_questions_are_still_answered_at_both
 
 
 def test_without_watched_rows_the_best_is_the_last_and_that_is_said(tiny_llama, prepared, tmp_path):
+    from dataclasses import replace
 
     seen = Console(record=True, file=open(os.devnull, "w"), width=500)  # noqa: SIM115
     one = runs.resolved(tmp_path / "run", tiny_llama)
@@ -242,6 +242,7 @@ def test_without_watched_rows_the_best_is_the_last_and_that_is_said(tiny_llama, 
 def test_too_few_held_out_rows_are_measured_and_nothing_is_chosen_by_them(
     tiny_llama, prepared, tmp_path
 ):
+    from dataclasses import replace
 
     seen = Console(record=True, file=open(os.devnull, "w"), width=500)  # noqa: SIM115
     one = runs.resolved(
@@ -270,22 +271,6 @@ def test_too_few_held_out_rows_are_measured_and_nothing_is_chosen_by_them(
     assert "loss of the proof rows" in html
     assert ("loss of the proof rows", loss) in standing(folder, starting=False).facts
     assert f"step {last}, whose weights are used: " in html
-
-
-def test_few_rows_for_validation_are_measured_and_nothing_is_chosen_by_them(
-    tiny_llama, prepared, tmp_path
-):
-    seen = Console(record=True, file=open(os.devnull, "w"), width=500)  # noqa: SIM115
-    how = {"train.keep.patience": 1, "train.learning_rate": 1e-9, "train.keep.final": "best"}
-    one = runs.resolved(tmp_path / "run", tiny_llama, **how)
-    few = replace(prepared, ledger=replace(prepared.ledger, watch=len(prepared.watch)))
-    assert few.watch and not few.choosing
-    folder = train(one, few, events=Events(Shown(seen).hear))
-    assert [line["step"] for line in folder.steps() if "evaluation" in line] == [0, 3, 6, 8]
-    assert not folder.best.exists() and not [
-        line for line in folder.steps() if line.get("event") == "patience_ended"
-    ]
-    assert "rows of the proof" not in seen.export_text()
 
 
 @pytest.mark.parametrize(

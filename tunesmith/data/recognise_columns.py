@@ -85,12 +85,16 @@ def _chat(columns: list[str], rows: Sequence[Row]) -> Meaning | None:
 
 def _in_columns(columns: list[str], rows: Sequence[Row]) -> Meaning | None:
     """Recognises a question and its answer in columns of their own."""
-    return (
-        asked_and_answered(columns, rows)
-        or made_of_it(columns, rows)
-        or _answered_by_label(columns, rows)
-        or by_place(columns, rows)
-    )
+    found = asked_and_answered(columns, rows) or made_of_it(columns, rows)
+    # Where what is called the answer is always the same, nothing else is offered as one.
+    named = [name for name in columns if is_called(name, _ANSWERS)]
+    constant = any(held(name, rows) and not varies(name, rows) for name in named)
+    if found is not None or constant:
+        return found
+    return _answered_by_label(columns, rows) or by_place(columns, rows)
+
+
+_ANSWERS = ("answer", "answers", "output", "response", "答案", "回答", "输出")
 
 
 def _answered_by_label(columns: list[str], rows: Sequence[Row]) -> Meaning | None:

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 
 from tunesmith.data.columns import names
 from tunesmith.data.columns.cells import (
+    has_places,
     held,
     is_answer,
     is_id,
@@ -108,14 +109,21 @@ def asked_and_answered(columns: list[str], rows: Sequence[Row]) -> Meaning | Non
     written = [name for name in columns if is_written(name, rows)]
     changing = [name for name in written if varies(name, rows)]
     reasoning = [name for name in ranked(names.REASONING, changing) if is_text(name, rows)]
-    told = [name for name in columns if is_answer(name, rows) and varies(name, rows)]
+    placed = any(has_places(name, rows) for name in columns)
+    # Answers with their places in a text are told by these, and then the text counts though many
+    # questions are about the same one.
+    told = [
+        name
+        for name in columns
+        if is_answer(name, rows) and (varies(name, rows) or has_places(name, rows))
+    ]
     answers = ranked(names.ANSWER, told) or two_right_answers(told)
     if reasoning and not answers:
         answers = ranked(["content"], changing)  # as models that think give their answers
     asked = [name for name in ranked(names.QUESTION, columns) if _asks(name, rows)]
     asked = asked or [name for name in TURNS if name in columns and _ends_asking(name, rows)]
     passages = [name for name in columns if is_passages(name, rows)]
-    about = ranked(names.ABOUT, [*changing, *passages])
+    about = ranked(names.ABOUT, [*(written if placed else changing), *passages])
     about = [name for name in about if name not in asked]
     statements = [name for name in asked if is_statement(name, rows)]
     if not answers and len(statements) < len(asked):

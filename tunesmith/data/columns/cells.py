@@ -64,6 +64,17 @@ def first_answer(value: Any, name: str = "") -> Any:
     return value
 
 
+def has_places(name: str, rows: Sequence[Row]) -> bool:
+    """Tells whether a column holds answers with their places in a text, as SQuAD writes them."""
+    values = [row.get(name) for row in rows if row.get(name) not in (None, [])]
+    lists = [value if isinstance(value, list) else [value] for value in values]
+    return bool(lists) and all(
+        isinstance(one, dict) and {"text", "answer_start"} <= one.keys()
+        for held in lists
+        for one in held
+    )
+
+
 def printed_objects(text: str) -> list[Any] | None:
     """Parses a list of objects that Python or numpy printed, ``[{'role': 'user'}]``; None for
     anything else.
@@ -194,6 +205,9 @@ def varies(name: str, rows: Sequence[Row]) -> bool:
     return len(values) < FEW or len({str(value) for value in values}) > 1
 
 
+_NAMED_ID = re.compile(r"(?:^|[_\-. ])ids?$|[a-z]I[dD]$", re.ASCII)
+
+
 def is_id(name: str, rows: Sequence[Row]) -> bool:
     """Tells whether a column can only hold a row's number, key, link, date or licence: a different
     value in each row, none with a word in it, or in all who is to be named.
@@ -205,8 +219,7 @@ def is_id(name: str, rows: Sequence[Row]) -> bool:
         return True
     if all(_LINK.fullmatch(value.strip()) for value in values):
         return True
-    return (
-        len(values) > 1
-        and len(set(values)) == len(values)
-        and all(_ID.fullmatch(value.strip()) for value in values)
-    )
+    if len(values) < 2 or len(set(values)) < len(values):
+        return False
+    named = _NAMED_ID.search(name) is not None and not any(" " in value for value in values)
+    return named or all(_ID.fullmatch(value.strip()) for value in values)

@@ -16,7 +16,8 @@ def words_of(text: str) -> list[str]:
 
 QUESTION = words_of(
     "instruction question qtext query prompt problem goal ask user human questions "
-    "definition inputquestion userquestion userinput userprompt q stem utterance request 指令 问题 "
+    "definition inputquestion questiontext querytext userquestion userinput userprompt q stem "
+    "utterance request 指令 问题 "
     "originaltext 提问 题目 题干 用户 咨询 提示 提示词 用户问题 用户输入 "
     "用户提问 客户问题 客户提问 咨询内容 患者提问 病情描述 主诉 症状"
 )
@@ -24,7 +25,8 @@ QUESTION = words_of(
 ORDERS = ("instruction", "definition", "指令")
 """What is to be done, which may be the same in all rows."""
 ABOUT = words_of(
-    "input inputs context contexts passage background article paragraph evidence "
+    "input inputs context contexts contexttext passagetext passage background article "
+    "paragraph evidence "
     "knowledge support material premise story table schema ctx document doc "
     "输入 背景 材料 上下文 文章 段落 资料 参考资料 语境 文档"
 )

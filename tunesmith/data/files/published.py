@@ -216,6 +216,33 @@ def _dialogue(row: Row) -> Iterator[JsonObject]:
     yield {"dialogue": list(row.values())}
 
 
+def _is_searched(row: Row) -> bool:
+    found = row.get("documents")
+    return (
+        isinstance(row.get("question"), str)
+        and bool({"answer", "answers"} & row.keys())
+        and isinstance(found, list)
+        and bool(found)
+        and all(isinstance(one, Mapping) and _texts(one.get("paragraphs")) for one in found)
+    )
+
+
+def _searched(row: Row) -> Iterator[JsonObject]:
+    """Yields the question with the paragraphs that people marked in the pages that were found for
+    it (He et al. 2018): where none is marked, with all.
+    """
+    selected = [one for one in row["documents"] if one.get("is_selected")] or row["documents"]
+    read: list[str] = []
+    for one in selected:
+        place = one.get("most_related_para")
+        near = isinstance(place, int) and place in range(len(one["paragraphs"]))
+        read += one["paragraphs"][place : place + 1] if near else one["paragraphs"]
+    kept = ("answer", "answers", "question_type", "yesno_answer", "yesno_answers")
+    told = {name: row[name] for name in kept if name in row}
+    place = row.get("question_id", row.get("id"))
+    yield {"id": place, "question": row["question"], "context": "\n".join(read), **told}
+
+
 DIALOGUES = "LCCC"
 """A list of what two people say in turn (Wang et al. 2020)."""
 LAYOUTS = {
@@ -225,6 +252,7 @@ LAYOUTS = {
     "summarize-from-feedback": Layout(_is_compared, _compared),
     "ChID": Layout(_is_cloze, _cloze),
     "Natural Instructions": Layout(_is_task, _task),
+    "DuReader": Layout(_is_searched, _searched),
     **TOOLKITS,
     DIALOGUES: Layout(_is_dialogue, _dialogue),
 }
