@@ -4,6 +4,7 @@ stands at its field in the words of the command line, and what would run is what
 
 from __future__ import annotations
 
+import json
 import re
 import shlex
 import sys
@@ -463,12 +464,31 @@ def test_what_a_text_says_to_set_is_a_button_unless_a_page_may_not(place: Path) 
     assert typed(told) == ["data.steps=clean"]
     told = "tunesmith data clean FILE OUT scripts=[zh]"
     assert typed(told) == ["data.steps={name: clean, scripts: [zh]}"]
+    draft.values["data.steps"] = "clean"
+    told = "tunesmith data clean FILE OUT and tunesmith data dedup FILE OUT, with columns=[COLUMN]"
+    assert typed(told) == ["data.steps=[clean, dedup]"], "what is set stays, and stands once"
     assert typed("use objective=pretrain, or, for objective=sft, an answer") == [
         "objective=pretrain"  # the other one holds
     ]
     assert typed("model.trust_remote_code=true, track=wandb, out=x") == []
     told = "Options: model=ms:<id>; model=https://HOST/v1; train.epochs=2: fewer passes"
     assert typed(told) == ["train.epochs=2"], "a value that goes on is none to press"
+
+
+def test_near_copies_have_a_button_that_keeps_the_first_alone(
+    place: Path, client: TestClient
+) -> None:
+    long = "the river runs past the old mill and the garden with the seven tall trees, number"
+    rows = [{"question": f"{long} {n}?", "answer": f"{n}"} for n in range(4)]
+    rows += [{"question": f"what is {n * 977} in words?", "answer": f"{n}"} for n in range(40)]
+    (place / "data" / "near.json").write_text(json.dumps(rows), "utf-8")
+    form = chosen(place, data=str(place / "data" / "near.json"))
+    page = Read(looked(client, "data", form).text)
+    assert "resemble an earlier one" in page.text
+    pressed = [one["href"] for tag, one in page.elements if "steps=dedup" in one.get("href", "")]
+    assert pressed and pressed[0].startswith("/new/data?")
+    after = Read(looked(client, "data", {**form, "data.steps": "dedup"}).text).text
+    assert "resemble an earlier one" not in after
 
 
 def test_the_plan_says_what_few_held_out_rows_cannot_prove(place: Path, client: TestClient) -> None:

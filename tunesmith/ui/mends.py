@@ -32,7 +32,9 @@ def mends(text: str, draft: Draft, places: Places) -> Mapping[str, Mapping[str, 
     """
     found: dict[str, Mapping[str, str]] = {}
     usual = GOALS[draft.goal][0]
-    for path, value in [*_pasted(text), *_named(text), *_steps(text)]:
+    before = draft.values.get("data.steps", "")
+    steps = [("data.steps", _after(before, step)) for step in _steps(text)]
+    for path, value in [*_pasted(text), *_named(text), *steps]:
         long = next((path_ for path_, short in SHORT.items() if short == path), path)
         known = may_be_set(long) and not MEANT.search(value) and _parses(path, value)
         holds = draft.values.get(long, usual if long == "objective" else None)
@@ -61,7 +63,7 @@ def _named(text: str) -> list[tuple[str, str]]:
     return [(path, value.rstrip(".")) for path, value in SETTING.findall(plain)]
 
 
-def _steps(text: str) -> list[tuple[str, str]]:
+def _steps(text: str) -> list[str]:
     """Returns the verbs on rows as steps of the run."""
     found = []
     for name, rest in STEP.findall(text):
@@ -69,9 +71,17 @@ def _steps(text: str) -> list[tuple[str, str]]:
             given = [
                 pair.replace("=", ": ", 1) for pair in re.findall(r"\w+=(?:\[.*?\]|\S+)", rest)
             ]
-            told = ", ".join([f"name: {name}", *given])
-            found.append(("data.steps", f"{{{told}}}" if given else name))
+            settings = ", ".join([f"name: {name}", *given])
+            found.append(f"{{{settings}}}" if given else name)
     return found
+
+
+def _after(steps: str, step: str) -> str:
+    """Returns the steps with one more behind them, as they are typed."""
+    if step in steps:
+        return steps
+    before = steps.strip().removeprefix("[").removesuffix("]").strip()
+    return f"[{before}, {step}]" if before else step
 
 
 def _parses(path: str, value: str) -> bool:

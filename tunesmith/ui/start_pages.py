@@ -237,6 +237,7 @@ class StartPages:
         command = draft.command(self.places, found["objective"])
         return {
             "problems": self._mended([str(problem) for problem in problems], draft),
+            "accounts": self._mended(found.get("told", ()), draft),
             "notes": self._mended(found.get("notes", ()), draft),
             "warnings": self._mended(found.get("warnings", ()), draft),
             "command": shlex.join(command),
