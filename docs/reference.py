@@ -33,12 +33,13 @@ TEXTS = {
         "suite": "Suites",
         "export.format": "Export formats",
         "prune.how": "Ways to prune",
-        "parts": "Sources, schedules, optimizers, trackers, search engines, clusters",
+        "parts": "Sources, schedules, optimizers, trackers, search engines and places, clusters",
         "source": "Sources",
         "train.schedule": "Schedules",
         "train.optimizer": "Optimizers",
         "track": "Trackers",
         "search.engine": "Search engines",
+        "search.place": "Places of trials",
         "launch.cluster": "Clusters",
         "columns": ("Setting", "Values", "Default", "Meaning"),
         "note": "`method.lora.rank` is written `method=lora method.rank=8` on the command line.",
@@ -91,6 +92,7 @@ TEXTS = {
         "train.optimizer": "优化器",
         "track": "记录工具",
         "search.engine": "搜索方式",
+        "search.place": "试验地点",
         "launch.cluster": "集群",
         "columns": ("设置", "取值", "默认值", "含义"),
         "note": "`method.lora.rank` 在命令行上写作 `method=lora method.rank=8`。",
@@ -161,7 +163,14 @@ def pages() -> Iterator[tuple[str, str]]:
             )
         yield f"{here}/peers.md", "\n".join(_peers(told))
         parts = [f"# {told['parts']}", "", told["note"]]
-        places = ("source", "train.schedule", "train.optimizer", "track", "search.engine")
+        places = (
+            "source",
+            "train.schedule",
+            "train.optimizer",
+            "track",
+            "search.engine",
+            "search.place",
+        )
         for place in (*places, "launch.cluster"):
             parts += ["", f"## {told[place]}", *_family(place, _nothing, told, 3)]
         yield f"{here}/parts.md", "\n".join(parts)

@@ -55,6 +55,7 @@ FLOORS = [
     "curves",
     "sequences",
     "searches",
+    "searches/places",
     "searches/engines",
     "tournaments",
     "planning",

@@ -8,19 +8,19 @@ from collections.abc import Callable
 import pytest
 
 from tunesmith.errors import SpecError
-from tunesmith.searches.engines import ENGINES, Done, Space, Trial, spread
+from tunesmith.searches.engines import ENGINES, Asked, Done, Space, Trial, spread
 
 SPACES = {"train.learning_rate": Space("log", 1e-6, 1e-2), "method.rank": Space("int", 4, 64)}
 
 
 def played(
-    engine: object, score: Callable[[Trial], float], trials: int, before: int = 0
+    engine: object, score: Callable[[Trial], float], trials: int, workers: int = 1
 ) -> list[Done]:
     """Every trial of an engine, whose ``score`` is the truth."""
     picker = ENGINES.make(ENGINES.config(engine))
     done: list[Done] = []
-    while (trial := picker.next(SPACES, done, trials, 7)) is not None:
-        done.append(Done(trial, score(trial)))
+    while batch := picker.batch(Asked(SPACES, trials, 7, workers), done):
+        done += [Done(trial, score(trial)) for trial in batch]
     assert len(done) == len(picker.total(trials))
     assert [one.trial.share for one in done] == picker.total(trials)
     return done
@@ -59,8 +59,8 @@ def test_halving_keeps_the_better_half_and_drops_what_failed() -> None:
         after = [one.trial.values for one in done if one.trial.share > share]
         assert all(one.trial.values in after for one in rung[:kept])
     picker, failing = ENGINES.make(ENGINES.config("halving")), []
-    while (trial := picker.next(SPACES, failing, 8, 7)) is not None:
-        failing.append(Done(trial, score(trial)))
+    while batch := picker.batch(Asked(SPACES, 8, 7), failing):
+        failing += [Done(trial, score(trial)) for trial in batch]
     second = [one for one in failing if one.trial.share == 0.3]
     assert second and all(math.isfinite(one.score) for one in second)
 
@@ -78,11 +78,11 @@ def test_tpe_comes_nearer_than_chance_and_goes_on_as_if_it_had_never_stopped() -
     late, chance = (sorted(one.score for one in some[-20:]) for some in (found, drawn))
     assert late[10] < 0.7 * chance[10]
     picker = ENGINES.make(ENGINES.config({"name": "tpe", "random": 4}))
-    assert picker.next(SPACES, found[:11], 40, 7) == found[11].trial
+    assert picker.batch(Asked(SPACES, 40, 7), found[:11]) == [found[11].trial]
 
 
 def test_without_optuna_one_line_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(__import__("sys").modules, "optuna", None)
     picker = ENGINES.make(ENGINES.config("tpe"))
     with pytest.raises(SpecError, match=r"tunesmith\[search\]"):
-        picker.next(SPACES, [Done(Trial({}, 1.0), 0.0)], 2, 0)
+        picker.check()

@@ -1,14 +1,12 @@
-"""A search from beginning to end: trials one after the other, then the best settings and the run's
-own trained whole. What is done is not done again.
+"""A search from beginning to end: trials, several at a time where that is asked for, then the best
+settings and the run's own trained whole. What is done is not done again.
 """
 
 from __future__ import annotations
 
 import math
 import os
-import shutil
-import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -21,22 +19,21 @@ from tunesmith.events.verbs import PieceBegun, SearchBegun, TrialFailed, TrialSc
 from tunesmith.machine.signals import StopSignal
 from tunesmith.plain import JsonObject
 from tunesmith.planning.make import make
+from tunesmith.planning.plan import Plan
 from tunesmith.proving.judge import metric
 from tunesmith.report.search_page import front_line, mattered_lines, typed, write_page
-from tunesmith.searches.engines import ENGINES, Done, Trial
-from tunesmith.searches.folder import Folder, Place
+from tunesmith.searches.engines import ENGINES, Asked, Done, Engine, Trial
+from tunesmith.searches.folder import Folder, Training
 from tunesmith.searches.importance import front, importance
-from tunesmith.searches.spaces import Space, spaces_of, with_values
-from tunesmith.settings.resolved import Resolved
+from tunesmith.searches.places import PLACES, Begin, Place
+from tunesmith.searches.spaces import Space, spaces_of
+from tunesmith.searches.trial import Job, train_trial
 from tunesmith.settings.run import Run
 from tunesmith.settings.search import Search
 from tunesmith.storage.run_folder import RunFolder
 from tunesmith.tournaments.folder import got, put
-from tunesmith.tournaments.forked import apart
-from tunesmith.tournaments.halving import part_of
-from tunesmith.tournaments.jobs import Titled, taken
-from tunesmith.tournaments.one_base import OneBase, one_base
-from tunesmith.training.start import train
+from tunesmith.tournaments.forked import End
+from tunesmith.tournaments.together import Going, together
 from tunesmith.words import metric_name, say
 
 BEST, AS_GIVEN = "best", "as-given"
@@ -97,10 +94,12 @@ def search(run: Run, *, quiet: bool = False, listen: Sequence[Listener] = ()) ->
     asked = run.search
     assert asked is not None, "it was put there"
     spaces, engine, folder = spaces_of(run), ENGINES.make(asked.engine), Folder(Path(run.out))
+    place = PLACES.make(asked.place)
     own = run.model_copy(update={"search": None, "out": str(folder.path / "planned")})
     with Shown(quiet=quiet) as shown, opened(shown.hear, *listen) as events:
-        # Before the rows are read: an engine that is not installed tells it here.
-        engine.next(spaces, [Done(Trial({}, 1.0), 0.0)], 2, run.train.seed)
+        # Before the rows are read: what is not installed tells it here.
+        place.check()
+        engine.check()
         plan = make(own, progress=events.phase)
         prepared = plan.require().prepared
     assert prepared is not None, "a plan without problems has its rows"
@@ -111,154 +110,191 @@ def search(run: Run, *, quiet: bool = False, listen: Sequence[Listener] = ()) ->
         StopSignal() as heard,
         opened(Shown(quiet=quiet).hear, *listen) as events,
     ):
-        folder.begin(run)
-        with one_base(plan.resolved.run, prepared) as base:
-            going = _Search(run, own, spaces, folder, prepared, base, heard, events)
-            going.total = len(engine.total(asked.trials)) + 2
-            events(SearchBegun(len(engine.total(asked.trials)), ", ".join(spaces)))
-            done = going.trials(partial(engine.next, spaces))
-            found = going.choose(done)
+        folder.begin(run, may_change=engine.may_change)
+        with place.open(plan, asked.workers) as begin:
+            going = _Search(own, asked, folder, plan, place, begin, heard, events)
+            shares = engine.total(asked.trials)
+            going.total = len(shares) + 2
+            events(SearchBegun(len(shares), ", ".join(spaces)))
+            done = going.trials(engine, Asked(spaces, asked.trials, run.train.seed, asked.workers))
+            chosen = going.choose(done)
+        found = _found(run, spaces, prepared, done) | chosen
         put(folder.result, found)
         write_page(found, folder.page)
     return Searched(folder, found)
 
 
+@dataclass(frozen=True)
+class _Piece:
+    """A training of the search: where it lies, what it is, and which it is of all."""
+
+    training: Training
+    trial: Trial
+    title: str
+    number: int
+
+
 @dataclass
 class _Search:
-    run: Run
     own: Run
     """The run as it was given."""
-    spaces: Mapping[str, Space]
+    asked: Search
     folder: Folder
-    prepared: Prepared
-    base: OneBase
+    plan: Plan
+    place: Place
+    begin: Begin
     heard: StopSignal
     events: Events
     total: int = 0
     number: int = 0
+    """Trainings that were asked for so far."""
+    over: int = 0
+    """Trainings that are over."""
 
-    def trials(self, following: Callable[..., Trial | None]) -> list[tuple[Place, Done]]:
+    def trials(self, engine: Engine, asked: Asked) -> list[tuple[Training, Done]]:
         """Trains what the engine picks, until it picks nothing more."""
-        assert self.run.search is not None, "the verb has put it there"
-        done: list[tuple[Place, Done]] = []
-        while True:
-            trial = following([one for _, one in done], self.run.search.trials, self.run.train.seed)
-            if trial is None:
-                return done
-            place = self.folder.trial(len(done))
-            title = say("search.title", number=len(done) + 1, values=typed(trial.values))
-            self._do(place, trial, title)
-            found = got(place.done)
-            score = _badness(found["watch"], self.own) if found else math.inf
-            if found:
-                self.events(TrialScored(title, found["watch"]))
-            done.append((place, Done(trial, score)))
+        done: list[tuple[Training, Done]] = []
+        while batch := engine.batch(asked, [one for _, one in done]):
+            pieces = []
+            for number, trial in enumerate(batch, len(done)):
+                title = say("search.title", number=number + 1, values=typed(trial.values))
+                pieces.append(self._piece(self.folder.trial(number), trial, title))
+            self._do(pieces)
+            done += [(one.training, Done(one.trial, self._score(one.training))) for one in pieces]
+        return done
 
-    def choose(self, done: Sequence[tuple[Place, Done]]) -> JsonObject:
+    def choose(self, done: Sequence[tuple[Training, Done]]) -> JsonObject:
         """Trains the best settings of those that were trained longest whole, and the run's own
-        beside them; returns what was found.
+        beside them; returns what came of them.
         """
         longest = max(one.trial.share for _, one in done)
         last = [one for _, one in done if one.trial.share == longest]
         best = min(last, key=lambda one: one.score)
         if not math.isfinite(best.score):
             raise TrainingError(say("search.all_failed", count=len(last)))
-        whole = {}
-        for name, values in ((BEST, best.trial.values), (AS_GIVEN, {})):
-            place = self.folder.whole(name)
-            if name == AS_GIVEN and not best.trial.values:
-                continue
-            self._do(place, Trial(values, 1.0), say(f"search.title_{name.replace('-', '_')}"))
-            if not place.done.is_file() and name == BEST:
-                raise TrainingError(got(place.failed)["reason"])
-            if place.done.is_file():
-                whole[name] = got(place.done)
-        trials = [self._line(place, one) for place, one in done]
+        whole = {BEST: best.trial.values, AS_GIVEN: {}}
+        if not best.trial.values:
+            del whole[AS_GIVEN]
+        self.folder.choose(best.trial.values)
+        pieces = {
+            name: self._piece(
+                self.folder.whole(name),
+                Trial(values, 1.0),
+                say(f"search.title_{name.replace('-', '_')}"),
+            )
+            for name, values in whole.items()
+        }
+        self._do([*pieces.values()])
+        if not pieces[BEST].training.done.is_file():
+            raise TrainingError(got(pieces[BEST].training.failed)["reason"])
+        ends = {name: got(one.training.done) for name, one in pieces.items()}
         return {
-            "over": {path: vars(space) for path, space in self.spaces.items()},
-            "engine": self.run.search.engine.model_dump(mode="json") if self.run.search else None,
-            "chosen_by": self.own.train.keep.best_by,
-            "rows": {
-                "train": len(self.prepared.train),
-                "watch": len(self.prepared.watch),
-                "proof": len(self.prepared.proof),
-            },
-            "trials": trials,
-            "importance": importance(self.spaces, trials, self.run.train.seed),
-            "front": front(trials),
             "best": dict(best.trial.values),
-            "whole": whole,
+            "whole": {name: end for name, end in ends.items() if end},
         }
 
-    def _line(self, place: Place, one: Done) -> JsonObject:
-        found = got(place.done) or {"watch": None, **(got(place.failed) or {})}
-        score = one.score if math.isfinite(one.score) else None
-        values = dict(one.trial.values)
-        return {
-            "run": place.path.name,
-            "values": values,
-            "share": one.trial.share,
-            "score": score,
-        } | found
-
-    def _do(self, place: Place, trial: Trial, title: str) -> None:
-        """Trains one run unless that is done; what fails is noted and told."""
+    def _piece(self, training: Training, trial: Trial, title: str) -> _Piece:
         self.number += 1
-        if not place.done.is_file() and not place.failed.is_file():
-            if self.heard.received:
-                raise Stopped(self._stopped())
-            self.events(PieceBegun(title, self.number, self.total))
-            told = self.folder.path / ".ended.json"
-            told.unlink(missing_ok=True)
-            named = f"[{self.number}/{self.total}] {title}"
-            work = partial(self._train, place, trial, named)
-            end = apart(work, told, self.heard, fork=self.base.fork)
-            if end.kind == "stopped":
-                raise Stopped(self._stopped())
-            if end.kind == "disk":
-                raise DiskError(end.reason)
-            if end.kind == "failed":
-                place.failed.parent.mkdir(parents=True, exist_ok=True)
-                os.replace(told, place.failed)
-        if not place.done.is_file():
-            self.events(TrialFailed(title, got(place.failed)["reason"]))
+        return _Piece(training, trial, title, self.number)
 
-    def _train(self, place: Place, trial: Trial, title: str) -> None:
-        began, resume = time.monotonic(), place.run.run_yaml.is_file()
-        with Titled(title) as shown:
-            resolved = place.run.resolved() if resume else self._planned(place, trial)
-            train(
-                resolved,
-                self.prepared,
-                resume=resume,
-                events=Events(shown.hear),
-                loaded=self.base.of(resolved),
-            )
-        lines = place.run.steps()
-        watch = next(one["evaluation"] for one in reversed(lines) if "evaluation" in one)
-        spent = {"seconds_in_all": round(time.monotonic() - began, 3)}
-        put(place.done, {"watch": watch, **taken(lines), **spent})
-        # The trial is over, and nothing will be continued.
-        shutil.rmtree(place.run.checkpoints, ignore_errors=True)
+    def _score(self, training: Training) -> float:
+        found = got(training.done)
+        return _badness(found["watch"], self.own) if found else math.inf
 
-    def _planned(self, place: Place, trial: Trial) -> Resolved:
-        """Returns the plan of a trial: its share of the whole training, evaluated once, at the
-        end.
+    def _do(self, pieces: Sequence[_Piece]) -> None:
+        """Trains those that are not over, several at a time; what fails is noted and told."""
+        left = [one for one in pieces if not one.training.over]
+        for one in pieces:
+            if one.training.over:
+                self._tell(one)
+        if not left:
+            return
+        jobs = [Job(self._settings(), {}, one.training, one.trial) for one in left]
+        count = min(self.asked.workers, len(pieces))
+        share = self.place.share(count, self.plan, lambda: self._need(jobs))
+        if share.told:
+            self.events.tell(share.told)
+        several = share.at_once > 1
+        begin = [
+            partial(self._begin, one, replace(job, machine=share.machine), several)
+            for one, job in zip(left, jobs, strict=True)
+        ]
+        end = together(begin, share.at_once, self.heard, lambda n, end: self._ended(left[n], end))
+        if end is not None and end.kind == "disk":
+            raise DiskError(end.reason)
+        if end is not None:
+            told = {"done": self.over, "total": self.total, "out": self.folder.path}
+            raise Stopped(say("search.stopped", **told))
+
+    def _begin(self, one: _Piece, job: Job, several: bool) -> Going:
+        self.events(PieceBegun(one.title, one.number, self.total))
+        told = one.training.told
+        told.parent.mkdir(parents=True, exist_ok=True)
+        told.unlink(missing_ok=True)
+        named = f"[{one.number}/{self.total}] {one.title}"
+        return self.begin(partial(train_trial, job, named, several), told)
+
+    def _ended(self, one: _Piece, end: End) -> None:
+        told = one.training.told
+        if end.kind == "failed":
+            os.replace(told, one.training.failed)
+        told.unlink(missing_ok=True)
+        if one.training.over:
+            self._tell(one)
+
+    def _tell(self, one: _Piece) -> None:
+        """Counts a training that is over, and tells what came of it."""
+        self.over += 1
+        found = got(one.training.done)
+        if found is None:
+            self.events(TrialFailed(one.title, got(one.training.failed)["reason"]))
+        else:
+            self.events(TrialScored(one.title, found["watch"]))
+
+    def _settings(self) -> JsonObject:
+        return self.own.model_dump(exclude_unset=True, mode="json", exclude={"search"})
+
+    def _need(self, jobs: Sequence[Job]) -> float:
+        """Returns the memory that the largest of the trials takes at least (GiB); those that cannot
+        be planned say so when they are trained.
         """
-        one = with_values(self.own.model_copy(update={"out": str(place.path)}), trial.values)
-        plan = make(one, prepared=self.prepared).require()
-        shorter = part_of(plan.resolved.run.train, plan.facts["steps"], trial.share)
-        if trial.share < 1:
-            steps = shorter.steps or plan.facts["steps"]
-            keep = shorter.keep.model_copy(
-                update={"evaluate": float(steps), "patience": 0, "final": "last"}
-            )
-            shorter = shorter.model_copy(update={"keep": keep})
-        run = plan.resolved.run.model_copy(update={"train": shorter, "questions": (), "track": ()})
-        return replace(plan.resolved, run=run)
+        plans = [job.plan(self.plan.prepared) for job in jobs]
+        plans = [self.plan, *(one for one in plans if not one.problems)]
+        return max(one.facts["memory_gib"]["low"] for one in plans)
 
-    def _stopped(self) -> str:
-        return say("search.stopped", done=self.number - 1, total=self.total, out=self.folder.path)
+
+def _found(
+    run: Run,
+    spaces: Mapping[str, Space],
+    prepared: Prepared,
+    done: Sequence[tuple[Training, Done]],
+) -> JsonObject:
+    """Returns the trials, and what they say of the settings."""
+    assert run.search is not None, "the verb has put it there"
+    trials = [_line(training, one) for training, one in done]
+    return {
+        "over": {path: vars(space) for path, space in spaces.items()},
+        "engine": run.search.engine.model_dump(mode="json"),
+        "chosen_by": run.train.keep.best_by,
+        "rows": {
+            "train": len(prepared.train),
+            "watch": len(prepared.watch),
+            "proof": len(prepared.proof),
+        },
+        "trials": trials,
+        "importance": importance(spaces, trials, run.train.seed),
+        "front": front(trials),
+    }
+
+
+def _line(training: Training, one: Done) -> JsonObject:
+    found = got(training.done) or {"watch": None, **(got(training.failed) or {})}
+    return {
+        "run": training.path.name,
+        "values": dict(one.trial.values),
+        "share": one.trial.share,
+        "score": one.score if math.isfinite(one.score) else None,
+    } | found
 
 
 def _badness(watch: Mapping[str, float] | None, run: Run) -> float:

@@ -10,6 +10,7 @@ from tunesmith.settings.family import (
     METRICS,
     OBJECTIVES,
     OPTIMIZERS,
+    PLACES,
     PRUNERS,
     READERS,
     REWARDS,
@@ -36,6 +37,7 @@ FAMILIES: dict[str, Family] = {
     "export.format": FORMATS,
     "prune.how": PRUNERS,
     "search.engine": ENGINES,
+    "search.place": PLACES,
     "launch.cluster": CLUSTERS,
 }
 """Families by the path of their setting; readers, metrics, rewards, transforms and suites are named
@@ -69,6 +71,8 @@ ALIASES = {
     "clusters": "launch.cluster",
     "engine": "search.engine",
     "engines": "search.engine",
+    "place": "search.place",
+    "places": "search.place",
 }
 
 

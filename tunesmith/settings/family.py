@@ -270,3 +270,6 @@ CLUSTERS = Family("cluster", "tunesmith.launching.clusters")
 
 
 ENGINES = Family("engine", "tunesmith.searches.engines")
+
+
+PLACES = Family("place", "tunesmith.searches.places")

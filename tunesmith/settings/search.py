@@ -8,7 +8,7 @@ from typing import Annotated, Any
 from annotated_types import Gt
 from pydantic import BeforeValidator
 
-from tunesmith.settings.family import ENGINES, choice
+from tunesmith.settings.family import ENGINES, PLACES, choice
 from tunesmith.settings.spec import Spec
 
 
@@ -33,7 +33,7 @@ def _flat(value: object) -> object:
 
 
 class Search(Spec):
-    """Settings tried one after another; read by ``tunesmith search`` alone."""
+    """Settings that are tried; read by ``tunesmith search`` alone."""
 
     over: Annotated[Mapping[str, str | tuple[Any, ...]], BeforeValidator(_flat)] = {}
     """The settings by path, each with its values: ``log(1e-5, 1e-3)``, ``uniform(0, 0.2)``,
@@ -41,7 +41,12 @@ class Search(Spec):
     trials: Annotated[int, Gt(0)] = 8
     """How many different settings are tried, the run's own as the first."""
     engine: choice(ENGINES, "halving") = "halving"  # type: ignore[valid-type]
-    """How they are picked: halving spreads them evenly and trains the better half longer; random;
-    tpe learns from the trials before (Optuna)."""
+    """How they are picked: halving spreads them evenly and trains the better half longer; hyperband
+    halves in several ways; random; tpe learns from the trials before (Optuna)."""
+    workers: Annotated[int, Gt(0)] = 1
+    """How many trials are trained at a time, each in a process of its own that has its share of
+    the cores and of the memory."""
+    place: choice(PLACES, "local") = "local"  # type: ignore[valid-type]
+    """Where: local, on this machine; ray, on a Ray cluster whose machines see the folder."""
 
     model_config = Spec.model_config | {"validate_default": True}

@@ -100,23 +100,17 @@ def apart(work: Callable[[], None], told: Path, heard: StopSignal, *, fork: bool
     are handed on.
     """
     if not fork:
-        return _here(work, told)
-    # What is still in a buffer would be written twice, by both processes.
-    sys.stdout.flush()
-    sys.stderr.flush()
-    parent = os.getpid()
-    child = os.fork()
-    if child == 0:
-        _child(work, told, parent)
-    code = _waited(child, heard)
-    kinds: dict[int, Kind] = {known: kind for kind, known in CODES.items()}
-    kind = kinds.get(code, "failed")
-    if kind == "failed" and not told.is_file():
-        put(told, {"reason": say("tournament.killed", code=code), "traceback": []})
-    return End(kind, "" if kind == "done" else (got(told) or {"reason": ""})["reason"])
+        return here(work, told)
+    piece = Forked(work, told)
+    while (end := piece.end()) is None:
+        if heard.received:
+            piece.stop()
+        time.sleep(LOOK_EVERY)
+    return end
 
 
-def _here(work: Callable[[], None], told: Path) -> End:
+def here(work: Callable[[], None], told: Path) -> End:
+    """Runs ``work`` in this process; ``told`` is where a failure is noted."""
     import torch
 
     gc.collect()
@@ -127,6 +121,40 @@ def _here(work: Callable[[], None], told: Path) -> End:
     with ending:
         work()
     return End(ending.kind, "" if ending.kind == "done" else got(told)["reason"])
+
+
+class Forked:
+    """A piece that runs in a process forked from this one."""
+
+    def __init__(self, work: Callable[[], None], told: Path) -> None:
+        self.told = told
+        self._handed_on: float | None = None
+        # What is still in a buffer would be written twice, by both processes.
+        sys.stdout.flush()
+        sys.stderr.flush()
+        parent = os.getpid()
+        self._child = os.fork()
+        if self._child == 0:
+            _child(work, told, parent)
+
+    def end(self) -> End | None:
+        """Returns how it ended; None while it runs."""
+        done, status = os.waitpid(self._child, os.WNOHANG)
+        if not done:
+            return None
+        code = os.waitstatus_to_exitcode(status)
+        kinds: dict[int, Kind] = {known: kind for kind, known in CODES.items()}
+        kind = kinds.get(code, "failed")
+        if kind == "failed" and not self.told.is_file():
+            put(self.told, {"reason": say("tournament.killed", code=code), "traceback": []})
+        return End(kind, "" if kind == "done" else (got(self.told) or {"reason": ""})["reason"])
+
+    def stop(self) -> None:
+        """Tells it to save and leave, and a minute later to leave at once; may be called often."""
+        now = time.monotonic()
+        if self._handed_on is None or now - self._handed_on > PATIENCE:
+            os.kill(self._child, signal.SIGTERM)
+            self._handed_on = now
 
 
 def _child(work: Callable[[], None], told: Path, parent: int) -> None:
@@ -149,20 +177,3 @@ def _child(work: Callable[[], None], told: Path, parent: int) -> None:
         sys.stderr.flush()
     finally:
         os._exit(code)
-
-
-def _waited(child: int, heard: StopSignal) -> int:
-    """Waits for the child and returns its exit code, or minus the signal that ended it; passes a
-    signal to this process on.
-    """
-    handed_on: float | None = None
-    while True:
-        done, status = os.waitpid(child, os.WNOHANG)
-        if done:
-            return os.waitstatus_to_exitcode(status)
-        # A second signal tells a training to leave without saving.
-        late = handed_on is not None and time.monotonic() - handed_on > PATIENCE
-        if heard.received and (handed_on is None or late):
-            os.kill(child, signal.SIGTERM)
-            handed_on = time.monotonic()
-        time.sleep(LOOK_EVERY)

@@ -1,4 +1,4 @@
-"""How the next trial of a search is picked: one engine a file. An engine is a function of the
+"""How the next trials of a search are picked: one engine a file. An engine is a function of the
 trials before; so a search that was stopped goes on with the same ones.
 """
 
@@ -14,7 +14,19 @@ from tunesmith.searches.engines._space import Space
 from tunesmith.settings.family import ENGINES
 from tunesmith.settings.spec import Spec
 
-__all__ = ["ENGINES", "Done", "Engine", "Space", "Trial", "spread"]
+__all__ = ["ENGINES", "Asked", "Done", "Engine", "Space", "Trial", "spread"]
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What an engine picks from: the spaces by path, how many settings are tried, and how many of
+    them may be trained at a time.
+    """
+
+    spaces: Mapping[str, Space]
+    trials: int
+    seed: int
+    workers: int = 1
 
 
 @dataclass(frozen=True)
@@ -37,6 +49,10 @@ class Engine:
     """Base of the engines."""
 
     name: ClassVar[str]
+    may_change: ClassVar[frozenset[str]] = frozenset()
+    """Settings of the search that later calls may change: trials that are done stay what they
+    are.
+    """
 
     class Config(Spec):
         """No settings."""
@@ -44,11 +60,14 @@ class Engine:
     def __init__(self, config: Any) -> None:
         self.config = config
 
-    def next(
-        self, spaces: Mapping[str, Space], done: Sequence[Done], trials: int, seed: int
-    ) -> Trial | None:
-        """Returns the trial after those that are ``done``, in their order; None after the last. A
-        trial without values is the run as it stands, and is always the first.
+    def check(self) -> None:
+        """Raises SpecError for what is not installed, before anything is read."""
+
+    def batch(self, asked: Asked, done: Sequence[Done]) -> list[Trial]:
+        """Returns the trials after those that are ``done``, in their order, that need not know of
+        each other's scores; ``done`` are whole batches. Nothing after the last.
+
+        A trial without values is the run as it stands, and is always the first.
         """
         raise AssertionError(f"engine {self.name} picks nothing")
 

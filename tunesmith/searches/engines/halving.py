@@ -10,14 +10,16 @@ from typing import Annotated, Any
 
 from annotated_types import Gt, Le, MinLen
 
-from tunesmith.searches.engines import ENGINES, Done, Engine, Trial, spread
-from tunesmith.searches.engines._space import Space
+from tunesmith.searches.engines import ENGINES, Asked, Done, Engine, Trial, spread
+from tunesmith.searches.engines._rungs import climb
 from tunesmith.settings.spec import Spec
 
 
 @ENGINES.register
 class Halving(Engine):
     """All settings are trained a little, the better half of them longer."""
+
+    may_change = frozenset({"search.workers"})
 
     class Config(Spec):
         """Shares of the whole training."""
@@ -31,23 +33,13 @@ class Halving(Engine):
         ``[{method: full, train.learning_rate: 1e-4}]``; as many as there are trials for.
         """
 
-    def next(
-        self, spaces: Mapping[str, Space], done: Sequence[Done], trials: int, seed: int
-    ) -> Trial | None:
-        """Returns the next training of the rung, or the first of the next one."""
+    def batch(self, asked: Asked, done: Sequence[Done]) -> list[Trial]:
+        """Returns all trainings of a rung."""
         given = [dict(values) for values in self.config.given]
-        even = trials - 1 - len(given)
-        left = [{}, *given, *(spread(spaces, even, seed) if even > 0 else ())][:trials]
-        before = 0
-        for share in self.config.rungs:
-            if len(done) < before + len(left):
-                return Trial(left[len(done) - before], share)
-            rung = done[before : before + len(left)]
-            before += len(left)
-            order = sorted(range(len(left)), key=lambda place: rung[place].score)
-            kept = [place for place in order if math.isfinite(rung[place].score)]
-            left = [left[place] for place in sorted(kept[: math.ceil(len(left) / 2)])]
-        return None
+        even = asked.trials - 1 - len(given)
+        drawn = spread(asked.spaces, even, asked.seed) if even > 0 else []
+        left = [{}, *given, *drawn][: asked.trials]
+        return climb(left, self.config.rungs, done, lambda count: math.ceil(count / 2))[0]
 
     def total(self, trials: int) -> list[float]:
         """Counts half as many trainings at each rung."""

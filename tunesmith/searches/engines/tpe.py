@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 from annotated_types import Ge, Gt, Le
 
 from tunesmith.errors import Problem, SpecError
-from tunesmith.searches.engines import ENGINES, Done, Engine, Trial
+from tunesmith.searches.engines import ENGINES, Asked, Done, Engine, Trial
 from tunesmith.searches.engines._space import Space
 from tunesmith.settings.spec import Spec
 from tunesmith.words import say
@@ -27,6 +27,8 @@ if TYPE_CHECKING:
 class Tpe(Engine):
     """Settings near the good ones of the trials before, and far from the bad ones."""
 
+    may_change = frozenset({"search.trials"})
+
     class Config(Spec):
         """How long a trial is, and how many are drawn at random."""
 
@@ -35,35 +37,42 @@ class Tpe(Engine):
         random: Annotated[int, Ge(0)] = 5
         """Trials that are drawn at random before the others are proposed."""
 
-    def next(
-        self, spaces: Mapping[str, Space], done: Sequence[Done], trials: int, seed: int
-    ) -> Trial | None:
-        """Asks Optuna; raises SpecError where it is not installed."""
-        if len(done) >= trials:
-            return None
-        if not done:
-            return Trial({}, self.config.share)
-        optuna = _optuna()
+    def check(self) -> None:
+        """Raises SpecError where Optuna is not installed."""
+        _optuna()
+
+    def batch(self, asked: Asked, done: Sequence[Done]) -> list[Trial]:
+        """Asks Optuna for as many trials as are trained at a time; it takes those that it has
+        proposed and knows no score of for bad ones (the constant liar of Ginsbourger et al. 2010),
+        so that they differ.
+        """
+        first = [Trial({}, self.config.share)] if not done and asked.trials else []
+        count = min(asked.workers, asked.trials - len(done)) - len(first)
+        if count < 1:
+            return first
+        optuna, number = _optuna(), len(done) + len(first)
         sampler = optuna.samplers.TPESampler(
-            seed=seed + len(done), n_startup_trials=self.config.random, multivariate=True
+            seed=asked.seed + number, n_startup_trials=self.config.random, multivariate=True
         )
         study = optuna.create_study(sampler=sampler)
-        known = {path: _distribution(space) for path, space in spaces.items()}
+        known = {path: _distribution(space) for path, space in asked.spaces.items()}
         # The first has the run's own values, which may lie outside the spaces.
         for one in done[1:]:
             finite = math.isfinite(one.score)
             study.add_trial(
                 optuna.trial.create_trial(
-                    params=dict(_indexed(spaces, one.trial.values)),
+                    params=dict(_indexed(asked.spaces, one.trial.values)),
                     distributions=known,
                     value=one.score if finite else None,
                     state=optuna.trial.TrialState[("COMPLETE" if finite else "FAIL")],
                 )
             )
-        asked = study.ask(known).params
+        return [*first, *(self._asked(study.ask(known).params, asked) for _ in range(count))]
+
+    def _asked(self, params: Mapping[str, Any], asked: Asked) -> Trial:
         values = {
-            path: space.choices[asked[path]] if space.choices else _rounded(asked[path])
-            for path, space in spaces.items()
+            path: space.choices[params[path]] if space.choices else _rounded(params[path])
+            for path, space in asked.spaces.items()
         }
         return Trial(values, self.config.share)
 

@@ -1,0 +1,32 @@
+"""Rungs of a ladder: all settings are trained equally long, and the better ones climb."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from tunesmith.searches.engines import Done, Trial
+
+
+def climb(
+    settings: Sequence[Mapping[str, Any]],
+    shares: Sequence[float],
+    done: Sequence[Done],
+    keep: Callable[[int], int],
+) -> tuple[list[Trial], int]:
+    """Returns the trainings of the next rung, and how many of ``done`` are of the rungs below.
+
+    ``shares`` are those of the whole training, by rung; of a rung of ``count`` settings the best
+    ``keep(count)`` climb, never one without a finite score.
+    """
+    left, before = list(settings), 0
+    for share in shares:
+        if len(done) == before:
+            return [Trial(values, share) for values in left], before
+        rung = done[before : before + len(left)]
+        before += len(left)
+        order = sorted(range(len(left)), key=lambda place: rung[place].score)
+        kept = [place for place in order if math.isfinite(rung[place].score)]
+        left = [left[place] for place in sorted(kept[: keep(len(left))])]
+    return [], before
