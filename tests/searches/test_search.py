@@ -93,28 +93,38 @@ def test_a_search_finds_the_rate_that_learns_and_proves_it(
         ts.search(other, quiet=True)
 
 
-@pytest.mark.slow  # 8 s
+@pytest.mark.slow  # 15 s
 def test_a_search_that_was_stopped_goes_on_and_repeats_nothing(
     tiny_llama: Path, tmp_path: Path
 ) -> None:
     heard: list[Event] = []
     whole = ts.search(settings(tmp_path, tiny_llama, "whole"), quiet=True, listen=[heard.append])
+    seen: list[Event] = []
 
     def stop(event: Event) -> None:
-        if sum(isinstance(one, TrialScored) for one in seen) == 1 and isinstance(
-            event, TrialScored
-        ):
+        if [isinstance(one, TrialScored) for one in [*seen, event]].count(True) == 1:
             os.kill(os.getpid(), signal.SIGTERM)
+        seen.append(event)
 
-    seen: list[Event] = []
-    again = settings(tmp_path, tiny_llama, "stopped")
-    with pytest.raises(Stopped, match="the same command continues"):
-        ts.search(again, quiet=True, listen=[seen.append, stop])
-    after: list[Event] = []
-    second = ts.search(again, quiet=True, listen=[after.append])
-    begun = [sum(isinstance(one, PieceBegun) for one in some) for some in (seen, after, heard)]
-    assert begun[0] + begun[1] == begun[2], "nothing is done twice"
-    assert without_times(second.searched.to_json()) == without_times(whole.searched.to_json())
+    # One trial at a time, and two: the same trials with the same bits.
+    for workers in (1, 2):
+        seen.clear()
+        again = settings(tmp_path, tiny_llama, f"stopped-{workers}")
+        again["search"]["workers"] = workers
+        with pytest.raises(Stopped, match="the same command continues"):
+            ts.search(again, quiet=True, listen=[stop])
+        after: list[Event] = []
+        second = ts.search(again, quiet=True, listen=[after.append])
+        begun = [sum(isinstance(one, PieceBegun) for one in some) for some in (seen, after, heard)]
+        # What ran beside the one that was scored begins twice, and goes on.
+        assert begun[2] <= begun[0] + begun[1] < begun[2] + workers
+        assert without_times(second.searched.to_json()) == without_times(whole.searched.to_json())
+        for name in ("best", "as-given"):
+            weights = [
+                (tmp_path / out / name / "model" / "model.safetensors").read_bytes()
+                for out in ("whole", f"stopped-{workers}")
+            ]
+            assert weights[0] == weights[1], name
 
 
 def test_one_run_refuses_the_settings_of_a_search(tiny_llama: Path, tmp_path: Path) -> None:

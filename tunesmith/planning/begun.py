@@ -47,4 +47,9 @@ def refuse_other(file: Path, run: Run, *, may_change: Collection[str]) -> None:
 
 
 def _flat(run: Run, may_change: Collection[str]) -> JsonObject:
-    return {path: value for path, value in leaves(run) if path not in may_change}
+    below = tuple(f"{path}." for path in may_change)
+    return {
+        path: value
+        for path, value in leaves(run)
+        if path not in may_change and not path.startswith(below)
+    }

@@ -60,6 +60,7 @@ class Ray(Place):
         memory = plan.resolved.run.train.machine.memory
         on_a_cpu = memory is not None and not self.config.gpus
         task = ray.remote(
+            name="trial",
             num_cpus=self.config.cpus,
             num_gpus=self.config.gpus,
             memory=int(memory * GIB) if memory is not None and on_a_cpu else None,
