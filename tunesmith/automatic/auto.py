@@ -195,7 +195,8 @@ def _decide(plain: JsonObject, budget: float, verbs: Verbs, events: Events) -> J
     given = tried[: afforded.trials - 1]
     engine = {"name": "halving", "rungs": list(RUNGS), "given": given}
     settings["prove"] = {"embeddings": True, **settings.get("prove", {})}
-    settings["search"] = {"trials": afforded.trials, "engine": engine}
+    planned = {"trials": afforded.trials, "engine": engine}
+    settings["search"] = {**settings.get("search", {}), **planned}
     reasons = [*proposal.reasons, _told(afforded, run, whole, train.batch or 0, given)]
     return {"settings": settings, "reasons": reasons, "whole_seconds": round(whole, 1)}
 

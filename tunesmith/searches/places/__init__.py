@@ -6,15 +6,17 @@ from collections.abc import Callable
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
-from tunesmith.data.prepare import Prepared
 from tunesmith.plain import JsonObject
-from tunesmith.planning.plan import Plan
 from tunesmith.settings.family import PLACES
 from tunesmith.settings.spec import Spec
-from tunesmith.tournaments.one_base import OneBase
-from tunesmith.tournaments.together import Going
+
+if TYPE_CHECKING:
+    from tunesmith.data.prepare import Prepared
+    from tunesmith.planning.plan import Plan
+    from tunesmith.tournaments.one_base import OneBase
+    from tunesmith.tournaments.together import Going
 
 __all__ = ["PLACES", "AtHand", "Begin", "Place", "Share"]
 
@@ -29,7 +31,7 @@ class AtHand:
 
 Work = Callable[[AtHand | None], None]
 """A trial; without what is at hand it reads its rows and its base."""
-Begin = Callable[[Work, Path], Going]
+Begin = Callable[[Work, Path], "Going"]
 """Begins a trial, which notes in the file why it failed."""
 
 

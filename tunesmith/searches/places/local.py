@@ -8,14 +8,15 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from tunesmith.errors import Problem, SpecError
-from tunesmith.planning.plan import Plan
 from tunesmith.searches.places import PLACES, AtHand, Begin, Place, Share, Work
-from tunesmith.tournaments.forked import Forked, here
-from tunesmith.tournaments.one_base import one_base
-from tunesmith.tournaments.together import Ended, Going
 from tunesmith.words import say
+
+if TYPE_CHECKING:
+    from tunesmith.planning.plan import Plan
+    from tunesmith.tournaments.together import Going
 
 
 @PLACES.register
@@ -25,6 +26,10 @@ class Local(Place):
     @contextmanager
     def open(self, plan: Plan, workers: int) -> Iterator[Begin]:
         """Loads the base."""
+        from tunesmith.tournaments.forked import Forked, here
+        from tunesmith.tournaments.one_base import one_base
+        from tunesmith.tournaments.together import Ended
+
         prepared = plan.prepared
         assert prepared is not None, "a plan without problems has its rows"
         with one_base(plan.resolved.run, prepared) as base:

@@ -13,19 +13,20 @@ from contextlib import contextmanager
 from functools import partial
 from importlib.metadata import version
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 from annotated_types import Ge, Gt
 
 from tunesmith import words
 from tunesmith.errors import Problem, SpecError
 from tunesmith.machine.memory import GIB
-from tunesmith.planning.plan import Plan
 from tunesmith.searches.places import PLACES, Begin, Place, Share, Work
 from tunesmith.settings.spec import Spec
-from tunesmith.tournaments.folder import put
-from tunesmith.tournaments.forked import PATIENCE, End, here, reason_of
 from tunesmith.words import say
+
+if TYPE_CHECKING:
+    from tunesmith.planning.plan import Plan
+    from tunesmith.tournaments.forked import End
 
 OLDEST = (2, 60)
 """Before this version whoever reached a cluster's ports could run what he liked
@@ -100,6 +101,8 @@ def _join(ray: Any) -> None:
 
 def _trained(folder: str, language: str, work: Work, told: Path) -> End:
     """Trains one trial in a worker, in the folder where the search was begun."""
+    from tunesmith.tournaments.forked import here
+
     os.chdir(folder)
     words.use(language)
     return here(partial(work, None), told)
@@ -114,6 +117,9 @@ class _Task:
 
     def end(self) -> End | None:
         """Returns how it ended; None while it runs or waits."""
+        from tunesmith.tournaments.folder import put
+        from tunesmith.tournaments.forked import End, reason_of
+
         ready, _ = self._ray.wait([self._reference], timeout=0)
         if not ready:
             return None
@@ -128,6 +134,8 @@ class _Task:
 
     def stop(self) -> None:
         """Tells it to save and leave, and a minute later ends it."""
+        from tunesmith.tournaments.forked import PATIENCE
+
         now = time.monotonic()
         if self._handed_on is None:
             self._ray.cancel(self._reference)
