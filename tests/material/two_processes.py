@@ -1,4 +1,4 @@
-"""Runs a function in two processes joined by gloo, forked from this one, and compares two runs."""
+"""Runs a function in processes joined by gloo, forked from this one, and compares two runs."""
 
 from __future__ import annotations
 
@@ -33,24 +33,31 @@ NAMES = ("RANK", "LOCAL_RANK", "WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT")
 
 def in_two(work: Callable[[int], object]) -> list[int]:
     """Calls ``work`` with its rank in each of two processes; their exit codes."""
+    return in_several(2, work)
+
+
+def in_several(count: int, work: Callable[[int], object]) -> list[int]:
+    """Calls ``work`` with its rank in each of ``count`` processes; their exit codes."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
 
     def rank(number: int) -> int:
-        values = (str(number), str(number), "2", "127.0.0.1", str(port))
+        values = (str(number), str(number), str(count), "127.0.0.1", str(port))
         os.environ.update(zip(NAMES, values, strict=True))
         return runs.in_child(lambda: work(number))
 
-    second = os.fork()
-    if second == 0:
-        os._exit(rank(1) & 0xFF)
+    others = []
+    for number in range(1, count):
+        others.append(os.fork())
+        if others[-1] == 0:
+            os._exit(rank(number) & 0xFF)
     try:
         code = rank(0)
     finally:
         for name in NAMES:
             os.environ.pop(name, None)
-    return [code, os.waitstatus_to_exitcode(os.waitpid(second, 0)[1])]
+    return [code, *(os.waitstatus_to_exitcode(os.waitpid(one, 0)[1]) for one in others)]
 
 
 def two_ranks(

@@ -21,6 +21,7 @@ from tunesmith.errors import CheckpointError, SpecError
 from tunesmith.storage import run_folder
 from tunesmith.storage.run_folder import RunFolder
 from tunesmith.training import start
+from tunesmith.training.keeping.state import Captured
 from tunesmith.training.start import train
 
 
@@ -249,9 +250,9 @@ def test_kill_9_within_a_save_then_resume_is_bit_equal(
     with monkeypatch.context() as patch:
         if place == "tensors":
             patch.setattr(
-                start,
+                Captured,
                 "write",
-                lambda folder, *_: (
+                lambda _, folder: (
                     (folder / "weights.safetensors").write_bytes(b"part") and runs.kill_now()
                 ),
             )

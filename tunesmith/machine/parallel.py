@@ -74,7 +74,7 @@ class Processes:
 
     def _sum(self, *values: float) -> list[float]:
         total = torch.tensor(values, dtype=torch.float64)
-        with _reaching_all():
+        with reaching_all():
             dist.all_reduce(total)
         return total.tolist()
 
@@ -82,7 +82,7 @@ class Processes:
         """Sums each gradient over the processes, in place."""
         for bucket in _buckets(gradients) if self.share[1] > 1 else ():
             joined = torch.cat([gradient.flatten() for gradient in bucket])
-            with _reaching_all():
+            with reaching_all():
                 dist.all_reduce(joined)
             parts = joined.split([gradient.numel() for gradient in bucket])
             for gradient, part in zip(bucket, parts, strict=True):
@@ -117,7 +117,7 @@ class Processes:
         if not self.several:
             return tensor[None]
         found = [torch.empty_like(tensor) for _ in range(self.world)]
-        with _reaching_all():
+        with reaching_all():
             dist.all_gather(found, tensor.contiguous())
         return torch.stack(found)
 
@@ -135,24 +135,40 @@ class Processes:
         """Runs ``work`` in the first process; all get its result, or raise its error."""
         result: list[Any] = [None, None]
         if self.first:
-            try:
-                result[0] = work()
-            except Exception as error:
-                if not self.several:
-                    raise
-                result[1] = _as_sent(error)
+            result = list(self._attempted(work))
         if self.several:
-            with _reaching_all():
+            with reaching_all():
                 dist.broadcast_object_list(result, src=0)
         if result[1] is not None:
             raise pickle.loads(result[1])
         return result[0]
 
+    def on_all(self, work: Callable[[], T]) -> list[T]:
+        """Runs ``work`` in every process; all get the results of all, in their order, or raise the
+        error of the first that has one.
+        """
+        found = self.everyones(self._attempted(work))
+        for _, sent in found:
+            if sent is not None:
+                raise pickle.loads(sent)
+        return [result for result, _ in found]
+
+    def _attempted(self, work: Callable[[], T]) -> tuple[Any, bytes | None]:
+        """Returns what ``work`` gives, or its error as it is sent to the others; one alone raises
+        it.
+        """
+        try:
+            return work(), None
+        except Exception as error:
+            if not self.several:
+                raise
+            return None, _as_sent(error)
+
     def everyones(self, value: T) -> list[T]:
         """Returns the values of all processes, in their order."""
         found = [value] * self.world
         if self.several:
-            with _reaching_all():
+            with reaching_all():
                 dist.all_gather_object(found, value)
         return found
 
@@ -268,7 +284,8 @@ def _as_sent(error: Exception) -> bytes:
 
 
 @contextmanager
-def _reaching_all() -> Iterator[None]:
+def reaching_all() -> Iterator[None]:
+    """Raises TrainingError where the processes cannot be reached."""
     try:
         yield
     except RuntimeError as error:

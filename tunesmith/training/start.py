@@ -37,7 +37,6 @@ from tunesmith.training.keeping.state import (
     base_fingerprint,
     identity,
     seed_everything,
-    write,
 )
 from tunesmith.training.loop import fit
 from tunesmith.training.preparing import Ready, make_ready
@@ -163,8 +162,8 @@ def _course(
     work, device = ready.work, ready.work.device
     at, spikes, falling, sampled = Position(), Spikes(), Falling(), SampledHealth()
     parts: JsonObject = {
-        "weights": Weights(work.named, device.processes.first),
-        "optimizer": Moments(work.named, work.optimizer, device.processes.first),
+        "weights": Weights(work.named),
+        "optimizer": Moments(work.named, work.optimizer),
         "method": work.method,
         "source": work.source,
         "position": at,
@@ -183,8 +182,17 @@ def _course(
     whose = identity(
         work.run, ready.prepared.all_rows, base_fingerprint(ready.base), work.micro_tokens
     )
-    state = State(parts, device, identity=whose)
-    checkpoints = Checkpoints(folder.checkpoints, work.run.train.keep.keep)
+    state = State(
+        parts,
+        device,
+        identity=whose,
+        weights=dict(work.named),
+        # An adapter is small, and one file of it is read by everything.
+        in_shards=device.divided and not work.method.adapter,
+    )
+    checkpoints = Checkpoints(folder.checkpoints, work.run.train.keep.keep, device.processes)
+    if state.in_shards or (resume and device.processes.several):
+        checkpoints.refuse_folders_apart()
     seed_everything(work.run.train.seed, device.processes.share[0])
     if resume:
         _resume(checkpoints, state, at, record, work.events)
@@ -251,18 +259,18 @@ class Saves:
         """Saves a checkpoint; tells whether the state at ``step`` is safe on the disk."""
         if step == self.last:
             return True
-        saver = self.look.fitted()
-        files, facts = self.state.capture()
+        saver, processes = self.look.fitted(), self.state.device.processes
+        captured = self.state.capture()
 
         def fill(folder: Path) -> None:
-            write(folder, files, facts)
+            captured.write(folder)
             (folder / "model").mkdir()
             saver.write(folder / "model", step)
 
-        def save() -> bool:
-            return self.checkpoints.save(step, fill)
+        def fill_own(folder: Path) -> list[Path]:
+            return captured.write_shards(folder, processes)
 
-        if not self.state.device.processes.on_first(save):
+        if not self.checkpoints.save(step, fill, fill_own):
             self.look.events(CheckpointFailed(step, self.checkpoints.last_error))
             return False
         self.last = step

@@ -19,16 +19,17 @@ from material.runs import in_child, kill_now
 from tunesmith.errors import CheckpointError, DiskError
 from tunesmith.machine.device import Device, LossScale
 from tunesmith.methods import Method
+from tunesmith.plain import JsonObject
 from tunesmith.settings.family import OPTIMIZERS
 from tunesmith.training.keeping import state
 from tunesmith.training.keeping.checkpoint import LATEST, MANIFEST, Checkpoints
-from tunesmith.training.keeping.state import Moments, State, Weights, write
+from tunesmith.training.keeping.state import Moments, State, Weights
 
 
 class Small:
     """A small trained thing: two tensors, an optimizer with moments, a part with a state."""
 
-    def __init__(self, optimizer: str = "adamw", **identity: Any) -> None:
+    def __init__(self, optimizer: str = "adamw", identity: JsonObject | None = None) -> None:
         self.weights = [
             ("a.weight", torch.nn.Parameter(torch.randn(4, 3))),
             ("b.bias", torch.nn.Parameter(torch.randn(3))),
@@ -46,7 +47,8 @@ class Small:
                 "scale": self.scale,
             },
             device,
-            identity={"data": "d", "base": "b", **identity},
+            identity={"data": "d", "base": "b", **(identity or {})},
+            weights=dict(self.weights),
         )
 
     def step(self) -> None:
@@ -56,8 +58,7 @@ class Small:
         self.scale.overflow()
 
     def write(self) -> Callable[[Path], None]:
-        files, facts = self.state.capture()
-        return lambda folder: write(folder, files, facts)
+        return self.state.capture().write
 
     def values(self) -> list[list[float]]:
         return [weight.detach().flatten().tolist() for _, weight in self.weights]
@@ -204,11 +205,11 @@ def test_none_that_is_whole_is_an_error_and_none_at_all_is_not(folder):
 
 
 def test_another_run_is_refused_by_the_name_of_what_differs(folder):
-    Checkpoints(folder, 2).save(1, Small(**{"train.batch": 8}).write())
+    Checkpoints(folder, 2).save(1, Small(identity={"train.batch": 8}).write())
     path = Checkpoints(folder, 2).newest(print)
     assert path is not None
     with pytest.raises(CheckpointError) as caught:
-        Small(data="other", **{"train.batch": 16}).state.restore(path)
+        Small(identity={"data": "other", "train.batch": 16}).state.restore(path)
     assert "  data: 'd' -> 'other'" in str(caught.value) and "  train.batch: 8 -> 16" in str(
         caught.value
     )

@@ -43,9 +43,10 @@ def whole_on_first(tensor: torch.Tensor, *, first: bool) -> torch.Tensor:
 
 def divided_like(value: torch.Tensor, weight: torch.Tensor) -> torch.Tensor:
     """Returns this process's part of a whole ``value``, where ``weight``, of the same shape, is
-    divided; ``value`` as it is where not. No process waits for another.
+    divided; ``value`` as it is where not, or where it is divided already. No process waits for
+    another.
     """
-    if not is_divided(weight) or value.shape != weight.shape:
+    if not is_divided(weight) or is_divided(value) or value.shape != weight.shape:
         return value
     from torch.distributed.tensor import distribute_tensor
 

@@ -14,13 +14,17 @@ import shutil
 import uuid
 from collections.abc import Callable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from safetensors import SafetensorError, safe_open
 
-from tunesmith.errors import CheckpointError, DiskError
+from tunesmith.errors import CheckpointError, DiskError, Problem, SpecError
 from tunesmith.plain import JsonObject
 from tunesmith.storage.atomic import fsync, sha256, write_whole
 from tunesmith.words import say
+
+if TYPE_CHECKING:
+    from tunesmith.machine.parallel import Processes
 
 SCHEMA = 1
 MANIFEST = "MANIFEST.json"
@@ -32,20 +36,50 @@ NAME = re.compile(r"step-(\d{8})(?:\.(\d+))?")
 
 
 class Checkpoints:
-    """The ``checkpoints`` folder of one run."""
+    """The ``checkpoints`` folder of one run. Saving is entered by all ``processes`` of it."""
 
-    def __init__(self, folder: Path, keep: int) -> None:
+    def __init__(self, folder: Path, keep: int, processes: Processes | None = None) -> None:
         self.folder = folder
         self.keep = keep
+        self._processes = processes
         self.failures = 0
         self.last_error = ""
 
-    def save(self, step: int, write: Callable[[Path], None]) -> bool:
-        """Commits what ``write`` puts into a folder; returns False when the disk refused, and
+    @property
+    def processes(self) -> Processes:
+        """The processes that save together; one alone where none were given."""
+        # Whoever only looks at checkpoints does without torch.
+        from tunesmith.machine.parallel import Processes
+
+        return self._processes or Processes()
+
+    def refuse_folders_apart(self) -> None:
+        """Raises SpecError where not every process sees the folder that the first writes, and
+        DiskError where the first cannot.
+        """
+        try:
+            draft = self.processes.on_first(self._draft)
+        except OSError as error:
+            told = say("train.model_unsaved", folder=self.folder, error=error)
+            raise DiskError(told) from error
+        seen = self.processes.everyones(draft.is_dir())
+        self.processes.on_first(draft.rmdir)
+        if not all(seen):
+            told = say("train.folders_apart", folder=self.folder, number=seen.index(False))
+            raise SpecError(Problem("out", told))
+
+    def save(
+        self,
+        step: int,
+        write: Callable[[Path], None],
+        write_own: Callable[[Path], list[Path]] = lambda _: [],
+    ) -> bool:
+        """Commits what ``write`` puts into a folder, in the first process, and before it
+        ``write_own``, which returns its files, in each; returns False when the disk refused, and
         raises DiskError at the third refusal in a row.
         """
         try:
-            self._commit(step, write)
+            self._commit(step, write, write_own)
         except (OSError, SafetensorError) as error:
             self.failures += 1
             self.last_error = str(error)
@@ -57,28 +91,52 @@ class Checkpoints:
         self.failures = 0
         return True
 
-    def _commit(self, step: int, write: Callable[[Path], None]) -> None:
-        draft = self.folder / f".step.tmp-{uuid.uuid4().hex[:8]}"
+    def _commit(
+        self,
+        step: int,
+        write: Callable[[Path], None],
+        write_own: Callable[[Path], list[Path]],
+    ) -> None:
+        processes = self.processes
+        draft = processes.on_first(self._draft)
         try:
-            draft.mkdir(parents=True)
-            write(draft)
-            found = sorted(draft.rglob("*"))
-            for path in found:
-                fsync(path)
-            files = {
-                path.relative_to(draft).as_posix(): _facts(path) for path in found if path.is_file()
-            }
-            (draft / MANIFEST).write_text(
-                json.dumps({"schema": SCHEMA, "files": files}, indent=1), encoding="utf-8"
-            )
-            fsync(draft / MANIFEST)
-            fsync(draft)
-            target = self.folder / self._fresh_name(step)
-            os.replace(draft, target)
-            fsync(self.folder)
+            own = write_own(draft)
+            # Each process hashes what it wrote: one alone would be as many times as slow as there
+            # are processes.
+            facts = processes.on_all(lambda: {_name(draft, one): _facts(one) for one in own})
+            known = {name: found for part in facts for name, found in part.items()}
+            processes.on_first(lambda: self._finish(step, draft, write, known))
         except BaseException:
-            shutil.rmtree(draft, ignore_errors=True)
+            if processes.first:
+                shutil.rmtree(draft, ignore_errors=True)
             raise
+
+    def _draft(self) -> Path:
+        draft = self.folder / f".step.tmp-{uuid.uuid4().hex[:8]}"
+        draft.mkdir(parents=True)
+        return draft
+
+    def _finish(
+        self,
+        step: int,
+        draft: Path,
+        write: Callable[[Path], None],
+        known: JsonObject,
+    ) -> None:
+        write(draft)
+        found = sorted(draft.rglob("*"))
+        for path in found:
+            fsync(path)
+        names = [_name(draft, path) for path in found if path.is_file()]
+        files = {name: known.get(name) or _facts(draft / name) for name in names}
+        (draft / MANIFEST).write_text(
+            json.dumps({"schema": SCHEMA, "files": files}, indent=1), encoding="utf-8"
+        )
+        fsync(draft / MANIFEST)
+        fsync(draft)
+        target = self.folder / self._fresh_name(step)
+        os.replace(draft, target)
+        fsync(self.folder)
         write_whole(self.folder / LATEST, target.name + "\n")
         fsync(self.folder)
         for old in self.committed()[self.keep :]:
@@ -144,6 +202,10 @@ def damage(path: Path) -> str | None:
     except (ValueError, KeyError, TypeError, AttributeError):
         return say("train.manifest_unreadable", name=MANIFEST)
     return None
+
+
+def _name(folder: Path, path: Path) -> str:
+    return path.relative_to(folder).as_posix()
 
 
 def _facts(path: Path) -> JsonObject:

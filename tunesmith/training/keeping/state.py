@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 import torch
@@ -21,10 +21,15 @@ from safetensors.torch import save_file
 
 from tunesmith.errors import CheckpointError
 from tunesmith.machine.device import Device
-from tunesmith.models.structure.divided import divided_like, whole_on_first
+from tunesmith.machine.parallel import Processes
+from tunesmith.machine.shards import read_shards, write_shards
+from tunesmith.models.structure.divided import divided_like, is_divided, whole_on_first
 from tunesmith.plain import JsonObject, Named
 from tunesmith.settings.run import Run
 from tunesmith.words import say
+
+if TYPE_CHECKING:
+    from torch.distributed.tensor import DTensor
 
 FACTS = "state.json"
 
@@ -47,28 +52,75 @@ class Part(Protocol):
         ...
 
 
-class State:
-    """The whole state of one run: the parts by name, each with its tensors in its own file and its
-    facts among those of all. ``identity`` says whose run it is.
+@dataclass(frozen=True)
+class Captured:
+    """A state as it is written: whole tensors by part, facts, and the tensors by part of which each
+    process writes what it holds.
     """
 
-    def __init__(self, parts: Mapping[str, Part], device: Device, *, identity: JsonObject) -> None:
+    files: dict[str, dict[str, torch.Tensor]]
+    facts: dict[str, Any]
+    divided: dict[str, dict[str, DTensor]]
+
+    def write(self, folder: Path) -> None:
+        """Writes what is whole, in one process."""
+        for name, tensors in self.files.items():
+            save_file(_apart(tensors), folder / f"{name}.safetensors")
+        (folder / FACTS).write_text(json.dumps(self.facts), encoding="utf-8")
+
+    def write_shards(self, folder: Path, processes: Processes) -> list[Path]:
+        """Writes what this process holds of what is divided, and returns its files; every process
+        enters it. Raises OSError, in all of them, where the disk refuses one.
+        """
+        return [
+            file
+            for name, tensors in self.divided.items()
+            for file in write_shards(tensors, folder / name, processes)
+        ]
+
+
+class State:
+    """The whole state of one run: the parts by name, each with its tensors in its own file and its
+    facts among those of all. ``identity`` says whose run it is, ``weights`` are the trained ones by
+    name. What is divided is written by each process for itself where it is ``in_shards``, else
+    whole by the first.
+    """
+
+    def __init__(
+        self,
+        parts: Mapping[str, Part],
+        device: Device,
+        *,
+        identity: JsonObject,
+        weights: Mapping[str, torch.Tensor],
+        in_shards: bool = False,
+    ) -> None:
         # What draws while it loads must not move the generators, so they come last.
         self.parts = {**parts, "random": Generators(device)}
         self.device, self.identity = device, identity
+        self.weights, self.in_shards = weights, in_shards
 
-    def capture(self) -> tuple[dict[str, dict[str, torch.Tensor]], dict[str, Any]]:
-        """Returns tensors by file, and facts; all ranks must call it together, because each has its
-        own random numbers.
+    def capture(self) -> Captured:
+        """Returns the state as it is now; all ranks must call it together, because each has its own
+        random numbers.
         """
-        states = {name: part.state() for name, part in self.parts.items()}
-        files = {name: _split(state)[0] for name, state in states.items()}
+        files: dict[str, dict[str, torch.Tensor]] = {}
+        divided: dict[str, dict[str, DTensor]] = {}
+        told: dict[str, JsonObject] = {}
+        for name, part in self.parts.items():
+            tensors, told[name] = _split(part.state())
+            for key, one in tensors.items():
+                if self.in_shards and is_divided(one):
+                    divided.setdefault(name, {})[key] = one
+                else:
+                    whole = whole_on_first(one, first=self.device.processes.first)
+                    files.setdefault(name, {})[key] = whole
         facts = {
             "identity": self.identity,
             "environment": environment(self.device),
-            "parts": {name: _split(state)[1] for name, state in states.items()},
+            "parts": told,
         }
-        return {name: tensors for name, tensors in files.items() if tensors}, facts
+        return Captured(files, facts, divided)
 
     def restore(self, folder: Path) -> dict[str, tuple[Any, Any]]:
         """Puts the run where ``folder`` was saved; returns what is different about the machine:
@@ -86,10 +138,16 @@ class State:
         # Older checkpoints hold the facts of optimizer and generators beside those of the parts.
         known = {**facts, **facts["parts"]}
         for name, part in self.parts.items():
-            file = folder / f"{name}.safetensors"
-            tensors = _read(file) if file.is_file() else {}
-            part.load_state({**tensors, **known.get(name, {})})
+            part.load_state({**self._tensors(folder, name), **known.get(name, {})})
         return _differences(facts["environment"], environment(self.device))
+
+    def _tensors(self, folder: Path, name: str) -> dict[str, torch.Tensor]:
+        file, shards = folder / f"{name}.safetensors", folder / name
+        found = _read(file) if file.is_file() else {}
+        if shards.is_dir():
+            # What the optimizer remembers of a weight is divided as that is, and named after it.
+            found |= read_shards(shards, lambda key: self.weights[key.rpartition(":")[2]])
+        return found
 
 
 @dataclass(frozen=True)
@@ -97,15 +155,10 @@ class Weights:
     """The trained weights as a part, those of trained roles included."""
 
     named: list[tuple[str, torch.nn.Parameter]]
-    first: bool = True
-    """Whether this process writes them; the others keep nothing of what is divided."""
 
     def state(self) -> dict[str, Any]:
-        """Returns the weights by name, whole."""
-        return {
-            name: whole_on_first(parameter.detach(), first=self.first)
-            for name, parameter in self.named
-        }
+        """Returns the weights by name."""
+        return {name: parameter.detach() for name, parameter in self.named}
 
     def load_state(self, state: dict[str, Any]) -> None:
         """Restores ``state()``."""
@@ -123,15 +176,11 @@ class Moments:
 
     named: list[tuple[str, torch.nn.Parameter]]
     optimizer: torch.optim.Optimizer
-    first: bool = True
-    """Whether this process writes it; the others keep nothing of what is divided."""
 
     def state(self) -> dict[str, Any]:
-        """Returns each value as ``kind:weight``, whole."""
+        """Returns each value as ``kind:weight``."""
         return {
-            f"{kind}:{name}": whole_on_first(value, first=self.first)
-            if isinstance(value, torch.Tensor)
-            else value
+            f"{kind}:{name}": value
             for name, parameter in self.named
             for kind, value in self.optimizer.state.get(parameter, {}).items()
         }
@@ -171,15 +220,6 @@ def _split(state: Mapping[str, Any]) -> tuple[dict[str, torch.Tensor], dict[str,
     """Splits a part's state into its tensors and its facts."""
     tensors = {name: value for name, value in state.items() if isinstance(value, torch.Tensor)}
     return tensors, {name: value for name, value in state.items() if name not in tensors}
-
-
-def write(
-    folder: Path, files: Mapping[str, dict[str, torch.Tensor]], facts: dict[str, Any]
-) -> None:
-    """Writes a captured state into ``folder``."""
-    for name, tensors in files.items():
-        save_file(_apart(tensors), folder / f"{name}.safetensors")
-    (folder / FACTS).write_text(json.dumps(facts), encoding="utf-8")
 
 
 def _apart(tensors: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
