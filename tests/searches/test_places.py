@@ -13,6 +13,7 @@ from tunesmith.planning.plan import Plan
 from tunesmith.searches.engines import Trial
 from tunesmith.searches.folder import Folder, Training
 from tunesmith.searches.places import PLACES, Share
+from tunesmith.searches.places.ray import fits
 from tunesmith.searches.trial import Job
 from tunesmith.settings.given import settings_of
 from tunesmith.settings.resolved import Resolved
@@ -47,6 +48,16 @@ def test_fewer_are_trained_at_a_time_where_memory_lacks() -> None:
 def test_ray_divides_by_what_each_trial_asks() -> None:
     share = shared({"name": "ray", "cpus": 4, "gpus": 1}, 16, need=9.0, free=1.0)
     assert share == Share(16, {"threads": 4})
+
+
+def test_whether_a_machine_of_the_cluster_could_train_a_trial() -> None:
+    nodes = [
+        {"Alive": True, "Resources": {"CPU": 8.0}},
+        {"Alive": True, "Resources": {"CPU": 2.0, "GPU": 1.0}},
+        {"Alive": False, "Resources": {"CPU": 64.0, "GPU": 8.0}},
+    ]
+    asked = [(8, 0), (2, 1), (9, 0), (4, 1), (1, 2)]
+    assert [fits(nodes, *one) for one in asked] == [True, True, False, False, False]
 
 
 def test_without_ray_one_line_says_what_to_install(

@@ -48,7 +48,7 @@ def write_page(found: JsonObject, path: Path) -> None:
     trials = [
         [
             one["run"],
-            f"{100 * one['share']:g} %",
+            f"{100 * one['share']:.3g} %",
             say("search.failed")
             if one["score"] is None
             else f"{one['watch'][found['chosen_by']]:.4f}",

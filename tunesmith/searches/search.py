@@ -312,5 +312,5 @@ def _or_worst(score: float | None) -> float:
 
 def _row(one: JsonObject, by: str) -> str:
     number = say("search.failed") if one["score"] is None else f"{one['watch'][by]:.4f}"
-    share = f"{100 * one['share']:g} %"
+    share = f"{100 * one['share']:.3g} %"
     return f"  {one['run']}  {share:>6}  {number:>9}  {typed(one['values'])}"

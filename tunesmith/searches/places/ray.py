@@ -8,7 +8,7 @@ import os
 import signal
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import partial
 from importlib.metadata import version
@@ -19,6 +19,7 @@ from annotated_types import Ge, Gt
 
 from tunesmith import words
 from tunesmith.errors import Problem, SpecError
+from tunesmith.events.stream import notice
 from tunesmith.machine.memory import GIB
 from tunesmith.searches.places import PLACES, Begin, Place, Share, Work
 from tunesmith.settings.spec import Spec
@@ -58,6 +59,9 @@ class Ray(Place):
         ray, joined = _ray(), _ray().is_initialized()
         if not joined:
             _join(ray)
+        if not fits(ray.nodes(), self.config.cpus, self.config.gpus):
+            # Not refused: a cluster may grow with what waits.
+            notice(say("search.ray_waits", cpus=self.config.cpus, gpus=self.config.gpus))
         memory = plan.resolved.run.train.machine.memory
         on_a_cpu = memory is not None and not self.config.gpus
         task = ray.remote(
@@ -97,6 +101,12 @@ def _join(ray: Any) -> None:
     ray.init()
     if threading.current_thread() is threading.main_thread():
         signal.signal(signal.SIGTERM, before)
+
+
+def fits(nodes: Sequence[Mapping[str, Any]], cpus: float, gpus: float) -> bool:
+    """Tells whether one of a cluster's machines could ever train a trial, as it is now."""
+    there = [one["Resources"] for one in nodes if one["Alive"]]
+    return any(one.get("CPU", 0) >= cpus and one.get("GPU", 0) >= gpus for one in there)
 
 
 def _trained(folder: str, language: str, work: Work, told: Path) -> End:
