@@ -162,6 +162,6 @@ def test_the_file_that_is_read_stays(tmp_path: Path) -> None:
     source = tmp_path / "in.json"
     text = json.dumps([{"instruction": "a", "output": "b"}])
     source.write_text(text, "utf-8")
-    with pytest.raises(SpecError, match="is read itself"):
+    with pytest.raises(SpecError, match="this is a file that is read"):
         change_rows("convert", str(source), source)
     assert source.read_text("utf-8") == text
