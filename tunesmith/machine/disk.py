@@ -31,12 +31,13 @@ def disk_of(trainable: int, saved: int, run: Run) -> Disk:
     optimizer's state and the model as it is saved; ``model`` and ``best`` are ``saved`` bytes each.
 
     One checkpoint more than are kept is there while the newest is written, where the run writes so
-    many.
+    many. A divided model is gathered in files before it is saved.
     """
     state = 4 + OPTIMIZERS.get(run.train.optimizer.name).state_bytes
     checkpoint = int(trainable * state) + saved
     count = min(run.train.keep.keep + 1, _written(run))
-    needed = count * checkpoint + 2 * saved
+    models = 2 if run.train.machine.shard == "none" else 3
+    needed = count * checkpoint + models * saved
     return Disk(checkpoint, count, needed, free_space(Path(run.out)))
 
 

@@ -8,13 +8,20 @@ computes with its part, as transformers' plan for the model says (Shoeybi et al.
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
 import torch
-from torch.distributed.checkpoint.state_dict import StateDictOptions, get_model_state_dict
+from safetensors.torch import save_file
 from torch.distributed.device_mesh import init_device_mesh
 from torch.distributed.fsdp import FSDPModule, fully_shard
 
 from tunesmith.machine.device import Device
-from tunesmith.models.structure.divided import whole_on_first
+from tunesmith.machine.parallel import Processes
+from tunesmith.machine.shards import FILE_BYTES, tensors_in
+from tunesmith.models.structure.divided import is_divided, whole_on_first
 from tunesmith.models.structure.layers import stacks
 
 
@@ -63,35 +70,67 @@ def one_by_one(optimizer: torch.optim.Optimizer) -> None:
         group |= {name: False for name in ("fused", "foreach") if name in group}
 
 
+@contextmanager
 def gathered(
-    model: torch.nn.Module, device: Device, *, trained_too: bool
-) -> dict[str, torch.Tensor] | None:
-    """Returns all weights of a divided model by name, whole, in the host's memory of the first
-    process (none in the others); None where what is trained is whole anyway. Of weights that are
-    divided by transformers' plan, an adapter's are returned alone. Every process enters it, and can
-    then write the model alone.
+    model: torch.nn.Module, device: Device, place: Path, *, trained_too: bool
+) -> Iterator[dict[str, torch.Tensor] | None]:
+    """Yields all weights of a divided model by name, whole, to the first process (none to the
+    others), which can then write the model alone; None where what is trained is whole anyway. Of
+    weights that are divided by transformers' plan, an adapter's are yielded alone.
+
+    They are mapped from files in ``place``, which are removed at the end: the first process holds
+    ``FILE_BYTES`` of them at once, or one weight. Every process enters it. Raises OSError or
+    SafetensorError, in all of them, where the first cannot write.
     """
-    if device.processes.alike:
-        return _of_parts(model, device, trained_only=not trained_too)
-    # The process that writes would divide it again, and then gather it while the others do not.
-    divided_again(model)
-    if not trained_too:
-        return None
-    options = StateDictOptions(full_state_dict=True, cpu_offload=True)
-    found = get_model_state_dict(model, options=options)
-    return {name: value for name, value in found.items() if isinstance(value, torch.Tensor)}
-
-
-def _of_parts(
-    model: torch.nn.Module, device: Device, *, trained_only: bool
-) -> dict[str, torch.Tensor]:
+    if not device.processes.alike:
+        # The process that writes would divide it again, and then gather it while the others do not.
+        divided_again(model)
+        if not trained_too:
+            yield None
+            return
     trained = {name for name, one in model.named_parameters() if one.requires_grad}
+    weights = {
+        name: value
+        for name, value in model.state_dict(keep_vars=True).items()
+        if trained_too or name in trained
+    }
+    with ExitStack() as stack:
+
+        def begin() -> str:
+            made = TemporaryDirectory(".files", ".weights.tmp-", place, ignore_cleanup_errors=True)
+            return stack.enter_context(made)
+
+        folder = Path(device.processes.on_first(begin))
+        yield _through_files(weights, folder, device.processes)
+
+
+def _through_files(
+    weights: Mapping[str, torch.Tensor], folder: Path, processes: Processes
+) -> dict[str, torch.Tensor]:
+    names: dict[int, str] = {}
+    for name, weight in weights.items():
+        names.setdefault(id(weight), name)  # tied ones stay one
     found: dict[str, torch.Tensor] = {}
-    known: dict[int, torch.Tensor] = {}  # tied weights stay one
-    for name, value in model.state_dict(keep_vars=True).items():
-        if name in trained or not trained_only:
-            if id(value) not in known:
-                whole = whole_on_first(value.detach(), first=device.processes.first)
-                known[id(value)] = whole.cpu()
-            found[name] = known[id(value)]
-    return found
+    joined: dict[str, torch.Tensor] = {}
+    size = 0
+
+    def put_away() -> None:
+        file = folder / f"{len(found)}.safetensors"
+        save_file(joined, file)
+        joined.clear()
+        found.update(tensors_in(file))
+
+    for name, weight in weights.items():
+        if names[id(weight)] != name:
+            continue
+        value = whole_on_first(weight.detach(), first=processes.first)
+        if processes.first:
+            joined[name] = value.to("cpu", copy=not is_divided(weight)).contiguous()
+        size += weight.nbytes
+        if size >= FILE_BYTES:
+            processes.on_first(put_away)
+            size = 0
+    if size:
+        processes.on_first(put_away)
+    kept = {name: names[id(weight)] for name, weight in weights.items()}
+    return {name: found[first] for name, first in kept.items() if first in found}

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import torch
+from safetensors import safe_open
 from torch.distributed.checkpoint import (
     CheckpointException,
     HuggingFaceStorageReader,
@@ -74,6 +75,12 @@ def read_shards(folder: Path, like: Callable[[str], torch.Tensor]) -> dict[str, 
         except CheckpointException as error:
             raise _first(error) from None
     return found
+
+
+def tensors_in(file: Path) -> dict[str, torch.Tensor]:
+    """Returns the tensors of a safetensors file, mapped: they are read when they are used."""
+    with safe_open(file, "pt") as opened:
+        return {name: opened.get_tensor(name) for name in opened.keys()}  # noqa: SIM118  (it is no mapping)
 
 
 def _first(error: CheckpointException) -> BaseException:

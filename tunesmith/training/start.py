@@ -261,16 +261,21 @@ class Saves:
             return True
         saver, processes = self.look.fitted(), self.state.device.processes
         captured = self.state.capture()
+        with ExitStack() as stack:
 
-        def fill(folder: Path) -> None:
-            captured.write(folder)
-            (folder / "model").mkdir()
-            saver.write(folder / "model", step)
+            def fill(folder: Path) -> None:
+                captured.write(folder)
+                (folder / "model").mkdir()
+                whole.write(folder / "model", step)
 
-        def fill_own(folder: Path) -> list[Path]:
-            return captured.write_shards(folder, processes)
+            def fill_own(folder: Path) -> list[Path]:
+                nonlocal whole
+                whole = stack.enter_context(self.look.with_weights(saver))
+                return captured.write_shards(folder, processes)
 
-        if not self.checkpoints.save(step, fill, fill_own):
+            whole = saver
+            done = self.checkpoints.save(step, fill, fill_own)
+        if not done:
             self.look.events(CheckpointFailed(step, self.checkpoints.last_error))
             return False
         self.last = step

@@ -5,9 +5,12 @@ answered.
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
+
+from safetensors import SafetensorError
 
 from tunesmith.errors import DiskError
 from tunesmith.events.run import Answers, BestNotSaved, Evaluated, PatienceEnded
@@ -46,21 +49,31 @@ class Evaluator:
         raises DiskError in every process where the first cannot write.
         """
         saver = self.fitted()
-        self.device.processes.on_first(lambda: saver(folder, step))
+        try:
+            with self.with_weights(saver) as whole:
+                self.device.processes.on_first(lambda: whole(folder, step))
+        except (OSError, SafetensorError) as error:
+            raise DiskError(say("train.model_unsaved", folder=folder, error=error)) from error
 
     def fitted(self) -> Saver:
         """Returns the saver, with what the kind of output fits to the current model on the watched
-        rows, and the weights where they are divided; every process enters it.
+        rows; every process enters it.
         """
         watch = self.watch
         chosen_by = [] if watch.only_measured else watch.items
-        saver = replace(self.saver, fitted=watch.objective.output.fit(watch.model, chosen_by))
+        return replace(self.saver, fitted=watch.objective.output.fit(watch.model, chosen_by))
+
+    @contextmanager
+    def with_weights(self, saver: Saver) -> Iterator[Saver]:
+        """Yields the saver with the weights where they are divided; every process enters it. Raises
+        OSError or SafetensorError, in all of them, where the first cannot write what it gathers.
+        """
         if not self.device.divided:
-            return saver
-        trained_too = not saver.method.adapter
-        return replace(
-            saver, weights=gathered(watch.model.model, self.device, trained_too=trained_too)
-        )
+            yield saver
+            return
+        model, trained_too = self.watch.model.model, not saver.method.adapter
+        with gathered(model, self.device, self.folder.path, trained_too=trained_too) as weights:
+            yield replace(saver, weights=weights)
 
     def leave(self, step: int) -> int:
         """Puts the run's model, the best where that is asked for and there is one, into its place;

@@ -16,13 +16,12 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 import torch
-from safetensors import safe_open
 from safetensors.torch import save_file
 
 from tunesmith.errors import CheckpointError
 from tunesmith.machine.device import Device
 from tunesmith.machine.parallel import Processes
-from tunesmith.machine.shards import read_shards, write_shards
+from tunesmith.machine.shards import read_shards, tensors_in, write_shards
 from tunesmith.models.structure.divided import divided_like, is_divided, whole_on_first
 from tunesmith.plain import JsonObject, Named
 from tunesmith.settings.run import Run
@@ -143,7 +142,7 @@ class State:
 
     def _tensors(self, folder: Path, name: str) -> dict[str, torch.Tensor]:
         file, shards = folder / f"{name}.safetensors", folder / name
-        found = _read(file) if file.is_file() else {}
+        found = tensors_in(file) if file.is_file() else {}
         if shards.is_dir():
             # What the optimizer remembers of a weight is divided as that is, and named after it.
             found |= read_shards(shards, lambda key: self.weights[key.rpartition(":")[2]])
@@ -237,11 +236,6 @@ def _apart(tensors: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
         )
         seen.add(place)
     return found
-
-
-def _read(path: Path) -> dict[str, torch.Tensor]:
-    with safe_open(path, "pt") as file:
-        return {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118  (it is no mapping)
 
 
 def random_state(device: Device) -> tuple[dict[str, torch.Tensor], dict[str, Any]]:
