@@ -29,15 +29,18 @@ def check(settings: Settings, overrides: Overrides = (), *, progress: Shown | No
     """Reads, renders and splits the data, and says where every row went; needs the model's
     tokenizer only.
     """
+    from tunesmith.data.asked_reading import look_at_rows
     from tunesmith.data.check import check as look
     from tunesmith.data.find import held_part
-    from tunesmith.models.finding.hub import folder_of
+    from tunesmith.models.finding.hub import at_hand, folder_of
     from tunesmith.models.loading.tokenizer import load_tokenizer
 
     run = look_settings(settings, overrides)
     part = held_part(run.data.path) if isinstance(run.data.path, str) else None
     if part is not None and "held_out" not in run.data.model_fields_set:
         run = with_value(run, ["data", "held_out"], part)
+    if not at_hand(run.model):
+        look_at_rows(run)  # a merge, or a download, takes minutes
     folder = folder_of(run.model)
     tokenizer = load_tokenizer(
         folder, trust_remote_code=run.model.trust_remote_code, add_tokens=run.model.add_tokens

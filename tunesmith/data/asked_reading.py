@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from itertools import islice
 from typing import Any
 
 from tunesmith.data.columns.finishing import finish, finished
-from tunesmith.data.reading import Reading
+from tunesmith.data.reading import Reading, examples
+from tunesmith.data.rows import refuse_other_kind
 from tunesmith.examples import Chat, Example, Text, Turn
+from tunesmith.settings.family import OBJECTIVES
+from tunesmith.settings.run import Run
 
 
 class Prompts(Reading):
@@ -28,6 +32,30 @@ def reading_for(objective: Any) -> type[Reading]:
     none.
     """
     return Prompts if objective.samples else Reading
+
+
+def open_rows(run: Run) -> tuple[Reading, Reading | None]:
+    """Opens the files of a run's rows, and of its held-out rows where they have files of their own:
+    what is absent, or has a layout that no reader knows, is a DataError before any model is found.
+    """
+    objective = OBJECTIVES.make(run.objective)
+    how = objective.eats, objective.meant, reading_for(objective)
+    rows = examples(run.data, *how)
+    if not isinstance(run.data.held_out, str):
+        return rows, None
+    held = run.data.model_copy(update={"path": run.data.held_out, "limit": None})
+    return rows, examples(held, *how)
+
+
+def look_at_rows(run: Run) -> bool:
+    """Opens the files of a run's rows and reads the first of each; raises DataError where it is of
+    a kind that the objective does not learn from.
+    """
+    objective = OBJECTIVES.make(run.objective)
+    for reading in open_rows(run):
+        for located, example in islice(reading or (), 1):
+            refuse_other_kind(objective, located, example)
+    return True
 
 
 def finished_question(prompt: Chat) -> tuple[Chat | str, list[str]]:

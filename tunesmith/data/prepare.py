@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from tunesmith.data import split as splitting
-from tunesmith.data.asked_reading import reading_for
+from tunesmith.data.asked_reading import open_rows
 from tunesmith.data.clustering import beside, clusters
 from tunesmith.data.files.file_facts import Names
 from tunesmith.data.files.paths import on_disk
@@ -17,7 +17,7 @@ from tunesmith.data.items import Item, fingerprint
 from tunesmith.data.ledger import Ledger, counted, histogram, lost_note, sides_note, windows_note
 from tunesmith.data.lengths import default_limit, refuse_too_many, truncate_row, unanswered_note
 from tunesmith.data.mix import epoch_of
-from tunesmith.data.reading import Reading, examples
+from tunesmith.data.reading import Reading
 from tunesmith.data.rendering.render import Render
 from tunesmith.data.rendering.tokenizers import Tokenizer, converses
 from tunesmith.data.rows import Encoder, Progress, Row, items_of
@@ -113,11 +113,8 @@ class _Preparation:
         self.limit, self.most = limits(run, tokenizer, limit)
         self.ledger = Ledger()
         self.objective = OBJECTIVES.make(run.objective)
-        how = self.objective.eats, self.objective.meant, reading_for(self.objective)
-        self.reading = examples(run.data, *how)
-        if isinstance(run.data.held_out, str):
-            held = run.data.model_copy(update={"path": run.data.held_out, "limit": None})
-            self.held_reading = examples(held, *how)
+        self.reading, held = open_rows(run)
+        self.held_reading = held or self.reading
         self.names = Names()
         data = self._settings(tokenizer)
         self.render = Render(

@@ -194,8 +194,7 @@ class Encoder:
     def _fitting(self, reading: Reading) -> Iterator[tuple[Located, Example]]:
         """Yields the rows, all of the kind that the objective learns from."""
         for located, example in reading:
-            if not isinstance(example, self.objective.eats):
-                raise DataError(Problem(located.where, self._wrong_kind(example)))
+            refuse_other_kind(self.objective, located, example)
             yield located, example
 
     def _row(
@@ -287,31 +286,6 @@ class Encoder:
         asked = duplicates.fold(question) if question else None
         return duplicates.fold(whole), duplicates.fold_as_written(whole), asked
 
-    def _wrong_kind(self, example: Example) -> str:
-        if isinstance(example, Labelled):
-            return say(
-                "labelled.wrong_kind",
-                objective=self.objective.name,
-                eats=self.objective.eats.__name__.lower(),
-            )
-        fitting = [
-            name
-            for name in OBJECTIVES.names()
-            if OBJECTIVES.get(name).eats is type(example) and not name.endswith(".py")
-        ]
-        known = texts(language(), "kinds")
-        kind = known.get(f"is_{type(example).__name__.lower()}", type(example).__name__)
-        needs = known.get(
-            f"row_{self.objective.eats.__name__.lower()}", self.objective.eats.__name__
-        )
-        return say(
-            "ledger.wrong_kind",
-            kind=kind,
-            objective=self.objective.name,
-            needs=needs,
-            better=_likeliest_of(fitting),
-        )
-
     def examples(
         self, reading: Reading, wanted: dict[tuple[Path, int], int]
     ) -> Iterator[tuple[tuple[Path, int], Example]]:
@@ -325,6 +299,36 @@ class Encoder:
                 yield place, example
         for file, number in left:
             raise DataError(Problem(f"{file}:{number}", say("ledger.changed")))
+
+
+def refuse_other_kind(objective: Any, located: Located, example: Example) -> None:
+    """Raises DataError for a row that the objective does not learn from."""
+    if not isinstance(example, objective.eats):
+        raise DataError(Problem(located.where, _wrong_kind(objective, example)))
+
+
+def _wrong_kind(objective: Any, example: Example) -> str:
+    if isinstance(example, Labelled):
+        return say(
+            "labelled.wrong_kind",
+            objective=objective.name,
+            eats=objective.eats.__name__.lower(),
+        )
+    fitting = [
+        name
+        for name in OBJECTIVES.names()
+        if OBJECTIVES.get(name).eats is type(example) and not name.endswith(".py")
+    ]
+    known = texts(language(), "kinds")
+    kind = known.get(f"is_{type(example).__name__.lower()}", type(example).__name__)
+    needs = known.get(f"row_{objective.eats.__name__.lower()}", objective.eats.__name__)
+    return say(
+        "ledger.wrong_kind",
+        kind=kind,
+        objective=objective.name,
+        needs=needs,
+        better=_likeliest_of(fitting),
+    )
 
 
 def _likeliest_of(fitting: list[str]) -> str:

@@ -7,6 +7,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from tunesmith.batches.order import FEWEST_STEPS, order_of
+from tunesmith.data.asked_reading import look_at_rows
 from tunesmith.data.find import find_data, held_part
 from tunesmith.data.lengths import default_limit
 from tunesmith.data.prepare import Prepared
@@ -108,6 +109,12 @@ def make(
     data_is_there = None not in [
         making.attempt(lambda path=path: find_data(path)) for path in paths(run)
     ]
+    if not hub.at_hand(run.model):
+        # A merge, or a download, takes minutes: what is wrong with the rows is said before.
+        if data_is_there:
+            data_is_there = making.attempt(lambda: look_at_rows(run)) is not None
+        if not data_is_there:
+            return making.plan(None)
     _parent(making)
     folder = making.attempt(lambda: hub.folder_of(run.model))
     if folder is None:

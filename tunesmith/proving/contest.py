@@ -144,7 +144,7 @@ def contest(folder: RunFolder, wanted: Wanted, events: Events, kept: Kept | None
     with_more = _with_more(run, wanted)
     prompt = read_prompt(wanted.prompt or run.prove.prompt)
     asked = asked_suites(suites_of(wanted.suites, run), folder)
-    tuned = _tuned(folder, events)
+    tuned = _tuned(folder, wanted.data, events)
     prepared = prepared_again(folder, run, tuned.tokenizer, events)
     proof_folder, held, facts = _held(folder, run, prepared, wanted.data)
     leaked = leaks(held, prepared.train, partial(_texts, tuned.tokenizer))
@@ -193,9 +193,15 @@ def contest(folder: RunFolder, wanted: Wanted, events: Events, kept: Kept | None
     return proof
 
 
-def _tuned(folder: RunFolder, events: Events) -> Loaded:
+def _tuned(folder: RunFolder, held: str | None, events: Events) -> Loaded:
+    """Loads the run's model; DataError before that where rows are absent."""
+    from tunesmith.data.asked_reading import open_rows
+    from tunesmith.data.find import find_data
     from tunesmith.models.saved import load_run
 
+    open_rows(folder.resolved().run)
+    if held is not None:
+        find_data(held)
     events.phase(say("train.loading"), 0, 0)
     return load_run(folder)
 

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import json
 import os
+from contextlib import suppress
 from pathlib import Path
 
 from tunesmith.data.find import find_data
@@ -26,6 +27,7 @@ MODEL_PATTERNS = ["*.safetensors", "*.json", "*.jinja", "*.model", "*.txt", "*.t
 # Sub-folders hold the same weights in other forms (onnx/, original/); consolidated files are a
 # second copy.
 NOT_MODEL = ["*/*", "consolidated*.safetensors"]
+ADAPTER = "adapter_config.json"
 PICKLED = {".bin", ".pt", ".pth", ".pkl", ".ckpt", ".pickle"}
 
 
@@ -60,6 +62,21 @@ def find_model(path: str, *, revision: str | None = None, code: bool = False) ->
     patterns = [*MODEL_PATTERNS, "*.py"] if code else MODEL_PATTERNS
     return _checked(
         snapshot(path, "model", patterns=patterns, ignore=NOT_MODEL, revision=revision), path
+    )
+
+
+def at_hand(model: Model) -> bool:
+    """Tells whether a run's base model lies here as it is, or is not to be had: whether finding it
+    takes neither a merge nor a conversion nor a download.
+    """
+    here = Path(model.path).expanduser()
+    if os.path.isdir(here):
+        with suppress(ModelError):
+            inner = _inner(here, model.path)
+            return (inner / "config.json").is_file() or not (inner / ADAPTER).is_file()
+        return True
+    return not os.path.isfile(here) and (
+        model.path == "starter" or model.path.startswith("package:") or looks_local(model.path)
     )
 
 
