@@ -134,12 +134,20 @@ def test_an_error_of_the_first_alone_reaches_the_other(tmp_path: Path) -> None:
     assert told(tmp_path, work) == [(IndexError, "list index out of range")] * 2
 
 
-def test_a_process_that_was_killed_is_missed() -> None:
+@pytest.mark.parametrize("by_itself", [False, True], ids=["ours", "torch's"])
+def test_a_process_that_was_killed_is_missed(
+    by_itself: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A model that is divided asks the others in every block, without us."""
+    monkeypatch.setattr(parallel, "HEARD_WITHIN", 0.2)
+
     def work(rank: int) -> None:
         with told_by_all():
             ranks = join()
             if rank == 1:
                 os._exit(9)
+            if by_itself:
+                dist.all_reduce(torch.ones(1))
             ranks.sum(1.0)
 
     def watched(rank: int) -> None:
@@ -147,3 +155,8 @@ def test_a_process_that_was_killed_is_missed() -> None:
             work(rank)
 
     assert in_two(watched) == [0, 9]
+
+
+def test_an_error_of_torch_stays_what_it_is() -> None:
+    with pytest.raises(RuntimeError, match="mat1"), told_by_all():
+        raise RuntimeError("mat1 and mat2 shapes cannot be multiplied")

@@ -31,6 +31,8 @@ all in one would hold every gradient twice.
 LONGEST_WAIT = timedelta(hours=2)
 """For a process that is alive but does not come; one that has ended is noticed at once."""
 SAME_VERSIONS = ("torch", "transformers", "peft")
+LOST = ("gloo/transport", "ncclRemoteError")
+"""What gloo and NCCL say when another process does not answer."""
 HEARD_WITHIN = 5.0
 """Seconds that a process with an error stays for the others to read it."""
 
@@ -243,7 +245,8 @@ def told_by_all() -> Iterator[None]:
     would wait for it for ever, so fail too, and find in the store why.
     """
     try:
-        yield
+        with _named_where_lost():
+            yield
     except Exception as error:
         if _store is None or not dist.is_initialized():
             raise
@@ -289,9 +292,26 @@ def reaching_all() -> Iterator[None]:
     try:
         yield
     except RuntimeError as error:
-        # gloo goes on with advice and a picture of a beach.
-        reason = first_line(error).partition(" This is typically")[0]
-        raise TrainingError(say("train.process_lost", error=reason)) from error
+        raise _lost(error) from error
+
+
+@contextmanager
+def _named_where_lost() -> Iterator[None]:
+    """Raises TrainingError where torch could not reach the others for itself, as it does in every
+    block of a divided model.
+    """
+    try:
+        yield
+    except RuntimeError as error:
+        if any(mark in str(error) for mark in LOST):
+            raise _lost(error) from error
+        raise
+
+
+def _lost(error: RuntimeError) -> TrainingError:
+    # gloo goes on with advice and a picture of a beach.
+    reason = first_line(error).partition(" This is typically")[0]
+    return TrainingError(say("train.process_lost", error=reason))
 
 
 def _buckets(tensors: Sequence[torch.Tensor]) -> Iterator[list[torch.Tensor]]:

@@ -216,6 +216,12 @@ def test_another_run_is_refused_by_the_name_of_what_differs(folder):
     assert "base" not in str(caught.value).split("\n", 1)[1]
 
 
+@pytest.mark.parametrize("name", ["processes", "train.machine.shard"])
+def test_what_a_checkpoint_names_of_the_machine_may_differ(name, folder):
+    Checkpoints(folder, 2).save(1, Small(identity={name: "then"}).write())
+    assert Small().state.restore(folder / "step-00000001") == {}
+
+
 SYSCALLS = [
     (os, "replace"),
     (os, "fsync"),

@@ -34,7 +34,7 @@ FACTS = "state.json"
 
 # What may differ between a run and its continuation: where it lies, what is shown, and the machine.
 FREE = (
-    *("out", "lang", "track", "questions", "prove", "generate", "launch"),
+    *("out", "lang", "track", "questions", "prove", "generate", "launch", "processes"),
     *("train.machine", "train.keep.keep", "train.keep.save", "train.keep.final", "source.server"),
 )
 
@@ -128,7 +128,9 @@ class State:
         CheckpointError that names each difference when it was saved by another run.
         """
         facts = json.loads((folder / FACTS).read_text(encoding="utf-8"))
-        differences = _differences(facts["identity"], self.identity)
+        # An older checkpoint names what was not free yet.
+        theirs = {name: one for name, one in facts["identity"].items() if not _free(name)}
+        differences = _differences(theirs, self.identity)
         if differences:
             listed = "\n".join(
                 f"  {name}: {then!r} -> {now!r}" for name, (then, now) in differences.items()
