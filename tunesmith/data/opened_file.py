@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from tunesmith.data.columns.cells import WRITTEN, as_json, first_answer, is_passages
+from tunesmith.data.columns.cells import WRITTEN, alone, as_json, first_answer, is_passages
 from tunesmith.data.columns.inner import holds, value_at
 from tunesmith.data.columns.labels import label_column
 from tunesmith.data.columns.names import CAME_FROM
@@ -38,6 +38,8 @@ class Opened:
     """Columns of whole numbers that a gap turned into ``3.0``."""
     numbers: frozenset[str] = frozenset()
     """Columns of a table of text cells that hold numbers, in which "nan" is an empty cell."""
+    printed: frozenset[str] = frozenset()
+    """Columns of a table in which each text stands in a list of one, as Python prints it."""
 
 
 def prepared(row: JsonObject, opened: Opened) -> tuple[JsonObject, list[str]]:
@@ -57,7 +59,10 @@ def prepared(row: JsonObject, opened: Opened) -> tuple[JsonObject, list[str]]:
         value = named.get(name)
         theirs = opened.columns.get(name, name)
         if isinstance(value, str):
-            if theirs in opened.numbers and value.strip().lower() == "nan":
+            if name in WRITTEN and theirs in opened.printed and (text := alone(value)) is not None:
+                named[name] = text
+                changes.append("unwrapped")
+            elif theirs in opened.numbers and value.strip().lower() == "nan":
                 named[name] = ""
             continue
         if name in LISTS or name in TURNS:
@@ -92,6 +97,14 @@ def number_columns(known: FileFacts, first: Sequence[Row]) -> frozenset[str]:
     return frozenset(
         name for name in known.columns if all_numbers([row.get(name) for row in first])
     )
+
+
+def printed_columns(known: FileFacts, first: Sequence[Row]) -> frozenset[str]:
+    """Returns the columns of a table whose first cells are all lists of one text."""
+    if known.format not in ("csv", "tsv", "excel"):
+        return frozenset()
+    cells = {name: [row[name] for row in first if row.get(name)] for name in known.columns}
+    return frozenset(name for name, held in cells.items() if held and None not in map(alone, held))
 
 
 def labels_in(opened: Opened) -> Iterator[str]:

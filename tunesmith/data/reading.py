@@ -30,6 +30,7 @@ from tunesmith.data.opened_file import (
     notes_of,
     number_columns,
     prepared,
+    printed_columns,
     unused,
 )
 from tunesmith.data.readers import READERS
@@ -137,6 +138,7 @@ class Reading:
         sample = _sample(file, columns)
         how: dict[str, Any] = {"weight": source.weight}
         how["numbers"] = number_columns(known, [one.row for one in first])
+        how["printed"] = printed_columns(known, sample)
         how["gapped"] = frozenset(
             name for name in known.columns if gapped([row.get(name) for row in sample])
         )

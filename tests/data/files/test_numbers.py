@@ -193,3 +193,26 @@ def test_two_different_tables_are_refused(tmp_path: Path) -> None:
     path = workbook(tmp_path / "a.xlsx", One=rows, Two=[["text", "label"], ["a", "b"]])
     with pytest.raises(DataError, match="Two: this sheet begins with another row"):
         reading(path)
+
+
+def test_numbers_within_an_answer_keep_their_digits(tmp_path: Path) -> None:
+    text = '{"price": 1.10, "parts": [2.50, {"n": 1e5}], "x": "1.10", "half": 0.5}'
+    (tmp_path / "a.jsonl").write_text(f'{{"question": "q", "answer": {text}}}', "utf-8")
+    assert answers(tmp_path / "a.jsonl") == [text]
+
+
+def test_a_number_that_begins_with_zero_is_told_as_that(tmp_path: Path) -> None:
+    (tmp_path / "a.jsonl").write_text('{"question": "q", "answer": 007}', "utf-8")
+    with pytest.raises(DataError, match="does not begin with 0"):
+        answers(tmp_path / "a.jsonl")
+
+
+def test_a_list_of_one_text_that_pandas_wrote_is_taken_out(tmp_path: Path) -> None:
+    rows = {"question": [*"abc"], "answer": [["one"], ["it's"], ['say "so"']]}
+    pandas.DataFrame(rows).to_csv(tmp_path / "a.csv", index=False)
+    assert answers(tmp_path / "a.csv") == ["one", "it's", 'say "so"']
+    found = reading(tmp_path / "a.csv")
+    assert list(found) and any("taken out of the list" in note for note in found.notes)
+    mixed = {"question": [*"abc"], "answer": [["one"], ["two", "three"], "print([1])"]}
+    pandas.DataFrame(mixed).to_csv(tmp_path / "b.csv", index=False)
+    assert answers(tmp_path / "b.csv") == ["['one']", "['two', 'three']", "print([1])"]

@@ -117,7 +117,39 @@ def as_json(value: Any) -> Any:
         return value
     if question_in(value) is not value:
         return value
-    return json.dumps(value, ensure_ascii=False)
+    # What json.dumps cannot keep is put where it stands afterwards: 1.10 stays 1.10.
+    text = json.dumps(_marked(value), ensure_ascii=False)
+    return _MARKED.sub(r"\1", text)
+
+
+_MARKED = re.compile(r'"\\u0000([^"\\]*)\\u0000"')
+
+
+def _marked(value: Any) -> Any:
+    """Puts marks round the text of each number that keeps how it was written."""
+    if isinstance(value, dict):
+        return {key: _marked(one) for key, one in value.items()}
+    if isinstance(value, list):
+        return [_marked(one) for one in value]
+    kept = isinstance(value, float) and str(value) != float.__repr__(value)
+    return f"\0{value}\0" if kept and _NUMBER.fullmatch(str(value)) else value
+
+
+_NUMBER = re.compile(r"-?(?:0|[1-9]\d*)(?:\.\d+)?(?:[eE][+-]?\d+)?", re.ASCII)
+
+
+def alone(value: object) -> str | None:
+    """Returns the text in a list of one text that Python printed, ``['x']``, which is what pandas
+    writes into a CSV file; None for anything else.
+    """
+    if not isinstance(value, str) or not value.startswith("[") or not value.endswith("]"):
+        return None
+    try:
+        found = ast.literal_eval(value)
+    except (ValueError, SyntaxError, MemoryError, RecursionError):
+        return None
+    one = found[0] if isinstance(found, list) and len(found) == 1 else None
+    return one if isinstance(one, str) else None
 
 
 def is_turn(item: object) -> bool:

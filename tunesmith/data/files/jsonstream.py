@@ -81,6 +81,8 @@ def _cause(text: str, position: int, reason: str) -> str:
         return say("source.json_comma")
     if here[:1] == "'":
         return say("source.json_quote")
+    if here[:1].isdecimal() and text[:position].endswith("0"):
+        return say("source.json_zero")
     if here[:1].isalpha() and before in ("", "{", "[", ",", ":"):
         return say("source.json_bare")
     return reason
