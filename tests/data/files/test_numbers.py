@@ -216,3 +216,25 @@ def test_a_list_of_one_text_that_pandas_wrote_is_taken_out(tmp_path: Path) -> No
     mixed = {"question": [*"abc"], "answer": [["one"], ["two", "three"], "print([1])"]}
     pandas.DataFrame(mixed).to_csv(tmp_path / "b.csv", index=False)
     assert answers(tmp_path / "b.csv") == ["['one']", "['two', 'three']", "print([1])"]
+
+
+def test_times_and_numbers_within_objects_of_a_table_are_written(tmp_path: Path) -> None:
+    one = {"when": NEW_YEAR, "price": Decimal("1.10"), "days": [NEW_YEAR.date()]}
+    table = pyarrow.table({"question": [*"abc"], "answer": [one] * 3})
+    pyarrow.parquet.write_table(table, tmp_path / "a.parquet")
+    told = '{"when": "2024-01-01", "price": 1.10, "days": ["2024-01-01"]}'
+    assert answers(tmp_path / "a.parquet") == [told] * 3
+
+
+def test_a_column_of_nothing_but_nan_is_empty(tmp_path: Path) -> None:
+    text = "instruction,input,output\n" + "".join(f"do {n},NaN,x{n}\n" for n in range(4))
+    (tmp_path / "a.csv").write_text(text, "utf-8")
+    found = [one for _, one in reading(tmp_path / "a.csv") if isinstance(one, Chat)]
+    assert [one.turns[0].content for one in found] == [f"do {n}" for n in range(4)]
+
+
+def test_rows_in_a_list_of_an_answer_of_a_service(tmp_path: Path) -> None:
+    rows = [{"question": f"q{n}", "answer": f"a{n}"} for n in range(3)]
+    whole = {"code": 0, "data": {"list": rows, "total": 3}}
+    (tmp_path / "a.json").write_text(json.dumps(whole), "utf-8")
+    assert answers(tmp_path / "a.json") == ["a0", "a1", "a2"]

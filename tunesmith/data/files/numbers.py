@@ -72,6 +72,15 @@ def cell(value: object, form: str = "") -> Any:
     return value
 
 
+def within(value: object) -> Any:
+    """Returns an object or a list of a table with each cell in it as it is shown."""
+    if isinstance(value, dict):
+        return {key: within(one) for key, one in value.items()}
+    if isinstance(value, list):
+        return [within(one) for one in value]
+    return cell(value)
+
+
 def gapped(values: Sequence[object]) -> bool:
     """Tells whether a gap in a column turned whole numbers into ``3.0``, as pandas writes them: all
     of its numbers end so, and some cell is empty.

@@ -15,6 +15,7 @@ _ROWS = frozenset(
         "examples",
         "items",
         "records",
+        "list",
         "instances",
         "samples",
         "train",

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any, BinaryIO, TextIO, cast
 
 from tunesmith.data.files.decoding import compressed, open_bytes
-from tunesmith.data.files.numbers import TIMES, cell
+from tunesmith.data.files.numbers import TIMES, cell, within
 from tunesmith.errors import DataError, Problem
 from tunesmith.plain import JsonObject
 from tunesmith.words import say
@@ -167,11 +167,12 @@ def _is_number(text: str) -> bool:
 
 
 def all_numbers(cells: Sequence[object]) -> bool:
-    """Tells whether these cells hold only numbers; pandas' "nan" and empty cells do not count."""
-    texts = [
-        cell for cell in cells if isinstance(cell, str) and cell.strip().lower() not in ("", "nan")
-    ]
-    return bool(texts) and all(map(_is_number, texts))
+    """Tells whether these cells hold only numbers, pandas' "nan" among them or nothing else; empty
+    cells do not count.
+    """
+    filled = [cell for cell in cells if isinstance(cell, str) and cell.strip()]
+    texts = [cell for cell in filled if cell.strip().lower() != "nan"]
+    return bool(filled) and all(map(_is_number, texts))
 
 
 def names(first: Sequence[object], header: bool, path: Path) -> tuple[str, ...]:
@@ -253,9 +254,13 @@ def parquet(path: Path) -> Iterator[dict[str, object]]:
             refuse_twice(table.schema_arrow.names, path)
             names = _names(table.schema_arrow.metadata or {})
             forms = _forms(table)
+            deep = {one.name for one in table.schema_arrow if one.type.num_fields}
             for batch in table.iter_batches(batch_size=_BATCH):
                 for row in batch.to_pylist():
-                    cells = {name: cell(value, forms.get(name, "")) for name, value in row.items()}
+                    cells = {
+                        name: within(value) if name in deep else cell(value, forms.get(name, ""))
+                        for name, value in row.items()
+                    }
                     yield _with_names(cells, names)
         except (pyarrow.ArrowException, OSError) as error:
             raise DataError(Problem(str(path), say("source.parquet", error=error))) from None
