@@ -41,6 +41,17 @@ def runs_near(path: Path) -> list[str]:
     return [str(one) for one in dict.fromkeys(found)]
 
 
+def told_near(path: Path) -> str:
+    """Says which runs lie near ``path`` and which of them is probably meant; empty for none."""
+    near = runs_near(path)
+    if not near:
+        return ""
+    alike, meant = max((_likeness(str(path), name), name) for name in near)
+    told = say("spec.did_you_mean", name=repr(meant)) if alike >= ALIKE else ""
+    more = ", …" if len(near) > NEAR else ""
+    return told + say("spec.runs_near", known=", ".join(near[:NEAR]), more=more)
+
+
 def _likeness(asked: str, name: str) -> float:
     """Returns how alike the names of two folders are, from 0 to 1: as they are spelt, or word by
     word, where somebody wrote several words wrong, in another order, or one too few.
@@ -222,20 +233,7 @@ class RunFolder:
         if self.path.is_file():
             return say("spec.run_is_file")
         key = "spec.not_a_run" if self.path.is_dir() else "spec.no_run"
-        near = runs_near(self.path)
-        if not near:
-            return say(key) + say("spec.no_runs_near")
-        alike, meant = max((_likeness(str(self.path), name), name) for name in near)
-        told = say("spec.did_you_mean", name=repr(meant)) if alike >= ALIKE else ""
-        return (
-            say(key)
-            + told
-            + say(
-                "spec.runs_near",
-                known=", ".join(near[:NEAR]),
-                more=", …" if len(near) > NEAR else "",
-            )
-        )
+        return say(key) + (told_near(self.path) or say("spec.no_runs_near"))
 
     def taken(self) -> str | None:
         """Returns why no new run can be started here; None where one can."""

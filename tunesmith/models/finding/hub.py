@@ -18,7 +18,7 @@ from tunesmith.settings.run import Model
 from tunesmith.settings.teacher import is_endpoint
 from tunesmith.storage.headers import is_pointer
 from tunesmith.storage.hub import looks_local, snapshot
-from tunesmith.storage.run_folder import RunFolder
+from tunesmith.storage.run_folder import RunFolder, told_near
 from tunesmith.words import say
 
 __all__ = ["find_data", "find_model", "folder_of"]
@@ -60,9 +60,13 @@ def find_model(path: str, *, revision: str | None = None, code: bool = False) ->
     if local and not path.startswith("ms:"):
         raise ModelError(Problem(path, say("hub.no_folder", folder=Path.cwd())))
     patterns = [*MODEL_PATTERNS, "*.py"] if code else MODEL_PATTERNS
-    return _checked(
-        snapshot(path, "model", patterns=patterns, ignore=NOT_MODEL, revision=revision), path
-    )
+    try:
+        folder = snapshot(path, "model", patterns=patterns, ignore=NOT_MODEL, revision=revision)
+    except ModelError as error:
+        # A run's name that was mistyped (runs/frist) reads as the id of a model on a hub.
+        near = told_near(here) if len(here.parts) > 1 and here.parent.is_dir() else ""
+        raise ModelError([Problem(one.where, one.text + near) for one in error.problems]) from None
+    return _checked(folder, path)
 
 
 def at_hand(model: Model) -> bool:
