@@ -5,13 +5,17 @@ reader's language alone.
 from __future__ import annotations
 
 import re
+from pathlib import Path
 
 import pytest
 from rich.cells import cell_len
 
-from tunesmith import words
+from tunesmith import api, words
 from tunesmith.cli.help import wrapped
 from tunesmith.cli.main import command, main
+from tunesmith.cli.show_explain import lines
+from tunesmith.settings.explain import table
+from tunesmith.settings.run import Run
 
 VERBS = list(command().commands)
 TYPERS_OWN = re.compile(
@@ -85,7 +89,12 @@ def test_help_is_whole_and_fits_the_window(
             for value in ("99999", "-1", "x")
         ),
         ("prove --itms x", "--itms: no such option", "--itms: 没有这个选项"),
-        ("prove a b c", "b c: is too much", "b c: 是多余的"),
+        ("prove a b c", "b c: is too much: tunesmith prove ", "b c: 是多余的：tunesmith prove "),
+        (
+            "chat a generate.samples=2",
+            "generate.samples=2: is a setting, and tunesmith chat takes none",
+            "generate.samples=2: 是一项设置，而 tunesmith chat 不接受设置",
+        ),
         ("prove a --items", "--items: needs a value", "--items: 后面缺少值"),
         ("prove a --json=3", "--json: takes no value", "--json: 后面不能带值"),
     ],
@@ -108,3 +117,19 @@ def test_no_words_at_all_show_the_help(capsys: pytest.CaptureFixture[str]) -> No
 def test_chinese_is_broken_between_characters_but_not_before_a_mark() -> None:
     assert wrapped("一二三，四五", 6) == ["一二", "三，四", "五"]
     assert wrapped("用 run.yaml 训练（先 sft）", 10) == ["用", "run.yaml", "训练（先", "sft）"]
+
+
+def test_no_help_shows_the_marks_of_its_source() -> None:
+    words.use("zh")
+    paths = ["questions", "train.machine.shard", "prove.embeddings", "objective.ewc"]
+    shown = [line for path in paths for line in lines(api.explain(path))]
+    shown += [text for setting in table(Run, "") for text in setting]
+    assert shown and not [text for text in shown if "``" in text]
+
+
+def test_an_absent_file_names_the_one_that_was_meant(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "Run.yaml").write_text("model: starter\n", encoding="utf-8")
+    assert main(["plan", str(tmp_path / "Run.yml"), "--lang", "en"]) == 2
+    assert f"did you mean {str(tmp_path / 'Run.yaml')!r}?" in capsys.readouterr().err

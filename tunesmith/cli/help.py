@@ -74,7 +74,8 @@ def refused(error: Any) -> SpecError:
         return SpecError(Problem(error.option_name, say(key)))
     extra = re.search(r"extra argument.* \((.*)\)$", message)
     if extra:
-        return SpecError(Problem(extra[1], say("cli.extra_words")))
+        key = "cli.extra_setting" if re.match(r"[a-z_.]+=", extra[1]) else "cli.extra_words"
+        return SpecError(Problem(extra[1], say(key, command=error.ctx.command_path)))
     return SpecError(message)
 
 

@@ -8,8 +8,9 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from tunesmith.errors import DataError, Problem, SpecError
+from tunesmith.errors import DataError, SpecError
 from tunesmith.plain import JsonObject, Row
+from tunesmith.settings.yaml_file import absent
 from tunesmith.words import say
 
 if TYPE_CHECKING:
@@ -29,7 +30,7 @@ def rows_of(file: str) -> Callable[[], Iterable[tuple[str, Row | str]]]:
         typed = rows_of_input()
         return lambda: typed.items()
     if not Path(file).is_file():
-        raise SpecError(Problem(file, say("spec.no_file")))
+        raise absent(file)
     return lambda: each_asked(Path(file))
 
 

@@ -29,4 +29,6 @@ def _of_metric(name: str, say: Say) -> str:
     """Returns the first paragraph of a metric's own help."""
     told = inspect.cleandoc(metric_class(name).__doc__ or "").partition("\n\n")[0]
     english = " ".join(told.split()).replace("``", "")
-    return english if say.language == "en" else say.known(f"help.metric.{name}", english)
+    if say.language == "en":
+        return english
+    return say.known(f"help.metric.{name}", english).replace("``", "")

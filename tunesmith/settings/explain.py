@@ -176,7 +176,7 @@ def help_text(key: str, described: str) -> str:
     """Returns the help at ``key`` in the current language, a paragraph a line; a plug-in from
     outside has only its own.
     """
-    text = words.translated(f"help.{_home(key)}", "")
+    text = words.translated(f"help.{_home(key)}", "").replace("``", "")
     paragraphs = inspect.cleandoc(described).replace("``", "").split("\n\n")
     return text or "\n".join(" ".join(paragraph.split()) for paragraph in paragraphs)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 from pathlib import Path
 from typing import Any
 
@@ -85,11 +86,20 @@ def _parts(node: yaml.Node, known: dict[int, int]) -> int:
     return known[id(node)]
 
 
+def absent(path: str | Path) -> SpecError:
+    """Describes that a file is not there, with the name beside it that is most like it."""
+    file = Path(path)
+    beside = [one.name for one in file.parent.iterdir()] if file.parent.is_dir() else []
+    alike = difflib.get_close_matches(file.name, beside, n=1)
+    near = say("spec.did_you_mean", name=repr(str(file.with_name(alike[0])))) if alike else ""
+    return SpecError(Problem(str(path), say("spec.no_file") + near))
+
+
 def read_settings(path: str | Path) -> dict[str, object]:
     """Reads the mapping in a YAML file, not yet validated."""
     file = Path(path)
     if not file.is_file():
-        raise SpecError(Problem(str(path), say("spec.no_file")))
+        raise absent(path)
     try:
         text = file.read_text(encoding="utf-8-sig")
     except UnicodeDecodeError:
