@@ -247,7 +247,7 @@ def test_chinese(tmp_path: Path) -> None:
     folder = full(tmp_path / "trec")
     page = read(folder, "zh")
     assert ("lang", "zh-CN") in page.attributes
-    assert "更好。 在 240 行留出数据上，微调后的准确率为 86.1 %，原模型为 18.4 %。" in page.text
+    assert "更好。 在 240 行留出数据上，微调后的准确率为 86.1%，原模型为 18.4%。" in page.text
     english = set(words.texts("en", "report").values())
     # The value of source.name is a setting, not a word of ours.
     shown = {text.strip() for text in page.texts} & english - {"rows"}

@@ -237,3 +237,13 @@ def test_what_is_said_is_text_wherever_it_is_written() -> None:
     for written in (yaml.safe_dump([said]), yaml.dump([said])):
         assert yaml.safe_load(written) == [str(said)] and "!!" not in written
     assert json.loads(json.dumps(said)) == said and pickle.loads(pickle.dumps(said)) == said
+
+
+def test_chinese_writes_no_space_before_a_percent_sign() -> None:
+    values = {"items": 20, "effect": "35.2 %", "unit": ""}
+    words.use("zh")
+    assert "35.2%" in words.say("prove.smallest", **values)
+    values["effect"] = "5 % of it"  # a text of somebody's is left as it is
+    assert "5 % of it" in words.say("prove.smallest", **values)
+    words.use("en")
+    assert "35.2 %" in words.say("prove.smallest", **values | {"effect": "35.2 %"})

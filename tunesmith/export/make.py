@@ -47,7 +47,6 @@ if TYPE_CHECKING:
 
 Progress = Callable[[str, int, int], None]
 
-STAGES = ("load", "merge", "save", "verify", "ask")
 TIMED = 4
 """Probes that are answered one after the other to measure the speed."""
 TIMED_TOKENS = 32
@@ -135,15 +134,13 @@ def export(
     check_space(out, fmt.size(source))
     hub = reached(settings.hub)
 
-    def tell(stage: str) -> None:
-        if progress:
-            progress(say(f"export.stage_{stage}"), STAGES.index(stage), len(STAGES))
+    folds = fmt.folded(source)
+    tell = _teller(folds, asks=settings.items > 0, progress=progress)
 
     tell("load")
     seen = _Trained.of(source)
     made = Made(source, seen.engine.loaded, [], progress or (lambda *_: None))
     folded = None
-    folds = fmt.folded(source)
     if folds:
         tell("merge")
         if source.adapter:
@@ -172,6 +169,23 @@ def export(
     told, load = (*made.notes, *warnings), tuple(fmt.use(source, out))
     done = Exported(out, fmt.dtype(source), page, folded, load, told, settings.require)
     return replace(done, sent=send(hub, out, met=done.met, public=settings.public)) if hub else done
+
+
+def _teller(folds: bool, *, asks: bool, progress: Progress | None) -> Callable[[str], None]:
+    """Returns what tells the next part, with the number of the parts before it and of all. Held-out
+    rows are asked twice: of the trained model, and of what was written.
+    """
+    ask = ["ask"] if asks else []
+    parts = ["load", *(["merge"] if folds else []), *ask, "save", "verify", *ask]
+    at = -1
+
+    def tell(part: str) -> None:
+        nonlocal at
+        at = parts.index(part, at + 1)
+        if progress:
+            progress(say(f"export.stage_{part}"), at, len(parts))
+
+    return tell
 
 
 def _allowed(fmt: ExportFormat, folder: RunFolder, hub: str | None) -> Source:

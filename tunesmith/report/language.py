@@ -19,7 +19,7 @@ class Say:
         """Returns the text ``topic.name`` with ``values`` filled in."""
         topic, _, name = key.partition(".")
         text = texts(self.language, topic)[name]
-        return filled(text, values)
+        return filled(text, values, self.language)
 
     def known(self, key: str, otherwise: str) -> str:
         """Returns the text of ``key``, or ``otherwise`` where the topic has none, as for a metric

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import locale
 import os
+import re
 import string
 import sys
 from collections.abc import Mapping, Sequence
@@ -74,12 +75,21 @@ class _Filling(string.Formatter):
 
 
 _FILL = _Filling()
+_SHARE = re.compile(r"[+−-]?[\d.,]+ %$")
 
 
-def filled(text: str, values: Mapping[str, object]) -> str:
+def filled(text: str, values: Mapping[str, object], language: str) -> str:
     """Fills ``values`` into the text; a text without values is not formatted, and its braces are
-    braces, unless they are doubled as in the other texts.
+    braces, unless they are doubled as in the other texts. Chinese writes 30% where English pages
+    write 30 %.
     """
+    if language == "zh":
+        values = {
+            name: value.replace(" ", "")
+            if isinstance(value, str) and _SHARE.match(value)
+            else value
+            for name, value in values.items()
+        }
     return _FILL.vformat(text, (), values) if values or "{{" in text else text
 
 
@@ -105,7 +115,7 @@ def say(key: str, /, **values: object) -> str:
     """
     topic, _, name = key.partition(".")
     text = texts(language(), topic)[name]
-    return Said(filled(text, values), key)
+    return Said(filled(text, values, language()), key)
 
 
 def translated(key: str, english: str) -> str:
