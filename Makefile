@@ -16,7 +16,7 @@ export HF_HUB_DISABLE_TELEMETRY := 1
 
 help:
 	@echo "make demo       set up, then tune the starter model on real questions and prove it"
-	@echo "make test       set up, then run the tests (8 minutes on 2 quiet cores, once set up)"
+	@echo "make test       set up, then run the tests (7 minutes on 2 quiet cores, once set up)"
 	@echo "make check      format, lint, types, limits and tests"
 	@echo "make check-all  the same, with the slow tests"
 	@echo "make load       a server under load: many clients, slow ones, vanishing ones, nonsense"
