@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
@@ -13,16 +13,22 @@ from tunesmith.plain import JsonObject, Named
 from tunesmith.proving.judge import judge
 from tunesmith.proving.parity_rows import lines_of, together
 from tunesmith.proving.task import evenly
-from tunesmith.settings.run import Run
+from tunesmith.settings.run import Generate, Run
 from tunesmith.words import say
 
 if TYPE_CHECKING:
+    import numpy as np
+
+    from tunesmith.batches.batch import Tokens
     from tunesmith.data.prepare import Item, Prepared
+    from tunesmith.models.calling.generate import Answer
     from tunesmith.models.loading.load import Loaded
     from tunesmith.predicting.engine import Engine
     from tunesmith.proving.contest import Outcome
 
 TRAINED, EXPORTED = "trained", "exported"
+PIECE = 16
+"""Prompts that are answered between two words on how far it is."""
 
 
 @dataclass
@@ -40,7 +46,8 @@ class HeldOut:
     which is published with the page, does not.
     """
     found: dict[str, Outcome] = field(default_factory=dict)
-    tell: Callable[[], None] = lambda: None
+    tell: Callable[[int, int], None] = lambda done, total: None
+    """Hears how many of the rows are answered."""
 
     def of(self, prepared: Prepared, count: int) -> HeldOut:
         """Returns the same with at most ``count`` rows of ``prepared``."""
@@ -52,10 +59,10 @@ class HeldOut:
         """Asks an engine all rows."""
         if self.prepared is None:
             return
-        self.tell()
+        self.tell(0, len(self.items))
         output = self.prepared.objective.output
         asked = (self.run, self.prepared, self.items)
-        found = output.measure(*asked, {name: engine}, self.fitted)
+        found = output.measure(*asked, {name: _InPieces(engine, self.tell)}, self.fitted)
         if found is None:
             self.missing = say("export.no_metric", objective=self.run.objective.name)
         else:
@@ -85,13 +92,52 @@ class HeldOut:
         }
 
 
+@dataclass(frozen=True)
+class _InPieces:
+    """An engine that tells how many answers it has written, which takes longest by far."""
+
+    engine: Engine
+    tell: Callable[[int, int], None]
+
+    @property
+    def name(self) -> str:
+        """The library and its version."""
+        return self.engine.name
+
+    def write(
+        self, prompts: Sequence[np.ndarray], settings: Generate, stop_ids: Sequence[int]
+    ) -> list[Answer]:
+        """Writes an answer to each prompt, some prompts at a time."""
+        found: list[Answer] = []
+        for start in range(0, len(prompts), PIECE):
+            found += self.engine.write(prompts[start : start + PIECE], settings, stop_ids)
+            self.tell(len(found), len(prompts))
+        return found
+
+    def logits(self, prompts: Sequence[np.ndarray], last: int) -> list[np.ndarray]:
+        """Computes what the engine computes."""
+        return self.engine.logits(prompts, last)
+
+    def likelihoods(self, examples: Sequence[Sequence[Tokens]]) -> list[np.ndarray]:
+        """Computes what the engine computes."""
+        return self.engine.likelihoods(examples)
+
+    def outputs(self, sequences: Sequence[Tokens]) -> np.ndarray:
+        """Computes what the engine computes."""
+        return self.engine.outputs(sequences)
+
+
 def _same(line: JsonObject) -> bool:
     fields = [line[key] for key in ("predictions", "choices") if line[key]]
     return all(given[TRAINED] == given[EXPORTED] for given in fields)
 
 
-def held_out(source: Source, trained: Loaded, count: int, tell: Callable[[], None]) -> HeldOut:
-    """Prepares the run's held-out rows again, at most ``count`` of them."""
+def held_out(
+    source: Source, trained: Loaded, count: int, tell: Callable[[int, int], None]
+) -> HeldOut:
+    """Prepares the run's held-out rows again, at most ``count`` of them; ``tell`` hears how many
+    are answered while they are asked.
+    """
     from tunesmith.proving.contest import prepared_again
 
     known = HeldOut(source.run, source.told.get("fitted", {}), tell=tell)

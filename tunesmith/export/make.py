@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -135,11 +136,12 @@ def export(
     hub = reached(settings.hub)
 
     folds = fmt.folded(source)
-    tell = _teller(folds, asks=settings.items > 0, progress=progress)
+    hears = progress or (lambda *_: None)
+    tell = _teller(folds, hears)
 
     tell("load")
     seen = _Trained.of(source)
-    made = Made(source, seen.engine.loaded, [], progress or (lambda *_: None))
+    made = Made(source, seen.engine.loaded, [], hears)
     folded = None
     if folds:
         tell("merge")
@@ -147,7 +149,8 @@ def export(
             made.trained.model = merged(made.trained.model, source)
         folded = compare(seen.behaviour, seen.ask(seen.engine), "fp32")
         refuse_different(folded, out)
-    rows = held_out(source, made.trained, settings.items, lambda: tell("ask"))
+    asked = partial(hears, say("export.stage_ask"))
+    rows = held_out(source, made.trained, settings.items, asked)
     rows.answer(TRAINED, seen.engine)
     speed = _speed(seen.engine, seen)
     with draft(out) as place:
@@ -171,19 +174,12 @@ def export(
     return replace(done, sent=send(hub, out, met=done.met, public=settings.public)) if hub else done
 
 
-def _teller(folds: bool, *, asks: bool, progress: Progress | None) -> Callable[[str], None]:
-    """Returns what tells the next part, with the number of the parts before it and of all. Held-out
-    rows are asked twice: of the trained model, and of what was written.
-    """
-    ask = ["ask"] if asks else []
-    parts = ["load", *(["merge"] if folds else []), *ask, "save", "verify", *ask]
-    at = -1
+def _teller(folds: bool, progress: Progress) -> Callable[[str], None]:
+    """Returns what tells the next part, with the number of the parts before it and of all."""
+    parts = ["load", *(["merge"] if folds else []), "save", "verify"]
 
     def tell(part: str) -> None:
-        nonlocal at
-        at = parts.index(part, at + 1)
-        if progress:
-            progress(say(f"export.stage_{part}"), at, len(parts))
+        progress(say(f"export.stage_{part}"), parts.index(part), len(parts))
 
     return tell
 
