@@ -7,7 +7,7 @@ import pytest
 
 from tunesmith.batches.batch import Tokens
 from tunesmith.batches.forest import plant
-from tunesmith.batches.micro_batches import cut
+from tunesmith.batches.micro_batches import computed, cut, micro_batches
 from tunesmith.batches.order import Order, batch_size, every
 
 
@@ -96,14 +96,29 @@ def test_a_forest_is_charged_the_tokens_that_it_computes():
     ]
     whole = cut(examples, 10**6)
     segments, _ = plant([examples[index][0].ids_T for index in whole[0]], 1)
-    computed = segments[-1].stop
-    assert len(whole) == 1 and computed < 20 * 60 / 3
-    assert len(cut(examples, computed)) == 1
-    assert len(cut(examples, computed - 1)) == 2
+    ends = segments[-1].stop
+    assert len(whole) == 1 and ends < 20 * 60 / 3
+    assert len(cut(examples, ends)) == 1
+    assert len(cut(examples, ends - 1)) == 2
     halves = cut(examples, 160)
     assert all(len({int(examples[index][0].ids_T[0]) for index in part}) == 1 for part in halves), (
         "prefixes stay together"
     )
+
+
+def test_the_tokens_of_a_plan_are_those_that_micro_batches_hold():
+    draw = random.Random(4)
+    opening = list(range(100, 140))
+    examples = [
+        [tokens([*opening, 200 + row, *(draw.randrange(9) for _ in range(draw.randrange(30)))])]
+        for row in range(23)
+    ]
+    for padded in (False, True):
+        laid = micro_batches(
+            examples, 300, lay=lambda batch: batch.padded(0) if padded else batch, padded=padded
+        )
+        assert computed(examples, 300, padded=padded) == sum(batch.ids_T.numel() for batch in laid)
+    assert computed(examples, 300) < sum(len(one) for (one,) in examples) / 1.5
 
 
 def test_there_is_a_micro_batch_for_every_rank_where_rows_suffice():

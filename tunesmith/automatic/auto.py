@@ -179,8 +179,7 @@ def _decide(plain: JsonObject, budget: float, verbs: Verbs, events: Events) -> J
     plan = verbs.plan(run).require()
     facts, train = plan.facts, plan.resolved.run.train
     probe, steps = facts["probe"], facts["steps"]
-    tokens = facts["tokens"] * steps / facts["steps_per_epoch"]
-    whole = FOR_EVALUATION * probe["seconds"] * tokens / probe["tokens"]
+    whole = FOR_EVALUATION * probe["seconds"] * steps * probe["step_tokens"] / probe["tokens"]
     tried = candidates(run)
     afforded = share(budget, whole, steps, len(tried))
     if afforded is None:

@@ -55,6 +55,19 @@ def cut(
     return found
 
 
+def computed(examples: Sequence[Example], budget: int, *, padded: bool = False) -> int:
+    """Counts the tokens that a model computes for ``examples``: what is shared within a micro-batch
+    once, padding too.
+    """
+    total = 0
+    for group in cut(examples, budget, padded=padded):
+        cost = _Cost(padded)
+        for index in group:
+            cost.add(examples[index])
+        total += cost.tokens
+    return total
+
+
 def _longest(example: Example) -> int:
     return max(map(len, example))
 

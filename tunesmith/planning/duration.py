@@ -34,15 +34,13 @@ class Expected:
 
 
 def evaluations(run: Run, prepared: Prepared, steps: int, per_epoch: int) -> JsonObject:
-    """Counts how often a run evaluates, before its first step and after its last too, and what it
-    reads each time.
+    """Counts how often a run evaluates, before its first step and after its last too, and how many
+    rows it reads each time.
     """
     between = every(run.train.keep.evaluate, steps, per_epoch)
-    rows = watched_rows(prepared) if between else []
     return {
         "count": 1 + (-(-steps // between) if between else 1),
-        "rows": len(rows),
-        "tokens": sum(len(tokens) for item in rows for tokens in item.tokens),
+        "rows": len(watched_rows(prepared)) if between else 0,
     }
 
 
@@ -53,11 +51,10 @@ def expected(facts: Named) -> Expected | None:
     probe, looks = facts.get("probe"), facts.get("evaluations")
     if probe is None or looks is None:
         return None
-    tokens, read = facts["tokens"] / facts["steps_per_epoch"] * facts["steps"], looks["tokens"]
     measured = max(probe["tokens"], 1)
     return Expected(
-        steps=tokens * probe["seconds"] / measured,
-        evaluations=looks["count"] * read * probe["read_seconds"] / measured,
+        steps=facts["steps"] * probe["step_tokens"] * probe["seconds"] / measured,
+        evaluations=looks["count"] * probe["look_tokens"] * probe["read_seconds"] / measured,
         answers=looks["count"] * probe["answer_seconds"],
     )
 
