@@ -61,10 +61,11 @@ def without_times(found: dict[str, Any]) -> dict[str, Any]:
 
 
 def test_a_search_finds_the_rate_that_learns_and_proves_it(
-    tiny_llama: Path, tmp_path: Path
+    tiny_llama: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     heard: list[Event] = []
-    found = ts.search(settings(tmp_path, tiny_llama, "whole"), quiet=True, listen=[heard.append])
+    found = ts.search(settings(tmp_path, tiny_llama, "whole"), listen=[heard.append])
+    assert "tuned: likelihoods" in capsys.readouterr().err, "the proof shows how far it is"
     told = found.searched.to_json()
     assert sum(isinstance(event, SearchBegun) for event in heard) == 1
     rates = [one["values"].get("train.learning_rate") for one in told["trials"]]

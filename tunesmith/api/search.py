@@ -68,10 +68,12 @@ def search(
     run = settings_of(settings, overrides)
     speak(run)
     refuse_several(run)
+    from tunesmith.display.progress import Shown
     from tunesmith.searches.search import search as look_for
 
     searched = look_for(run, quiet=quiet, listen=listen)
     given = searched.as_given
     against = [str(given.path)] if given is not None else []
-    proof = prove(searched.best, against=against, listen=listen)
+    with Shown(quiet=quiet) as shown:
+        proof = prove(searched.best, against=against, progress=shown, listen=listen)
     return SearchedAndProved(searched, proof)
