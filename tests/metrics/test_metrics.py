@@ -286,6 +286,12 @@ def test_json_fields_are_compared_each_at_its_place(written, f1):
     assert over_all("json_fields", [written, wanted], [wanted] * 2) >= f1
 
 
+def test_an_integer_that_no_float_holds_is_a_value_like_others():
+    long = "1" * 400
+    assert make("json_fields").score(long, long) == 1
+    assert make("json_fields").score(long, long + "1") == 0
+
+
 def test_what_stands_before_is_repeated():
     assert make("repetition").score("a b c d", "") == 0
     assert make("repetition").score("a b c d e a b c d", "") == pytest.approx(1 / 6)
@@ -361,6 +367,11 @@ def test_a_refusal_is_told_from_an_answer_that_says_no(text, refused):
         ("答：两万五千元", "25000", 1),
         ("四分之三", "0.75", 1),
         ("百分之七十五", "75%", 1),
+        ("He saved 25%.", "#### 25", 1),
+        ("百分之二十五", "#### 25", 1),
+        ("0.5%", "50%", 0),
+        ("3亿", "30000万", 1),
+        ("还剩八个", "8", 1),
         ("三点一四", "3.14", 1),
         ("负五十", "-50", 1),
         ("二〇二四年", "2024", 1),

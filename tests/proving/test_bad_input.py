@@ -139,6 +139,14 @@ def test_a_metric_that_does_not_fit_is_told_with_those_that_do(prove: Prove) -> 
     assert "entity_f1 cannot be computed on the rows of sft; use accuracy" in told
 
 
+@pytest.mark.parametrize("name", ["json_fields", "number"])
+def test_a_metric_that_finds_nothing_to_compare_is_told(name: str, prove: Prove) -> None:
+    """Each F1 of values would be 1 where no answer is JSON."""
+    code, out, told = prove("--metric", name)
+    assert code == 2 and out == "" and f"{name} finds nothing to compare" in told
+    assert "use: accuracy" in told and f"{name}," not in told.partition("use: ")[2]
+
+
 @pytest.mark.parametrize(
     ("kind", "text", "line"),
     [

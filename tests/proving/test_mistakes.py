@@ -175,6 +175,18 @@ def test_questions_without_a_common_word_make_no_cluster():
     assert clusters(texts[:40], texts[40:], seed=0) == []
 
 
+def test_a_word_of_half_of_all_questions_names_no_wrong_answers():
+    draw = random.Random(2)
+
+    def asked(core: str) -> str:
+        return f"{core} {' '.join(''.join(draw.choices('abcdefghij', k=6)) for _ in range(3))}"
+
+    half = [asked("where is the thing of the") for _ in range(20)] + [asked("") for _ in range(20)]
+    assert clusters(half, half, seed=0) == []
+    alone = clusters(half, [asked("") for _ in range(40)], seed=0)
+    assert [one["members"] for one in alone] == [list(range(20))] and "the" in alone[0]["words"]
+
+
 def test_a_proof_says_where_the_run_is_weak_and_what_to_collect(label_run, tmp_path):
     """Asked rows of which a third, those about numbers, speak of something else every other time."""
     words.use("en")

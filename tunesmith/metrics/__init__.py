@@ -87,6 +87,11 @@ class Metric:
         """What a proof tells of how a reward gave the grades."""
         return {}
 
+    @classmethod
+    def fits(cls, references: Sequence[str]) -> bool:
+        """Tells whether these references have what it compares."""
+        return True
+
     def check(self) -> None:
         """Raises SpecError where it could not grade, before anything is loaded."""
 

@@ -19,13 +19,20 @@ _NUMBER = re.compile(
 )
 _SINGLE = re.compile(
     # Mostly a part of a word (一起, 十分), unless it stands alone or what says a number is before.
-    rf"^{_SIGN}(?=\W*$)|(?<=[是为得共有于=:：]){_SIGN}"
+    rf"^{_SIGN}(?=\W*$)|(?<=[是为得共有剩于=:：]){_SIGN}"
 )
 
 
-def numbers(text: str) -> list[tuple[int, float]]:
-    """Finds the numbers of more than one sign, each with its place in ``text``."""
-    return [(found.start(), _value(found)) for found in _NUMBER.finditer(text)]
+def numbers(text: str) -> list[tuple[int, list[float]]]:
+    """Finds the numbers of more than one sign, each with its place in ``text`` and what it may
+    mean: 百分之五十 is a half, and 50 percent.
+    """
+    return [(found.start(), _meanings(found)) for found in _NUMBER.finditer(text)]
+
+
+def _meanings(found: re.Match[str]) -> list[float]:
+    value = _value(found)
+    return [value, 100 * value] if found["below"] == "百" else [value]
 
 
 def single(text: str) -> list[float]:

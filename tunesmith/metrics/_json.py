@@ -23,6 +23,14 @@ def read(text: str) -> tuple[Any] | None:
         return None
 
 
+def _number(value: float) -> float:
+    """Returns 1 and 1.0 as one number; an integer that no float holds stays what it is."""
+    try:
+        return float(value)
+    except OverflowError:
+        return value
+
+
 def _refuse(name: str) -> None:
     raise ValueError(name)
 
@@ -43,7 +51,7 @@ def _leaves(value: Any, path: str) -> Iterator[tuple[str, str]]:
         for inner in value:
             yield from _leaves(inner, f"{path}[]")
     elif isinstance(value, int | float) and not isinstance(value, bool):
-        yield path, f"number {float(value)}"  # 1 and 1.0 are one number
+        yield path, f"number {_number(value)}"
     else:
         text = value.strip() if isinstance(value, str) else value
         yield path, f"{type(value).__name__} {text}"

@@ -29,29 +29,28 @@ def number_in(text: str) -> float | None:
 
 def same_number(written: str, wanted: str, near: float = 1e-6) -> bool | None:
     """Tells whether two texts come to one number, but for the share ``near`` of it; None where
-    ``wanted`` comes to none. 3万 may be 3 where the question asks in 万, and 30000 elsewhere.
+    ``wanted`` comes to none. 3万 may be 3 where the question asks in 万, and 30000 elsewhere; 50%
+    may be 50 where it asks for percent. Where both have a unit, it counts.
     """
-    right = readings(wanted)
+    right, said = readings(wanted), readings(written)
+    if len(right) == len(said) == 2:
+        right, said = right[1:], said[1:]
     return (
-        any(
-            math.isclose(one, other, rel_tol=near, abs_tol=1e-9)
-            for one in readings(written)
-            for other in right
-        )
+        any(math.isclose(one, other, rel_tol=near, abs_tol=1e-9) for one in said for other in right)
         if right
         else None
     )
 
 
 def readings(text: str) -> list[float]:
-    """Returns what the last number of a text may mean: the number, and with the unit behind it, as
-    in 3万.
+    """Returns what the last number of a text may mean: 3万 is 3, and 30000 with its unit; 50% is a
+    half, and 50 percent.
     """
     text = _WIDE_THOUSANDS.sub(",", text).translate(_WIDE).replace("{,}", ",").strip()
     boxed = _BOXED.findall(text)
     text = _FRACTION.sub(r"\1/\2", boxed[-1] if boxed else text)
     found = [(one.start(), _western(one[1], one[2] or "")) for one in _WESTERN.finditer(text)]
-    found += [(place, [value]) for place, value in chinese.numbers(text)]
+    found += chinese.numbers(text)
     if not found:
         return chinese.single(text)
     return max(found)[1]
@@ -64,4 +63,6 @@ def _western(written: str, units: str) -> list[float]:
     if slash and float(below) == 0:
         return []
     value = share * float(above) / (float(below) if slash else 1.0)
-    return [value, value * chinese.product(units)] if units else [value]
+    if units:
+        return [value, value * chinese.product(units)]
+    return [value, 100 * value] if share < 1 else [value]

@@ -16,6 +16,11 @@ class JsonFields(Metric):
     place, over all rows; order in lists does not count, and what is no JSON has no values.
     """
 
+    @classmethod
+    def fits(cls, references: Sequence[str]) -> bool:
+        """Tells whether a reference has a value: of no JSON at all, each F1 would be 1."""
+        return any(map(fields, references))
+
     def score(self, prediction: str, reference: str) -> float:
         """Computes the F1 of the one item; 1 where neither has a value."""
         return float(self.value(self.statistics([prediction], [reference])[0]))

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from tunesmith.metrics import METRICS, Metric
-from tunesmith.metrics._number import same_number
+from tunesmith.metrics._number import readings, same_number
 
 
 @METRICS.register
@@ -13,6 +15,11 @@ class Number(Metric):
     """
 
     right_or_wrong = True
+
+    @classmethod
+    def fits(cls, references: Sequence[str]) -> bool:
+        """Tells whether a reference has a number."""
+        return any(map(readings, references))
 
     def score(self, prediction: str, reference: str) -> float:
         """Scores 1 or 0; a reference without a number is compared as text."""

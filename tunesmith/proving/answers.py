@@ -38,6 +38,8 @@ if TYPE_CHECKING:
 
 FOR_LABELS = ("accuracy", "macro_f1", "exact_match")
 FOR_TEXT = ("rouge_l", "chrf", "bleu", "exact_match")
+SEEN = 40
+"""Characters of a right answer that an error shows."""
 SPARE = 16
 """New tokens allowed beyond twice the longest reference, where answers are free text."""
 SPARE_FOR_LABELS = 4
@@ -74,11 +76,15 @@ def _unfit(name: str, task: Task, objective: str, known: str) -> str:
         return say("prove.needs_text", metric=name, known=known)
     if metric_class(name).reads in ("choice", "options"):
         return say("prove.needs_options", metric=name, known=known)
+    if not metric_class(name).fits(task.references):
+        return say("prove.needs_values", metric=name, seen=task.references[0][:SEEN], known=known)
     return say("prove.needs_other", metric=name, objective=objective, known=known)
 
 
 def _able(name: str, task: Task) -> bool:
     reads, written = metric_class(name).reads, bool(task.prompts)
+    if written and not metric_class(name).fits(task.references):
+        return False
     if reads in ("text", "grade"):
         return written
     return reads == "nll" or bool(reads in ("choice", "options") and written and task.options)

@@ -12,6 +12,7 @@ import numpy as np
 
 from tunesmith.data.columns.scripts import HAN, KANA
 from tunesmith.plain import JsonObject
+from tunesmith.proving.unpaired import exact_p
 
 FEWEST = 20
 """Wrong answers below which no clusters are looked for."""
@@ -24,6 +25,10 @@ NAMED_BY = 4
 SHARE, MORE = 0.5, 0.3
 """A word names a cluster that it stands in half of, and in 0.3 more than it stands in any other and
 in the questions that were answered well.
+"""
+BY_CHANCE = 0.05
+"""It must also stand in more of the wrong answers' questions than of the others, by Fisher's exact
+test: of a cluster's words, "the" is in half of all questions.
 """
 DIMENSIONS = 50
 _RUN = re.compile(f"[{HAN}{KANA}]{{2,}}")
@@ -58,7 +63,7 @@ def clusters(wrong: Sequence[str], good: Sequence[str], *, seed: int) -> list[Js
     found = []
     for group, mine in enumerate(everywhere[1:], start=1):
         others = [shares for index, shares in enumerate(everywhere) if index != group]
-        names = _names(mine, others)
+        names = [name for name in _names(mine, others) if _tells(name, terms_W, terms_G)][:NAMED_BY]
         if not names:
             continue
         first = names[0]
@@ -123,9 +128,19 @@ def _names(mine: dict[str, float], others: Sequence[dict[str, float]]) -> list[s
     chosen: list[str] = []
     for term in ordered:
         apart = all(_apart(term, other) for other in chosen)
-        if more[term] >= MORE and apart and len(chosen) < NAMED_BY:
+        if more[term] >= MORE and apart:
             chosen.append(term)
     return chosen
+
+
+def _tells(term: str, terms_W: Sequence[Sequence[str]], terms_G: Sequence[Sequence[str]]) -> bool:
+    """Tells whether a word stands in a larger share of the wrong answers' questions than of the
+    others, beyond chance; so it does where nothing was answered well.
+    """
+    if not terms_G:
+        return True
+    wrong, good = ((sum(term in some for some in each), len(each)) for each in (terms_W, terms_G))
+    return wrong[0] * good[1] > good[0] * wrong[1] and exact_p(wrong, good) < BY_CHANCE
 
 
 def _apart(one: str, other: str) -> bool:
