@@ -230,3 +230,7 @@ def ended(process: subprocess.Popen[bytes] | None) -> None:
     """Waits for a process; ends this program where it failed."""
     if process is not None and process.wait():
         raise SystemExit(1)
+
+
+if __name__ == "__main__":
+    main()
