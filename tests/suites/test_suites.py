@@ -18,7 +18,7 @@ else:
 
 from tunesmith import api
 from tunesmith.errors import DataError, SpecError
-from tunesmith.examples import Chat
+from tunesmith.examples import Chat, Text
 from tunesmith.settings.run import validate
 from tunesmith.suites import Question, suites_of
 from tunesmith.suites._rules import EITHER, RULES
@@ -106,6 +106,7 @@ def test_every_built_in_question_takes_its_right_answer_and_no_other(one: Questi
         ("same", "yes, sir", "yes", False),
         ("json", '```json\n{"a": 1}\n```', '{"a": 1}', True),
         ("json", 'Here: {"a": 1}', '{"a": 1}', False),
+        ("json", "[" * 5000, '{"a": 1}', False),
         ("json", '{"a": 1.0}', '{"a": 1}', True),
         ("pattern", "RIVER", "RIVER", True),
         ("pattern", "river", "RIVER", False),
@@ -123,6 +124,7 @@ def test_rules(rule: str, answer: str, right: str, taken: bool) -> None:
         ("agieval/aqua-rat.jsonl", "option", {5}, 1),
         ("agieval/gaokao-history.jsonl", "option", {4}, 1),
         ("gsm8k_en/train.jsonl", "number", {0}, 1),
+        ("cmath_zh/cmath_dev.jsonl", "number", {0}, 1),
     ],
 )
 def test_benchmarks_are_read_as_they_are_published(
@@ -137,7 +139,48 @@ def test_benchmarks_are_read_as_they_are_published(
         if rule == "option":
             assert one.example.answer in one.options
         else:
-            assert re.fullmatch(r"-?[\d,.]+", one.example.answer)
+            assert re.fullmatch(r"-?[\d,./]+", one.example.answer)
+
+
+@pytest.mark.parametrize(
+    ("row", "more", "rule", "answer"),
+    [
+        ({"question": "q?", "answer": "so 3.\n#### 3 apples"}, {}, "number", "3 apples"),
+        ({"question": "q?", "answer": "He is.\n#### yes"}, {}, "same", "yes"),
+        ({"question": "q?", "answer": "3/4"}, {}, "number", "3/4"),
+        ({"question": "q?", "answer": "three"}, {}, "same", "three"),
+        ({"question": "q?", "answer": "3"}, {"rule": "same"}, "same", "3"),
+        (
+            {"problem": "q?", "solution": "so $4$", "answer": "4"},
+            {"columns": {"question": "problem", "answer": "answer"}},
+            "number",
+            "4",
+        ),
+    ],
+)
+def test_the_rule_follows_from_the_answers(
+    row: dict[str, str], more: dict[str, object], rule: str, answer: str, tmp_path: Path
+) -> None:
+    path = tmp_path / "mine.jsonl"
+    path.write_text(json.dumps(row) + "\n" + json.dumps(row | {"extra": 1}) + "\n")
+    (first, _) = (
+        one
+        for suite in suites_of([{"name": "rows", "path": str(path), **more}], RUN)
+        for one in suite.questions()
+    )
+    assert isinstance(first.example, Chat)
+    assert (first.rule, first.example.answer) == (rule, answer)
+
+
+def test_columns_that_no_reader_knows_are_named_beside_the_path(tmp_path: Path) -> None:
+    path = tmp_path / "mine.jsonl"
+    path.write_text('{"problem": "q?", "solution": "s", "level": "5", "answer": "4"}\n')
+    with pytest.raises(DataError, match=r"--suite '\{name: rows, path: .*, columns: "):
+        questions(f"rows={path}")
+    texts = {"name": "text", "path": str(path), "columns": {"text": "solution"}}
+    (suite,) = suites_of([texts], RUN)
+    (one,) = suite.questions()
+    assert isinstance(one.example, Text) and one.example.text == "s"
 
 
 def test_own_rows_and_what_is_wrong_with_them(tmp_path: Path) -> None:

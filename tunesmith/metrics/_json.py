@@ -40,7 +40,10 @@ def fields(text: str) -> Counter[tuple[str, str]]:
     ``(a.b, 1)``, ``(c[], 2)`` and ``(c[], 3)``. A text that is not JSON has none.
     """
     value = read(text)
-    return Counter(_leaves(value[0], "")) if value else Counter()
+    try:
+        return Counter(_leaves(value[0], "")) if value else Counter()
+    except RecursionError:  # newer Pythons read what is nested deeper than their functions may be
+        return Counter()
 
 
 def _leaves(value: Any, path: str) -> Iterator[tuple[str, str]]:

@@ -27,6 +27,11 @@ def number_in(text: str) -> float | None:
     return next(iter(readings(text)), None)
 
 
+def is_number(text: str) -> bool:
+    """Tells whether a text is nothing but a number in Western digits."""
+    return _WESTERN.fullmatch(text.translate(_WIDE).strip(" $¥￥")) is not None
+
+
 def same_number(written: str, wanted: str, near: float = 1e-6) -> bool | None:
     """Tells whether two texts come to one number, but for the share ``near`` of it; None where
     ``wanted`` comes to none. 3万 may be 3 where the question asks in 万, and 30000 elsewhere; 50%

@@ -4,22 +4,24 @@ one a file.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, TypeVar
 
 from pydantic import ValidationError
 
-from tunesmith.errors import SpecError
+from tunesmith.data.reading import examples
+from tunesmith.errors import DataError, SpecError
 from tunesmith.examples import Chat, Text
 from tunesmith.metrics._grades import Store
 from tunesmith.plain import JsonObject
 from tunesmith.settings.family import SUITES
 from tunesmith.settings.problems import problems_of
 from tunesmith.settings.prove import Prove
-from tunesmith.settings.run import Run
+from tunesmith.settings.run import Data, Run
 from tunesmith.settings.spec import Spec
 from tunesmith.settings.yaml_file import read_yaml
+from tunesmith.words import say
 
 if TYPE_CHECKING:
     from tunesmith.models.loading.load import Loaded
@@ -110,6 +112,24 @@ class Suite:
     ) -> list[JsonObject]:
         """Asks one model; returns what it said and its score, in the order of the questions."""
         raise AssertionError(f"suite {self.name} does not ask itself")
+
+
+def read_examples(name: str, config: Any, kind: type[Chat | Text]) -> Iterator[Any]:
+    """Yields the rows of a suite's file, each with its place; raises DataError that says how a
+    suite names columns where they are not recognised.
+    """
+    try:
+        yield from examples(Data(path=config.path, columns=config.columns), kind)
+    except DataError as error:
+        beside = say("suite.columns_beside", name=name, path=config.path)
+        raise DataError(
+            [
+                replace(problem, text=f"{problem.text}\n{beside}")
+                if "data.columns" in str(problem)
+                else problem
+                for problem in error.problems
+            ]
+        ) from None
 
 
 def spread(rows: Sequence[Row], items: int) -> list[Row]:

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Callable
 
 from tunesmith.metrics import words
+from tunesmith.metrics._json import read
 from tunesmith.metrics._number import same_number
 from tunesmith.metrics.refusal import refuses
 
 EITHER = " | "
 """Between answers of which each is right."""
-_FENCE = re.compile(r"```\w*\n(.*?)```", re.DOTALL)
 
 
 def contains(answer: str, right: str) -> bool:
@@ -44,12 +43,7 @@ def pattern(answer: str, right: str) -> bool:
 
 def equal_json(answer: str, right: str) -> bool:
     """Tells whether the answer is the right JSON value, alone or in one fenced block."""
-    text = answer.strip()
-    fenced = _FENCE.fullmatch(text)
-    try:
-        return json.loads(fenced[1] if fenced else text) == json.loads(right)
-    except ValueError:
-        return False
+    return (said := read(answer)) is not None and said == read(right)
 
 
 RULES: dict[str, Callable[[str, str], bool]] = {

@@ -10,12 +10,11 @@ from typing import Annotated
 
 from annotated_types import Gt
 
-from tunesmith.data.reading import examples
 from tunesmith.errors import DataError, Problem
 from tunesmith.examples import Text
-from tunesmith.settings.run import Data
+from tunesmith.settings.run import Word
 from tunesmith.settings.spec import Spec
-from tunesmith.suites import SUITES, Question, Suite, spread
+from tunesmith.suites import SUITES, Question, Suite, read_examples, spread
 from tunesmith.words import say
 
 
@@ -32,6 +31,8 @@ class Texts(Suite):
 
         path: str
         """File or folder of plain texts, in any format that check reads."""
+        columns: dict[str, Word] | None = None
+        """The column of the text, where it is not recognised: ``{text: body}``."""
         items: Annotated[int, Gt(0)] = 100
         """At most this many texts, spread evenly; of each what one window of the model holds."""
 
@@ -44,7 +45,7 @@ class Texts(Suite):
         """Reads the texts; raises DataError where the file has none."""
         rows = [
             (located, text)
-            for located, text in examples(Data(path=self.config.path), Text)
+            for located, text in read_examples(self.name, self.config, Text)
             if isinstance(text, Text) and text.text.strip()
         ]
         if not rows:
