@@ -139,7 +139,7 @@ def test_benchmarks_are_read_as_they_are_published(
         if rule == "option":
             assert one.example.answer in one.options
         else:
-            assert re.fullmatch(r"-?[\d,./]+", one.example.answer)
+            assert re.fullmatch(r"-?[\d,./%]+", one.example.answer)
 
 
 @pytest.mark.parametrize(
