@@ -18,7 +18,11 @@ def test_prove_predict_report_runs(trained: tuple[Terminal, Done]):
     assert (
         proof.json()["verdict"] in ("improved", "worse", "not shown") and proof.json()["items"] == 6
     )
-    assert terminal("eval", "run", "--items", "6", "--shots", "0", "--lang", "zh").code == 0
+    page = terminal.cwd / "run/report.html"
+    page.unlink()
+    again = terminal("eval", "run", "--items", "6", "--shots", "0", "--lang", "zh")
+    assert again.code == 0 and again.out.endswith("报告：run/report.html\n")
+    assert "tunesmith prove" not in page.read_text(encoding="utf-8"), "it is proved"
 
     asked = "".join(
         json.dumps({"id": n, "instruction": row["instruction"]}) + "\n"
@@ -51,10 +55,8 @@ def test_prove_predict_report_runs(trained: tuple[Terminal, Done]):
     broken = terminal("predict", "run", "-", "--lang", "en", stdin='{"instruction": "a"}\n[1]\n')
     assert broken.code == 2 and "line 2 of standard input is not a JSON object" in broken.error
 
-    page = terminal("report", "run", "--lang", "zh")
-    assert page.code == 0 and (terminal.cwd / "run/report.html").read_text(
-        encoding="utf-8"
-    ).startswith("<!")
+    assert terminal("report", "run", "--lang", "zh").code == 0
+    assert page.read_text(encoding="utf-8").startswith("<!")
     table = terminal("runs", ".", "--json").json()["runs"]
     assert [row["name"] for row in table] == ["run"]
     assert "run" in terminal("runs", ".").out

@@ -172,6 +172,12 @@ def test_the_rule_follows_from_the_answers(
     assert (first.rule, first.example.answer) == (rule, answer)
 
 
+def test_a_part_of_a_benchmark_is_named_with_its_folder() -> None:
+    given = ["rows=mmlu/test", "rows=cmmlu/test", "rows=a/svamp.jsonl", "text=test.txt"]
+    titles = [suite.title for suite in suites_of(given, RUN)]
+    assert titles == ["mmlu/test", "cmmlu/test", "svamp", "test"]
+
+
 def test_columns_that_no_reader_knows_are_named_beside_the_path(tmp_path: Path) -> None:
     path = tmp_path / "mine.jsonl"
     path.write_text('{"problem": "q?", "solution": "s", "level": "5", "answer": "4"}\n')

@@ -353,16 +353,21 @@ def retention_lines(retention: JsonObject | None) -> list[str]:
             },
         }
         line = say("suite.line", **values)
-        lines.append(line + (say("suite.kinds_lost", kinds=", ".join(lost)) if lost else ""))
+        kinds = say("suite.beside_and").join(lost)
+        lines.append(line + (say("suite.kinds_lost", kinds=kinds) if lost else ""))
         if "judge" in entry:
             lines.append("    " + judge_line(entry["judge"]))
     if retention["verdict"] == "not shown":
-        margins = ", ".join(
-            f"{title} {amount(entry['unit'], entry['margin'])}"
-            for title, entry in retention["suites"].items()
-        )
-        lines.append(say("suite.margins", margins=margins))
+        lines.append(say("suite.margins", margins=margins_shown(retention["suites"])))
     return lines
+
+
+def margins_shown(suites: Mapping[str, Named], speak: Callable[..., str] = say) -> str:
+    """Names each suite with the loss that matters in it."""
+    return speak("suite.beside_and").join(
+        speak("suite.margin", suite=title, margin=amount(suite["unit"], suite["margin"]))
+        for title, suite in suites.items()
+    )
 
 
 def judge_line(judge: Named, speak: Callable[..., str] = say) -> str:

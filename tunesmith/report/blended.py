@@ -7,7 +7,7 @@ from pathlib import Path
 from tunesmith import words
 from tunesmith.display.table import table_lines
 from tunesmith.plain import JsonObject
-from tunesmith.proving.retention import amount
+from tunesmith.proving.retention import amount, margins_shown
 from tunesmith.report.build import templates_of
 from tunesmith.report.charts import Point, Series, line_chart
 from tunesmith.report.language import Say
@@ -32,11 +32,11 @@ def reasons(blended: JsonObject) -> list[str]:
 def rule(blended: JsonObject) -> list[str]:
     """Says how the point was chosen, and on what."""
     suites = blended["points"][0]["retention"]["suites"]
-    margins = ", ".join(
-        f"{title} {amount(suite['unit'], suite['margin'])}" for title, suite in suites.items()
+    questions = say("suite.beside_and").join(
+        f"{title} {suite['items']}" for title, suite in suites.items()
     )
-    questions = ", ".join(f"{title} {suite['items']}" for title, suite in suites.items())
-    fields = {"margins": margins, "questions": questions, "items": blended["items"]}
+    fields = {"questions": questions, "items": blended["items"]}
+    fields["margins"] = margins_shown(suites)
     return [say("blend.rule", metric=metric_name(blended["primary"]), **fields)]
 
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from tunesmith.plain import JsonObject, Named
-from tunesmith.proving.retention import BOTH, amount, judge_line
+from tunesmith.proving.retention import BOTH, amount, judge_line, margins_shown
 from tunesmith.proving.task import evenly
 from tunesmith.report.language import Say
 
@@ -33,15 +33,11 @@ def retention(proof: JsonObject, lines: Sequence[Named], say: Say) -> JsonObject
             word = say("suite.word_lost") if one["lost"] else ""
             rows.append({"name": kind_name(kind, say), "whole": False, "word": word, **cells})
     word = found["verdict"].replace(" ", "_")
-    margins = ", ".join(
-        f"{title} {amount(suite['unit'], suite['margin'])}"
-        for title, suite in found["suites"].items()
-    )
     return {
         "word": word,
         "beside": _beside(found, say),
         "says": say(f"suite.verdict_{word}"),
-        "means": say("report.retention_says", margins=margins),
+        "means": say("report.retention_says", margins=margins_shown(found["suites"], say)),
         "judged": [
             f"{title}: {judge_line(suite['judge'], say)}"
             for title, suite in found["suites"].items()

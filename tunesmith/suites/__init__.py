@@ -6,6 +6,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, TypeVar
 
 from pydantic import ValidationError
@@ -41,6 +42,10 @@ Rule = Literal[
     "complies",
     "lm_eval",
 ]
+
+
+_PARTS = frozenset({"train", "dev", "val", "valid", "validation", "test"})
+"""Names of a benchmark's parts, which say nothing of the benchmark."""
 
 
 @dataclass(frozen=True)
@@ -130,6 +135,13 @@ def read_examples(name: str, config: Any, kind: type[Chat | Text]) -> Iterator[A
                 for problem in error.problems
             ]
         ) from None
+
+
+def title_of(path: str) -> str:
+    """Names a file or folder: mmlu/test by both, so that it is told from cmmlu/test."""
+    file = Path(path)
+    whole = file.stem in _PARTS and file.parent.name
+    return f"{file.parent.name}/{file.stem}" if whole else file.stem
 
 
 def spread(rows: Sequence[Row], items: int) -> list[Row]:

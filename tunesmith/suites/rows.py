@@ -6,7 +6,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Annotated, Literal
 
 from annotated_types import Gt
@@ -17,7 +16,7 @@ from tunesmith.examples import Chat, Turn
 from tunesmith.metrics._number import is_number, readings
 from tunesmith.settings.run import Word
 from tunesmith.settings.spec import Spec
-from tunesmith.suites import SUITES, Question, Rule, Suite, read_examples, spread
+from tunesmith.suites import SUITES, Question, Rule, Suite, read_examples, spread, title_of
 from tunesmith.words import say
 
 _LINE = re.compile(r"^([A-J])\. ", re.MULTILINE)
@@ -50,8 +49,8 @@ class Rows(Suite):
 
     @property
     def title(self) -> str:
-        """The file's name."""
-        return Path(self.config.path).stem
+        """The file's name, with its folder's where it is that of a part, as test."""
+        return title_of(self.config.path)
 
     def questions(self) -> Sequence[Question]:
         """Reads the rows; raises DataError where none of them asks anything."""

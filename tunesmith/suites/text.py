@@ -5,7 +5,6 @@ answers.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Annotated
 
 from annotated_types import Gt
@@ -14,7 +13,7 @@ from tunesmith.errors import DataError, Problem
 from tunesmith.examples import Text
 from tunesmith.settings.run import Word
 from tunesmith.settings.spec import Spec
-from tunesmith.suites import SUITES, Question, Suite, read_examples, spread
+from tunesmith.suites import SUITES, Question, Suite, read_examples, spread, title_of
 from tunesmith.words import say
 
 
@@ -38,8 +37,8 @@ class Texts(Suite):
 
     @property
     def title(self) -> str:
-        """The file's name."""
-        return Path(self.config.path).stem
+        """The file's name, with its folder's where it is that of a part, as test."""
+        return title_of(self.config.path)
 
     def questions(self) -> Sequence[Question]:
         """Reads the texts; raises DataError where the file has none."""
