@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -21,6 +22,8 @@ if TYPE_CHECKING:
     from tunesmith.models.loading.load import Loaded
     from tunesmith.planning.plan import Plan
 
+LONG = 20.0
+"""Seconds of a pass that is not made twice to be timed."""
 SOME_STEPS = 32
 """Steps whose tokens are counted, spread over the run; they stand for all."""
 WRITTEN = 8
@@ -75,33 +78,43 @@ def measure(
     ]
     batch = loaded.lay(max(batches, key=lambda one: len(one.ids_T)))
     model.eval()
-    read = 0.0
-    # The first call of a model takes longer than all others: by an eighth on a CPU.
-    for _ in range(2):
-        began = time.perf_counter()
+
+    def looks() -> None:
         with torch.no_grad(), device.autocast():
             objective.prepare(models, [batch], device.processes)
-            float(objective.loss(models, batch).total)  # waits for a GPU, as what follows does
-        read = time.perf_counter() - began
-    model.train()
-    seconds = 0.0
-    # The first time memory is touched anew: 10 s against 5 to 8 s (the starter, 608 tokens, a CPU).
-    for _ in range(2):
+            float(objective.loss(models, batch).total)  # waits for a GPU
+
+    def learns() -> None:
         model.zero_grad(set_to_none=True)
-        began = time.perf_counter()
         with device.autocast():
             objective.prepare(models, [batch], device.processes)
             loss = objective.loss(models, batch)
         (loss.total / max(batch.units, 1.0)).backward()
-        loss.total.item()  # waits for a GPU
-        seconds = time.perf_counter() - began
-        del loss
+        loss.total.item()
+
+    read = _timed(looks)
+    model.train()
+    seconds = _timed(learns)
     return {
         "tokens": len(batch.ids_T),
         "peak_gib": device.peak_memory() or float("nan"),
         "seconds": round(seconds, 4),
         "read_seconds": round(read, 4),
     }
+
+
+def _timed(work: Callable[[], None]) -> float:
+    """Returns the seconds of a second call, for the first touches memory anew: 10 s against 5 to
+    8 s (a step of the starter, 608 tokens, a CPU). A call that takes long stands for itself.
+    """
+    seconds = 0.0
+    for _ in range(2):
+        began = time.perf_counter()
+        work()
+        seconds = time.perf_counter() - began
+        if seconds > LONG:
+            break
+    return seconds
 
 
 def _tokens(plan: Plan, prepared: Prepared, *, padded: bool) -> dict[str, float]:
