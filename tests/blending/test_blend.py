@@ -91,7 +91,8 @@ def test_the_table_and_the_page_show_every_point(blended: Any) -> None:
     text = "\n".join(blended.lines())
     page = (blended.folder.path / "blend.html").read_text(encoding="utf-8")
     for one in blended.to_json()["points"]:
-        assert f"{one['task']['score']:.4g}" in text and f"{one['task']['score']:.4g}" in page
+        score = f"{100 * one['task']['score']:.1f} %"
+        assert score in text and score in page
     assert "those that lost no more than" in text and "<svg" in page and 'class="mark"' in page
 
 

@@ -197,6 +197,22 @@ def test_what_is_no_judge_is_said_in_plain_words(
     assert "Error(" not in out, "no name of Python's"
 
 
+@pytest.mark.parametrize("url", ["http://", "http://[::1/v1", "http://host:port/v1", "HOST/v1"])
+@pytest.mark.parametrize("what", ["--metric", "--suite"])
+def test_an_address_without_a_host_is_told_before_anything_is_scored(
+    what: str, url: str, prove: Prove
+) -> None:
+    name = "judge" if what == "--metric" else "safety"
+    code, out, told = prove(what, f"{{name: {name}, url: '{url}', model: x}}")
+    assert code == 2 and out == "" and f"'{url}' is not an address" in told
+
+
+@pytest.mark.parametrize("url", ["http://", "http://[::1/v1", "http://host:port/v1"])
+def test_an_endpoint_without_a_host_is_no_contender(url: str, prove: Prove) -> None:
+    code, out, told = prove("--against", url)
+    assert code == 2 and out == "" and "is not an address" in told
+
+
 @pytest.mark.slow  # 3 s; one that answers nonsense is asked below
 def test_a_judge_that_is_down_grades_nothing_and_the_rest_is_said(prove: Prove) -> None:
     code, out, _ = prove("--metric", "{name: judge, url: http://127.0.0.1:9/v1, model: x}")

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from tunesmith.errors import Problem, SpecError
+from tunesmith.settings.teacher import has_host
 from tunesmith.words import say
 
 if TYPE_CHECKING:
@@ -39,7 +40,7 @@ class Asker:
 
     def check(self) -> None:
         """Raises SpecError where the address is none."""
-        if not self.url.startswith(("http://", "https://")):
+        if not has_host(self.url):
             raise SpecError(Problem("url", say("rewards.no_address", url=repr(self.url))))
 
     def client(self) -> httpx.Client:

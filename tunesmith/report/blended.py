@@ -7,6 +7,7 @@ from pathlib import Path
 from tunesmith import words
 from tunesmith.display.table import table_lines
 from tunesmith.plain import JsonObject
+from tunesmith.proving.metric_values import interval_shown, shown
 from tunesmith.proving.retention import amount, margins_shown
 from tunesmith.report.build import templates_of
 from tunesmith.report.charts import Point, Series, line_chart
@@ -44,15 +45,16 @@ def rows(blended: JsonObject) -> list[list[str]]:
     """Returns the table with its head: alpha, the score, its difference to the base, and the same
     of each suite.
     """
-    suites = blended["points"][0]["retention"]["suites"]
-    head = ["α", metric_name(blended["primary"]), say("blend.minus_base")]
+    suites, primary = blended["points"][0]["retention"]["suites"], blended["primary"]
+    head = ["α", metric_name(primary), say("blend.minus_base")]
     for title in suites:
         head += [title, say("blend.minus_base")]
     table = [head]
     for point in blended["points"]:
         mark = " ←" if point["alpha"] == blended["alpha"] else ""
         task = point["task"]
-        row = [f"{point['alpha']:g}{mark}", f"{task['score']:.4g}", _task_interval(task)]
+        score, gain = shown(primary, task["score"]), interval_shown(primary, task)
+        row = [f"{point['alpha']:g}{mark}", score, gain]
         for suite in point["retention"]["suites"].values():
             row += [amount(suite["unit"], suite["tuned"]), _suite_interval(suite)]
         table.append(row)
@@ -94,12 +96,6 @@ def _charts(found: JsonObject, speak: Say) -> list[JsonObject]:
         chart = line_chart([Series(title, tuple(line))], label=label, x_label=across, mark=mark)
         charts.append({"title": label, "chart": chart})
     return charts
-
-
-def _task_interval(task: JsonObject) -> str:
-    if task["low"] is None:
-        return f"{task['difference']:+.3g}"
-    return f"{task['difference']:+.3g} [{task['low']:+.3g}, {task['high']:+.3g}]"
 
 
 def _suite_interval(one: JsonObject) -> str:

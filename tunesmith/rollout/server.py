@@ -24,6 +24,7 @@ from tunesmith.batches.rollout import Sampled
 from tunesmith.errors import Problem, SamplerLost, SpecError
 from tunesmith.plain import JsonObject
 from tunesmith.settings.run import Run
+from tunesmith.settings.teacher import has_host
 from tunesmith.words import say
 
 if TYPE_CHECKING:
@@ -51,7 +52,7 @@ def without_server(run: Run, server: str | None) -> Iterator[Problem]:
     if server is None:
         return
     where = "source.server"
-    if not server.startswith(("http://", "https://")):
+    if not has_host(server):
         yield Problem(where, say("rewards.no_address", url=repr(server)))
     method = run.method
     if method.name != "lora":

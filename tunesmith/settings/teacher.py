@@ -5,6 +5,7 @@ are kept.
 from __future__ import annotations
 
 from typing import Annotated, Literal
+from urllib.parse import urlsplit
 
 from annotated_types import Gt
 
@@ -52,3 +53,14 @@ class Teacher(Spec):
 def is_endpoint(path: str) -> bool:
     """Tells whether a model is asked over HTTP."""
     return path.startswith(("http://", "https://"))
+
+
+def has_host(url: str) -> bool:
+    """Tells whether a text is an address of HTTP that can be asked: it has a host, and its port is
+    a number.
+    """
+    try:
+        parts = urlsplit(url)
+        return is_endpoint(url) and bool(parts.hostname) and parts.port != 0
+    except ValueError:  # brackets that do not close, a port that is no number
+        return False

@@ -25,7 +25,7 @@ from tunesmith.events.stream import Events
 from tunesmith.events.verbs import AskedAgain
 from tunesmith.plain import JsonObject
 from tunesmith.settings.run import Run
-from tunesmith.settings.teacher import Teacher
+from tunesmith.settings.teacher import Teacher, has_host
 from tunesmith.teaching.questions import Question
 from tunesmith.teaching.sse import Cut, answer_of, message_of
 from tunesmith.teaching.written import Written, messages
@@ -98,6 +98,9 @@ class Endpoint:
                 include=set(names), exclude_defaults=True
             )
         ]
+        if not has_host(self.url):
+            problem = Problem(self.place, say("rewards.no_address", url=repr(self.url)))
+            raise SpecError([*problems, problem])
         parts = urlsplit(self.url)
         if parts.username or parts.query or parts.fragment:
             problems.append(
