@@ -61,6 +61,7 @@ def search(place: Path) -> Path:
         one = {"run": f"00{number}", "values": values, "share": 0.5, "score": score}
         trials.append({**one, "watch": {"loss": score}, "seconds": 10.0 + number})
     found: dict[str, Any] = {"chosen_by": "loss", "trials": trials, "front": ["000", "004"]}
+    found["methods"] = [{"method": f"{LONG}-{n}", "run": f"00{n}"} for n in (4, 0, 5)]
     found["importance"] = [{"setting": name, **mattered} for name in over]
     search_page.write_page(found | {"best": trials[4]["values"]}, place / "search.html")
     return place / "search.html"

@@ -17,7 +17,8 @@ import pytest
 
 from tournaments.conftest import Ended, Table
 from tunesmith.proving import statistics
-from tunesmith.tournaments.halving import rates_between
+from tunesmith.searches.engines import Space
+from tunesmith.tournaments.rates import rates_in
 
 Played = tuple[Table, Ended]
 MEASURED = {"seconds", "memory_gib", "speed", "speed_merged"}
@@ -86,7 +87,7 @@ def test_the_search_is_recomputable_and_the_winner_is_trained_in_full(played: Pl
         assert {one["steps"] for one in tried if one["share"] == 0.2} == {2}
         assert {one["steps"] for one in tried if one["share"] == 0.5} == {6}
     lora = next(row for row in result(table)["methods"] if row["method"] == "lora")
-    assert lora["rate"] in rates_between(5e-5, 2e-3, 3, own=0)
+    assert lora["rate"] in rates_in(Space("log", 5e-5, 2e-3), 3)
 
 
 def test_all_see_the_same_rows_and_tokens(played: Played):
@@ -335,7 +336,7 @@ def test_without_forking_the_numbers_are_the_same(
     small = {"tournament.rates": 1, "tournament.places": 0, "train.steps": 3}
     methods = {"tournament.methods": ["lora", "full", {"name": str(table.path / "broken.py")}]}
     assert table(table.words("forked", **small, **methods)).code == 0
-    monkeypatch.setattr("tunesmith.tournaments.one_base.can_fork", lambda device: False)
+    monkeypatch.setattr("tunesmith.trials.one_base.can_fork", lambda device: False)
     assert table(table.words("here", **small, **methods)).code == 0
     assert exact(result(table, "forked")) == exact(result(table, "here"))
 

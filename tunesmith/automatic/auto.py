@@ -24,7 +24,7 @@ from tunesmith.proving.record import OWN, called
 from tunesmith.settings.overrides import with_overrides
 from tunesmith.settings.run import Run, validate
 from tunesmith.storage.run_folder import RunFolder
-from tunesmith.tournaments.folder import got, put
+from tunesmith.trials.files import got, put
 from tunesmith.words import say
 
 if TYPE_CHECKING:

@@ -22,7 +22,7 @@ from tunesmith.report.samples import read_items
 from tunesmith.settings.curve import Curve
 from tunesmith.settings.run import Run
 from tunesmith.storage.run_folder import RunFolder
-from tunesmith.tournaments.folder import got, put
+from tunesmith.trials.files import got, put
 from tunesmith.words import say
 
 FEWEST_SIZES, FEWEST_ROWS = 3, 8

@@ -1,5 +1,5 @@
-"""A search on one page, search.html: score against time with the front, what each setting mattered,
-and every trial.
+"""A search on one page, search.html: score against time with the front, the best of each method,
+what each setting mattered, and every trial.
 """
 
 from __future__ import annotations
@@ -34,6 +34,19 @@ def mattered_lines(found: JsonObject) -> list[str]:
     return told
 
 
+def method_lines(found: JsonObject) -> list[str]:
+    """Writes the best of each method, and an empty line; nothing where there is one method."""
+    rows = _methods(found)
+    if not rows:
+        return []
+    width = max(len(row[0]) for row in rows)
+    told = [say("search.methods_told")]
+    for method, share, number, seconds, run, values in rows:
+        took = f"{seconds} s" if seconds else ""
+        told.append(f"  {method:<{width}}  {share:>6}  {number:>9}  {took:>6}  {run}  {values}")
+    return [*told, ""]
+
+
 def front_line(found: JsonObject) -> str:
     """Names the trials that no other beats in score and in time both."""
     named = {trial["run"]: trial for trial in found["trials"]}
@@ -45,18 +58,7 @@ def write_page(found: JsonObject, path: Path) -> None:
     """Writes the page."""
     speak, by = Say(words.language()), metric_name(found["chosen_by"])
     label = speak("search.chart", by=by)
-    trials = [
-        [
-            one["run"],
-            f"{100 * one['share']:.3g} %",
-            say("search.failed")
-            if one["score"] is None
-            else f"{one['watch'][found['chosen_by']]:.4f}",
-            f"{one['seconds']:.0f}" if "seconds" in one else "",
-            typed(one["values"]),
-        ]
-        for one in found["trials"]
-    ]
+    trials = [_cells(one, found["chosen_by"]) for one in found["trials"]]
     mattered = [
         [
             one["setting"],
@@ -75,6 +77,7 @@ def write_page(found: JsonObject, path: Path) -> None:
         "chart_title": label,
         "about_front": front_line(found),
         "tables": [
+            *_by_method(found, by),
             {
                 "title": speak("search.mattering"),
                 "texts": [0],
@@ -101,6 +104,37 @@ def write_page(found: JsonObject, path: Path) -> None:
         "footer": speak("search.footer"),
     }
     write_whole(path, templates_of().get_template("search.html.j2").render(contents))
+
+
+def _by_method(found: JsonObject, by: str) -> list[JsonObject]:
+    """Returns the table of the best of each method; none where there is one method."""
+    rows = _methods(found)
+    names = [say(f"search.col_{n}") for n in ("method", "part", "seconds", "trial", "values")]
+    table: JsonObject = {
+        "title": say("search.methods"),
+        "texts": [0, 4, 5],
+        "told": [say("search.methods_told")],
+        "head": [*names[:2], by, *names[2:]],
+        "rows": rows,
+    }
+    return [table] if rows else []
+
+
+def _methods(found: JsonObject) -> list[list[str]]:
+    """Returns the rows of that table: method, share, score, seconds, trial, settings."""
+    named = {trial["run"]: _cells(trial, found["chosen_by"]) for trial in found["trials"]}
+    rows = []
+    for one in found["methods"]:
+        run, *numbers, values = named[one["run"]]
+        rows.append([one["method"], *numbers, run, values])
+    return rows
+
+
+def _cells(one: JsonObject, by: str) -> list[str]:
+    """Returns a trial's number, share, score, seconds and settings."""
+    number = say("search.failed") if one["score"] is None else f"{one['watch'][by]:.4f}"
+    seconds = f"{one['seconds']:.0f}" if "seconds" in one else ""
+    return [one["run"], f"{100 * one['share']:.3g} %", number, seconds, typed(one["values"])]
 
 
 def _chart(found: JsonObject, label: str, by: str) -> object:

@@ -14,7 +14,7 @@ from typing import Any
 from tunesmith.planning.begun import begin
 from tunesmith.settings.run import Run
 from tunesmith.storage.run_folder import RunFolder
-from tunesmith.tournaments.folder import got, put
+from tunesmith.trials.files import got, put
 
 MAY_CHANGE = {"out", "lang", "search.place"}
 

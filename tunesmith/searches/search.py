@@ -20,20 +20,27 @@ from tunesmith.machine.signals import StopSignal
 from tunesmith.plain import JsonObject
 from tunesmith.planning.make import make
 from tunesmith.planning.plan import Plan
-from tunesmith.proving.judge import metric
-from tunesmith.report.search_page import front_line, mattered_lines, typed, write_page
-from tunesmith.searches.engines import ENGINES, Asked, Done, Engine, Trial
+from tunesmith.report.search_page import (
+    front_line,
+    mattered_lines,
+    method_lines,
+    typed,
+    write_page,
+)
+from tunesmith.searches.engines import ENGINES, Asked, Done, Engine, Trial, longest
 from tunesmith.searches.folder import Folder, Training
 from tunesmith.searches.importance import front, importance
+from tunesmith.searches.methods import by_method
 from tunesmith.searches.places import PLACES, Begin, Place
 from tunesmith.searches.spaces import Space, spaces_of
 from tunesmith.searches.trial import Job, train_trial
 from tunesmith.settings.run import Run
 from tunesmith.settings.search import Search
 from tunesmith.storage.run_folder import RunFolder
-from tunesmith.tournaments.folder import got, put
-from tunesmith.tournaments.forked import End
-from tunesmith.tournaments.together import Going, together
+from tunesmith.trials.files import got, put
+from tunesmith.trials.forked import End
+from tunesmith.trials.together import Going, together
+from tunesmith.trials.training import badness
 from tunesmith.words import metric_name, say
 
 BEST, AS_GIVEN = "best", "as-given"
@@ -68,7 +75,7 @@ class Searched:
         rows = sorted(found["trials"], key=lambda one: (one["share"], -_or_worst(one["score"])))
         told = [say("search.head", by=by, count=len(rows))]
         told += [_row(one, found["chosen_by"]) for one in rows]
-        told += ["", front_line(found), *mattered_lines(found)]
+        told += ["", *method_lines(found), front_line(found), *mattered_lines(found)]
         told += ["", say("search.chosen", values=typed(found["best"]))]
         whole = {name: one["watch"][found["chosen_by"]] for name, one in found["whole"].items()}
         told += [
@@ -167,8 +174,7 @@ class _Search:
         """Trains the best settings of those that were trained longest whole, and the run's own
         beside them; returns what came of them.
         """
-        longest = max(one.trial.share for _, one in done)
-        last = [one for _, one in done if one.trial.share == longest]
+        last = longest([one for _, one in done])
         best = min(last, key=lambda one: one.score)
         if not math.isfinite(best.score):
             raise TrainingError(say("search.all_failed", count=len(last)))
@@ -199,7 +205,7 @@ class _Search:
 
     def _score(self, training: Training) -> float:
         found = got(training.done)
-        return _badness(found["watch"], self.own) if found else math.inf
+        return badness(found["watch"], self.own.train.keep.best_by) if found else math.inf
 
     def _do(self, pieces: Sequence[_Piece]) -> None:
         """Trains those that are not over, several at a time; what fails is noted and told."""
@@ -282,6 +288,7 @@ def _found(
             "proof": len(prepared.proof),
         },
         "trials": trials,
+        "methods": by_method(run, trials),
         "importance": importance(spaces, trials, run.train.seed),
         "front": front(trials),
     }
@@ -295,15 +302,6 @@ def _line(training: Training, one: Done) -> JsonObject:
         "share": one.trial.share,
         "score": one.score if math.isfinite(one.score) else None,
     } | found
-
-
-def _badness(watch: Mapping[str, float] | None, run: Run) -> float:
-    """Returns the validation rows' number that trials are ordered by, lower is better."""
-    name = run.train.keep.best_by
-    value = (watch or {}).get(name, math.inf)
-    if not math.isfinite(value):
-        return math.inf
-    return -value if name != "loss" and metric(name).higher else value
 
 
 def _or_worst(score: float | None) -> float:

@@ -19,6 +19,7 @@ _RANGE = re.compile(r"\s*(log|uniform|int)\s*\(\s*([^,\s]+)\s*,\s*([^,\s]+)\s*\)
 SEARCHED = ("train.", "method", "objective.")
 """What a search may change. The rows, their tokens and the questions stay as they are, so that all
 trials are measured alike."""
+RATE = "train.learning_rate"
 LEFT = ("train.keep", "train.machine", "train.seed", "train.steps", "train.micro_tokens")
 LEFT += ("train.rows", "train.split_seed")
 
@@ -33,9 +34,7 @@ def spaces_of(run: Run) -> dict[str, Space]:
     if not run.search.over:
         if problems:
             raise SpecError(problems)
-        low, high = METHODS.make(run.method).search
-        factor = OPTIMIZERS.get(run.train.optimizer.name).rate_factor
-        return {"train.learning_rate": Space("log", low * factor, high * factor)}
+        return {RATE: rates_of(run)}
     found: dict[str, Space] = {}
     for path, given in run.search.over.items():
         where = f"search.over.{path}"
@@ -51,6 +50,13 @@ def spaces_of(run: Run) -> dict[str, Space]:
     if problems:
         raise SpecError(problems)
     return found
+
+
+def rates_of(run: Run) -> Space:
+    """Returns the learning rates of the run's method, for its optimizer."""
+    low, high = METHODS.make(run.method).search
+    factor = OPTIMIZERS.get(run.train.optimizer.name).rate_factor
+    return Space("log", low * factor, high * factor)
 
 
 def _space(given: str | Sequence[Any]) -> Space:

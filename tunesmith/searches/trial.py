@@ -21,11 +21,10 @@ from tunesmith.searches.places import AtHand
 from tunesmith.searches.spaces import with_values
 from tunesmith.settings.resolved import Resolved
 from tunesmith.settings.run import validate
-from tunesmith.tournaments.folder import put
-from tunesmith.tournaments.forked import PATIENCE
-from tunesmith.tournaments.halving import part_of
-from tunesmith.tournaments.jobs import Titled, taken
 from tunesmith.training.start import train
+from tunesmith.trials.files import put
+from tunesmith.trials.forked import PATIENCE
+from tunesmith.trials.training import Titled, part_of, taken
 
 
 @dataclass(frozen=True)

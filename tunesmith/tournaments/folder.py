@@ -4,12 +4,9 @@ never done again.
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
-from tunesmith.storage.atomic import write_whole
 from tunesmith.storage.run_folder import RunFolder
 
 
@@ -111,13 +108,3 @@ class Board:
     def corner(self, slug: str) -> Corner:
         """Returns the folder of the entry of that name."""
         return Corner(self.path / slug)
-
-
-def put(path: Path, value: object) -> None:
-    """Writes a JSON file, whole or not at all."""
-    write_whole(path, json.dumps(value, ensure_ascii=False, indent=1, allow_nan=False) + "\n")
-
-
-def got(path: Path) -> Any:
-    """Reads a JSON file's value; None where there is no file."""
-    return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else None

@@ -7,19 +7,15 @@ from __future__ import annotations
 import math
 import os
 import shutil
-import time
 from pathlib import Path
 
-from rich.console import Console
-
-from tunesmith.display.progress import PLAIN_EVERY, Shown
 from tunesmith.errors import TrainingError
 from tunesmith.events.stream import Events
 from tunesmith.machine.signals import StopSignal
 from tunesmith.models.saved import load_run
 from tunesmith.plain import JsonObject
 from tunesmith.proving.judge import TUNED
-from tunesmith.tournaments.folder import Scored, put
+from tunesmith.tournaments.folder import Scored
 from tunesmith.tournaments.scoring import score, watched
 from tunesmith.tournaments.setup import Entry, Field
 from tunesmith.training.health import Falling, Spikes
@@ -29,31 +25,8 @@ from tunesmith.training.loop import fit
 from tunesmith.training.preparing import make_ready
 from tunesmith.training.start import train
 from tunesmith.training.work import Position
-
-
-class Titled(Shown):
-    """The display of one piece: each phase under the piece's own title; what a single run would
-    tell stays unsaid.
-    """
-
-    def __init__(self, title: str, console: Console | None = None) -> None:
-        super().__init__(console)
-        self.title = title
-        self.last = time.monotonic()
-
-    def tell(self, text: str) -> None:
-        """Shows only the phases of a piece."""
-        if text.startswith(self.title):
-            super().tell(text)
-
-    def __call__(self, phase: str, done: int, total: int, detail: str = "") -> None:
-        """Shows the progress of the piece; without a terminal only now and then, because most
-        pieces are short.
-        """
-        now = time.monotonic()
-        if self.console.is_terminal or now - self.last >= PLAIN_EVERY:
-            self.last = now
-            super().__call__(f"{self.title}  {phase}", done, total, detail)
+from tunesmith.trials.files import put
+from tunesmith.trials.training import Titled, taken
 
 
 def try_rate(field: Field, entry: Entry, rate: float, share: float, title: str) -> None:
@@ -103,20 +76,6 @@ class _Never:
     def __call__(self, step: int) -> bool:
         """Evaluates nothing."""
         return True
-
-
-def taken(lines: list[JsonObject]) -> JsonObject:
-    """Returns what a training took, from its record: seconds of its steps, tokens read, the most
-    memory.
-    """
-    steps = [line for line in lines if "loss" in line and "event" not in line]
-    peaks = [line["memory_gib"] for line in steps if line.get("memory_gib") is not None]
-    return {
-        "steps": len(steps),
-        "seconds": round(sum(line["seconds"] for line in steps), 3),
-        "scored_tokens": sum(line["tokens"] for line in steps),
-        "memory_gib": max(peaks, default=None),
-    }
 
 
 def train_whole(

@@ -18,15 +18,19 @@ from tunesmith.events.verbs import LeftOut, PieceBegun, PieceFailed, PieceScored
 from tunesmith.machine.signals import StopSignal
 from tunesmith.plain import JsonObject
 from tunesmith.report.tournament import lines, markdown, page
+from tunesmith.searches.engines import Trial
+from tunesmith.searches.spaces import RATE
 from tunesmith.settings.run import Run
 from tunesmith.storage.atomic import write_whole
 from tunesmith.storage.run_folder import RunFolder
 from tunesmith.tournaments import jobs
-from tunesmith.tournaments.folder import Board, got, put
-from tunesmith.tournaments.forked import apart
-from tunesmith.tournaments.halving import halve, trainings
+from tunesmith.tournaments.folder import Board
+from tunesmith.tournaments.rates import best_of, shares_of
 from tunesmith.tournaments.setup import Entry, Field, keep, ready
-from tunesmith.tournaments.standing import badness, ranked, rate_of, standing
+from tunesmith.tournaments.standing import ranked, rate_of, standing
+from tunesmith.trials.files import got, put
+from tunesmith.trials.forked import apart
+from tunesmith.trials.training import badness
 from tunesmith.words import language, say
 
 SCORING = 0.5
@@ -99,7 +103,7 @@ class _Play:
         """Plays the base, every entry, then the other seeds of the first places."""
         made, asked = self.field, self.field.asked
         self.entries = [entry for entry in made.entries if entry.resolved is not None]
-        search = trainings(len(self.entries[0].rates), asked.rungs)
+        search = shares_of(len(self.entries[0].rates), asked.rungs)
         more = min(asked.places, len(self.entries)) * (asked.seeds - 1)
         self.total = 1 + len(self.entries) * (len(search) + 2) + 2 * more
         self.left = SCORING + len(self.entries) * (sum(search) + 1 + SCORING) + more * (1 + SCORING)
@@ -146,7 +150,7 @@ class _Play:
             self.events(PieceFailed(entry.label, got(entry.corner.failed)["reason"]))
             return
         try:
-            rate = halve(entry.rates, self.field.asked.rungs, partial(self._tried, entry))
+            rate = best_of(entry.rates, self.field.asked.rungs, partial(self._tried, entry))
         except _Out:
             return
         if rate is None:
@@ -158,8 +162,9 @@ class _Play:
             return
         self._whole(entry, rate, self.field.run.train.seed)
 
-    def _tried(self, entry: Entry, rate: float, share: float) -> float:
+    def _tried(self, entry: Entry, trial: Trial) -> float:
         """Trains one rate of the search and returns its score, lower is better."""
+        rate, share = float(trial.values[RATE]), trial.share
         path, rungs = entry.corner.tried(rate, share), self.field.asked.rungs
         fields = {"rung": rungs.index(share) + 1, "rungs": len(rungs), "share": f"{100 * share:g}"}
         title = say("tournament.title_rung", method=entry.label, rate=f"{rate:g}", **fields)
@@ -173,7 +178,7 @@ class _Play:
             raise _Out(entry.label)
         found = got(path)["watch"]
         self.events(PieceScored(title, found))
-        return badness(found, self.field)
+        return badness(found, self.field.run.train.keep.best_by)
 
     def _whole(self, entry: Entry, rate: float, seed: int) -> None:
         """Runs one whole training and scores it."""

@@ -24,9 +24,10 @@ from tunesmith.proving.judge import TUNED, metric
 from tunesmith.settings.family import METHODS
 from tunesmith.settings.run import Run
 from tunesmith.storage.atomic import write_whole
-from tunesmith.tournaments.folder import Scored, put
+from tunesmith.tournaments.folder import Scored
 from tunesmith.tournaments.setup import Field
 from tunesmith.training.evaluation.watch import Watch
+from tunesmith.trials.files import put
 from tunesmith.words import say
 
 PROMPTS, NEW_TOKENS = 16, 32

@@ -24,15 +24,18 @@ from tunesmith.proving.answers import by_model_alone, metrics_of, settings_for
 from tunesmith.proving.judge import metric
 from tunesmith.proving.options import chosen_among_options, options_task
 from tunesmith.proving.task import Task, evenly, task_of
-from tunesmith.settings.family import METHODS, OBJECTIVES, OPTIMIZERS
+from tunesmith.searches.spaces import rates_of
+from tunesmith.settings.family import OBJECTIVES
 from tunesmith.settings.open_values import default_rate
 from tunesmith.settings.resolved import Resolved
 from tunesmith.settings.run import Data, Generate, Keep, Run, read_run
 from tunesmith.settings.tournament import Tournament, label, slug
 from tunesmith.storage.atomic import write_whole
-from tunesmith.tournaments.folder import Board, Corner, got, put
-from tunesmith.tournaments.halving import part_of, rates_between
-from tunesmith.tournaments.one_base import OneBase, one_base
+from tunesmith.tournaments.folder import Board, Corner
+from tunesmith.tournaments.rates import rates_in
+from tunesmith.trials.files import got, put
+from tunesmith.trials.one_base import OneBase, one_base
+from tunesmith.trials.training import part_of
 from tunesmith.words import say
 
 GENERAL_TOKENS = 64
@@ -229,11 +232,10 @@ def _plan(run: Run, entries: Sequence[Entry], events: Events) -> Prepared:
     assert prepared is not None, "there is an entry"
     for entry in entries:
         if entry.resolved is not None:
-            low, high = METHODS.make(entry.method).search
-            factor = OPTIMIZERS.get(run.train.optimizer.name).rate_factor
             own, _ = default_rate(entry.resolved.run)
             count = (run.tournament or Tournament()).rates
-            entry.rates = rates_between(low * factor, high * factor, count, own)
+            space = rates_of(run.model_copy(update={"method": entry.method}))
+            entry.rates = rates_in(space, count) if count > 1 else (own,)
     return prepared
 
 

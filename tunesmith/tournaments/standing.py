@@ -13,8 +13,10 @@ import numpy as np
 from tunesmith.plain import JsonObject, Named
 from tunesmith.proving import statistics
 from tunesmith.proving.judge import FIELDS, TUNED, metric, rows_of
-from tunesmith.tournaments.folder import Scored, got
+from tunesmith.tournaments.folder import Scored
 from tunesmith.tournaments.setup import Entry, Field
+from tunesmith.trials.files import got
+from tunesmith.trials.training import badness
 
 BASE = "base"
 
@@ -33,22 +35,16 @@ def rate_of(entry: Entry) -> float:
     return float(got(runs_of(entry)[0].trained)["rate"])
 
 
-def badness(numbers: dict[str, float] | None, field: Field) -> float:
-    """Returns the watched rows' number that rates and places are ordered by, lower is better."""
-    name = field.run.train.keep.best_by
-    if numbers is None:
-        return float("inf")
-    return -numbers[name] if name != "loss" and metric(name).higher else numbers[name]
-
-
 def ranked(entries: Sequence[Entry], field: Field, *, seeds: bool = False) -> list[Entry]:
     """Returns the entries that have a score, best first, by the first seed; with ``seeds`` those of
     several first, by their mean.
     """
 
+    name = field.run.train.keep.best_by
+
     def place(entry: Entry) -> tuple[bool, float]:
         runs = runs_of(entry)[: None if seeds else 1]
-        mean = sum(badness(got(run.score)["watch"], field) for run in runs) / len(runs)
+        mean = sum(badness(got(run.score)["watch"], name) for run in runs) / len(runs)
         return len(runs) == 1 and seeds and field.asked.places > 0, mean
 
     return sorted((entry for entry in entries if runs_of(entry)), key=place)

@@ -14,7 +14,7 @@ from tunesmith.searches.engines._space import Space
 from tunesmith.settings.family import ENGINES
 from tunesmith.settings.spec import Spec
 
-__all__ = ["ENGINES", "Asked", "Done", "Engine", "Space", "Trial", "spread"]
+__all__ = ["ENGINES", "Asked", "Done", "Engine", "Space", "Trial", "longest", "spread"]
 
 
 @dataclass(frozen=True)
@@ -74,6 +74,12 @@ class Engine:
     def total(self, trials: int) -> list[float]:
         """Returns the share of the whole training that each training takes, in order."""
         raise AssertionError(f"engine {self.name} counts nothing")
+
+
+def longest(done: Sequence[Done]) -> list[Done]:
+    """Returns those that were trained longest: only these can be compared."""
+    share = max(one.trial.share for one in done)
+    return [one for one in done if one.trial.share == share]
 
 
 def spread(spaces: Mapping[str, Space], count: int, seed: int) -> list[dict[str, Any]]:

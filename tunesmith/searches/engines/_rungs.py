@@ -26,7 +26,8 @@ def climb(
             return [Trial(values, share) for values in left], before
         rung = done[before : before + len(left)]
         before += len(left)
-        order = sorted(range(len(left)), key=lambda place: rung[place].score)
-        kept = [place for place in order if math.isfinite(rung[place].score)]
-        left = [left[place] for place in sorted(kept[: keep(len(left))])]
+        # Of equal scores the first climbs. Those that began are counted: what broke has lost.
+        finite = [place for place in range(len(left)) if math.isfinite(rung[place].score)]
+        order = sorted(finite, key=lambda place: rung[place].score)
+        left = [left[place] for place in sorted(order[: keep(len(left))])]
     return [], before

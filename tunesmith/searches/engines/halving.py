@@ -38,8 +38,11 @@ class Halving(Engine):
         given = [dict(values) for values in self.config.given]
         even = asked.trials - 1 - len(given)
         drawn = spread(asked.spaces, even, asked.seed) if even > 0 else []
-        left = [{}, *given, *drawn][: asked.trials]
-        return climb(left, self.config.rungs, done, lambda count: math.ceil(count / 2))[0]
+        return self.of([{}, *given, *drawn][: asked.trials], done)
+
+    def of(self, settings: Sequence[Mapping[str, Any]], done: Sequence[Done]) -> list[Trial]:
+        """Returns all trainings of the next rung where just these settings are compared."""
+        return climb(settings, self.config.rungs, done, lambda count: math.ceil(count / 2))[0]
 
     def total(self, trials: int) -> list[float]:
         """Counts half as many trainings at each rung."""

@@ -15,8 +15,8 @@ from tunesmith.settings.spec import Spec
 if TYPE_CHECKING:
     from tunesmith.data.prepare import Prepared
     from tunesmith.planning.plan import Plan
-    from tunesmith.tournaments.one_base import OneBase
-    from tunesmith.tournaments.together import Going
+    from tunesmith.trials.one_base import OneBase
+    from tunesmith.trials.together import Going
 
 __all__ = ["PLACES", "AtHand", "Begin", "Place", "Share"]
 

@@ -16,7 +16,7 @@ from tunesmith.words import say
 
 if TYPE_CHECKING:
     from tunesmith.planning.plan import Plan
-    from tunesmith.tournaments.together import Going
+    from tunesmith.trials.together import Going
 
 
 @PLACES.register
@@ -26,9 +26,9 @@ class Local(Place):
     @contextmanager
     def open(self, plan: Plan, workers: int) -> Iterator[Begin]:
         """Loads the base."""
-        from tunesmith.tournaments.forked import Forked, here
-        from tunesmith.tournaments.one_base import one_base
-        from tunesmith.tournaments.together import Ended
+        from tunesmith.trials.forked import Forked, here
+        from tunesmith.trials.one_base import one_base
+        from tunesmith.trials.together import Ended
 
         prepared = plan.prepared
         assert prepared is not None, "a plan without problems has its rows"

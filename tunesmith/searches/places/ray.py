@@ -27,7 +27,7 @@ from tunesmith.words import say
 
 if TYPE_CHECKING:
     from tunesmith.planning.plan import Plan
-    from tunesmith.tournaments.forked import End
+    from tunesmith.trials.forked import End
 
 OLDEST = (2, 60)
 """Before this version whoever reached a cluster's ports could run what he liked
@@ -111,7 +111,7 @@ def fits(nodes: Sequence[Mapping[str, Any]], cpus: float, gpus: float) -> bool:
 
 def _trained(folder: str, language: str, work: Work, told: Path) -> End:
     """Trains one trial in a worker, in the folder where the search was begun."""
-    from tunesmith.tournaments.forked import here
+    from tunesmith.trials.forked import here
 
     os.chdir(folder)
     words.use(language)
@@ -127,8 +127,8 @@ class _Task:
 
     def end(self) -> End | None:
         """Returns how it ended; None while it runs or waits."""
-        from tunesmith.tournaments.folder import put
-        from tunesmith.tournaments.forked import End, reason_of
+        from tunesmith.trials.files import put
+        from tunesmith.trials.forked import End, reason_of
 
         ready, _ = self._ray.wait([self._reference], timeout=0)
         if not ready:
@@ -144,7 +144,7 @@ class _Task:
 
     def stop(self) -> None:
         """Tells it to save and leave, and a minute later ends it."""
-        from tunesmith.tournaments.forked import PATIENCE
+        from tunesmith.trials.forked import PATIENCE
 
         now = time.monotonic()
         if self._handed_on is None:

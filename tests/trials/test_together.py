@@ -13,9 +13,9 @@ import pytest
 
 from tunesmith.errors import DiskError, TrainingError
 from tunesmith.machine.signals import StopSignal
-from tunesmith.tournaments import together as module
-from tunesmith.tournaments.forked import End, Forked, Kind
-from tunesmith.tournaments.together import Going, together
+from tunesmith.trials import together as module
+from tunesmith.trials.forked import End, Forked, Kind
+from tunesmith.trials.together import Going, together
 
 
 @pytest.fixture(autouse=True)

@@ -15,8 +15,8 @@ from tunesmith.models.finding.hub import folder_of
 from tunesmith.models.loading.load import Loaded
 from tunesmith.settings.resolved import Resolved
 from tunesmith.settings.run import Model, Run
-from tunesmith.tournaments.forked import can_fork
 from tunesmith.training.preparing import load_base
+from tunesmith.trials.forked import can_fork
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from typing import Protocol
 
 from tunesmith.machine.signals import StopSignal
-from tunesmith.tournaments.forked import LOOK_EVERY, End
+from tunesmith.trials.forked import LOOK_EVERY, End
 
 
 class Going(Protocol):

@@ -1,7 +1,7 @@
 """One piece of work in a process of its own, forked from one that has the base and the rows in
 memory.
 
-So its peak memory is its own, and what kills it leaves the tournament alive. Where forking is not
+So its peak memory is its own, and what kills it leaves the others alive. Where forking is not
 safe, beside a GPU or outside Linux, the piece runs in this process.
 """
 
@@ -23,7 +23,7 @@ from typing import Literal
 from tunesmith.errors import DiskError, Stopped, TunesmithError
 from tunesmith.machine.device import Device
 from tunesmith.machine.signals import StopSignal
-from tunesmith.tournaments.folder import got, put
+from tunesmith.trials.files import got, put
 from tunesmith.words import say
 
 Kind = Literal["done", "stopped", "disk", "failed"]
@@ -84,7 +84,7 @@ def reason_of(error: BaseException) -> str:
         or "not enough memory" in text
         or "out of memory" in text
     ):
-        return say("tournament.out_of_memory", error=first or "-")
+        return say("trainings.out_of_memory", error=first or "-")
     return text if isinstance(error, TunesmithError) else f"{type(error).__name__}: {first}"
 
 
@@ -146,7 +146,7 @@ class Forked:
         kinds: dict[int, Kind] = {known: kind for kind, known in CODES.items()}
         kind = kinds.get(code, "failed")
         if kind == "failed" and not self.told.is_file():
-            put(self.told, {"reason": say("tournament.killed", code=code), "traceback": []})
+            put(self.told, {"reason": say("trainings.killed", code=code), "traceback": []})
         return End(kind, "" if kind == "done" else (got(self.told) or {"reason": ""})["reason"])
 
     def stop(self) -> None:
