@@ -148,6 +148,24 @@ def test_a_metric_that_finds_nothing_to_compare_is_told(name: str, prove: Prove)
 
 
 @pytest.mark.parametrize(
+    ("what", "line"),
+    [
+        (("--metric", "regex"), "prove.metrics.0.pattern: nothing is given"),
+        (("--metric", "regex"), "tunesmith explain prove.metrics\n"),
+        (("--metric", "{name:"), "--metric:1: this is not YAML"),
+        (("--metric", "none.py:polite"), "write ./FILE.py:FUNCTION"),
+        (("--suite", "rows="), "prove.suites.0.path: nothing is given"),
+        (("--suite", "rows"), "tunesmith explain prove.suites\n"),
+    ],
+)
+def test_settings_that_are_absent_are_named_with_the_page_that_explains_them(
+    what: tuple[str, str], line: str, prove: Prove
+) -> None:
+    code, out, told = prove(*what)
+    assert code == 2 and out == "" and line in told
+
+
+@pytest.mark.parametrize(
     ("kind", "text", "line"),
     [
         ("rows", '{"a": 1}\n', "say which column is which"),

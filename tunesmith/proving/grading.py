@@ -36,11 +36,13 @@ def with_metrics(run: Run, added: Sequence[str | Mapping[str, object]]) -> Run:
     """
     if not added:
         return run
-    read = [read_yaml(one) if isinstance(one, str) and "{" in one else one for one in added]
+    read = [
+        read_yaml(one, "--metric") if isinstance(one, str) and "{" in one else one for one in added
+    ]
     try:
         more = Prove.model_validate({"metrics": [*run.prove.metrics, *read]}).metrics
     except ValidationError as error:
-        raise SpecError(problems_of(error, Prove)) from None
+        raise SpecError(problems_of(error, Prove, ("prove",))) from None
     return run.model_copy(update={"prove": run.prove.model_copy(update={"metrics": more})})
 
 

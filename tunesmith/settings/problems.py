@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from itertools import takewhile
 from typing import Any, get_args
 
 from pydantic import ValidationError
@@ -10,6 +11,13 @@ from pydantic import ValidationError
 from tunesmith.errors import Problem
 from tunesmith.settings.spec import Spec, closest
 from tunesmith.words import say
+
+
+def _explained(path: tuple[str, ...], prefix: tuple[str, ...]) -> str:
+    """Returns what ``tunesmith explain`` knows of a key path: of a plug-in in a list, the list."""
+    if any(map(str.isdigit, prefix)):
+        return ".".join(takewhile(lambda part: not part.isdigit(), prefix))
+    return ".".join(part for part in path if not part.isdigit())
 
 
 def problems_of(
@@ -38,9 +46,7 @@ def problems_of(
                 hinted or say("spec.extra", told=_near(spec, item["loc"]))
             )
         else:
-            found.setdefault(where, []).append(
-                _text(item, ".".join(part for part in path if not part.isdigit()))
-            )
+            found.setdefault(where, []).append(_text(item, _explained(path, prefix)))
             if item["type"] not in ("missing", "choice"):
                 seen[where] = say("spec.got", value=repr(item["input"]))
     # The branches of a union each complain at the same path. A complaint further in is the one that

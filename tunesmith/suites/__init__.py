@@ -161,9 +161,9 @@ def suites_of(given: Sequence[str | Mapping[str, object]], run: Run) -> list[Sui
             asked[index] = read_yaml(one, "--suite")
         elif isinstance(one, str) and "=" in one:
             name, _, path = one.partition("=")
-            asked[index] = {"name": name, "path": path}
+            asked[index] = {"name": name, "path": path} if path else {"name": name}
     try:
         prove = Prove.model_validate({"suites": asked}) if asked else run.prove
     except ValidationError as error:
-        raise SpecError(problems_of(error, Prove)) from None
+        raise SpecError(problems_of(error, Prove, ("prove",))) from None
     return [SUITES.make(config) for config in prove.suites]
