@@ -87,6 +87,7 @@ def test_a_search_finds_the_rate_that_learns_and_proves_it(
     page = found.searched.page.read_text(encoding="utf-8")
     assert "<svg" in page and all(one["run"] in page for one in told["trials"])
     lines = found.lines()
+    assert lines[0].startswith("4 settings in 4 trainings, by loss"), "a setting that climbs is one"
     assert any("best: train.learning_rate=0.003" in line for line in lines)
 
     other = settings(tmp_path, tiny_llama, "whole", generate={"max_new_tokens": 8})

@@ -4,7 +4,7 @@ what each setting mattered, and every trial.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +15,11 @@ from tunesmith.report.language import Say
 from tunesmith.report.scatter import Dot, scatter
 from tunesmith.storage.atomic import write_whole
 from tunesmith.words import metric_name, say
+
+
+def tried(trials: Sequence[JsonObject]) -> int:
+    """Counts the settings that were tried; those that climbed were trained more than once."""
+    return len({typed(one["values"]) for one in trials})
 
 
 def typed(values: Mapping[str, Any]) -> str:
@@ -71,7 +76,7 @@ def write_page(found: JsonObject, path: Path) -> None:
         "title": speak("search.page_title"),
         "told": [
             speak("search.chosen", values=typed(found["best"])),
-            speak("search.optimism", count=len(found["trials"])),
+            speak("search.optimism", count=tried(found["trials"])),
         ],
         "chart": _chart(found, label, by),
         "chart_title": label,

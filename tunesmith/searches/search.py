@@ -24,6 +24,7 @@ from tunesmith.report.search_page import (
     front_line,
     mattered_lines,
     method_lines,
+    tried,
     typed,
     write_page,
 )
@@ -73,7 +74,7 @@ class Searched:
         """Returns the trials, best last, and the settings that were chosen."""
         found, by = self.found, metric_name(self.found["chosen_by"])
         rows = sorted(found["trials"], key=lambda one: (one["share"], -_or_worst(one["score"])))
-        told = [say("search.head", by=by, count=len(rows))]
+        told = [say("search.head", by=by, count=len(rows), settings=tried(rows))]
         told += [_row(one, found["chosen_by"]) for one in rows]
         told += ["", *method_lines(found), front_line(found), *mattered_lines(found)]
         told += ["", say("search.chosen", values=typed(found["best"]))]
@@ -82,7 +83,11 @@ class Searched:
             say(f"search.whole_{name.replace('-', '_')}", by=by, value=f"{value:.4f}")
             for name, value in whole.items()
         ]
-        return [*told, say("search.optimism", count=len(rows)), say("search.page", page=self.page)]
+        return [
+            *told,
+            say("search.optimism", count=tried(rows)),
+            say("search.page", page=self.page),
+        ]
 
     def to_json(self) -> JsonObject:
         """Returns every number."""
