@@ -76,4 +76,5 @@ def search(
     against = [str(given.path)] if given is not None else []
     with Shown(quiet=quiet) as shown:
         proof = prove(searched.best, against=against, progress=shown, listen=listen)
+    speak(run)  # the proof has spoken the language of the finished run
     return SearchedAndProved(searched, proof)
