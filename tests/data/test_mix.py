@@ -93,10 +93,13 @@ def test_files_are_mixed_into_one_without_copies(tmp_path: Path) -> None:
 
     account = change_rows("mix", sources, out)
     assert counts() == (180, 20) and (account.read, account.written) == (200, 200)
+    out.unlink()
     change_rows("mix", sources, out, ["shares=[3, 1]"])
     assert counts() == (60, 20)
+    out.unlink()
     change_rows("mix", sources, out, ["temperature=2", "rows=40"])
     assert counts() == (30, 10)
+    out.unlink()
     with pytest.raises(SpecError, match=r"rows: .*b\.jsonl has only 20 rows.* 80 rows at most"):
         change_rows("mix", sources, out, ["shares=[3, 1]", "rows=100"])
     with pytest.raises(SpecError, match="3 shares for 2 files"):

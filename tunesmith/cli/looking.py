@@ -119,7 +119,9 @@ def data(
     """Writes changed rows into a new file."""
 
     from tunesmith import api
+    from tunesmith.data.steps import refuse_unknown
 
+    refuse_unknown(step)
     files, settings = _files(words or [], step, measure)
     with quiet(as_json), progress() as shown:
         if measure:

@@ -7,17 +7,17 @@ from pathlib import Path
 
 from tunesmith.data.columns.names import CAME_FROM
 from tunesmith.data.files.file_facts import Faults
-from tunesmith.data.files.writing import write_rows, writer_of
+from tunesmith.data.files.writing import write_rows
+from tunesmith.data.find import find_data
 from tunesmith.data.layouts import Layout, row_of
 from tunesmith.data.reading import Reading
-from tunesmith.data.steps import refuse_source, write_account
+from tunesmith.data.steps import place_to_write, write_account
 from tunesmith.data.transforms import Account, came_from
 from tunesmith.errors import DataError
 from tunesmith.plain import JsonObject
 from tunesmith.settings.family import OBJECTIVES
 from tunesmith.settings.run import Data
 from tunesmith.settings.spec import Spec
-from tunesmith.storage.atomic import file_to_write
 
 
 class Convert(Spec):
@@ -37,12 +37,9 @@ def convert(source: str, out: Path, settings: Convert) -> Account:
     """Writes what the rows of ``source`` mean to ``out``; DataError with the rows that
     the layout has no place for, and nothing is written.
     """
-    place = file_to_write(out)
-    assert place is not None, "a path was given"
-    writer_of(place)
+    place = place_to_write(out, find_data(source))
     data = Data(path=source, columns=settings.columns, reader=settings.reader)
     reading = Reading(data, OBJECTIVES.get(settings.objective).eats)
-    refuse_source(out, [opened.facts.path for opened in reading.opened])
     account = Account()
 
     def written() -> Iterator[JsonObject]:
@@ -60,8 +57,10 @@ def convert(source: str, out: Path, settings: Convert) -> Account:
         faults.stop()
         account.read = account.written + len(reading.dropped)
 
-    write_rows(place, written)
-    account.notes = list(reading.notes)
-    account.unread(reading.dropped, "convert")
-    write_account(place, account)
+    def beside() -> None:
+        account.notes = list(reading.notes)
+        account.unread(reading.dropped, "convert")
+        write_account(place, account)
+
+    write_rows(place, written, beside)
     return account

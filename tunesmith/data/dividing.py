@@ -71,7 +71,8 @@ def split(source: str, out: Path, settings: Split) -> Account:
     _refuse(settings)
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
         raise SpecError(Problem(str(out), say("transforms.folder_there")))
-    found = _read(source)
+    faults = Faults()
+    found = _read(source, faults)
     groups = _groups(found, settings)
     account = Account(read=len(found))
     if settings.time is not None:
@@ -86,7 +87,7 @@ def split(source: str, out: Path, settings: Split) -> Account:
             account.dropped(one, "split", "goes_on")
     numbers = {name: sides.count(name) for name in (TRAIN, HELD)}
     account.written = sum(numbers.values())
-    account.notes.append(say("transforms.sides", **numbers))
+    account.notes += [say("transforms.sides", **numbers), *faults.notes()]
     # First: the folder is never written over, so what was interrupted before it can be done again.
     write_account(out, account)
 
@@ -111,8 +112,7 @@ def _refuse(how: Split) -> None:
         raise SpecError(problems)
 
 
-def _read(source: str) -> list[Located]:
-    faults = Faults()
+def _read(source: str, faults: Faults) -> list[Located]:
     found = [one for file in find_data(source) for one in rows_of(file, faults=faults)]
     faults.stop()
     return found

@@ -15,15 +15,14 @@ from tunesmith.data.columns.names import CAME_FROM
 from tunesmith.data.files.drawing import drawn
 from tunesmith.data.files.file_facts import Faults, Located
 from tunesmith.data.files.sources import rows as rows_of
-from tunesmith.data.files.writing import write_rows, writer_of
+from tunesmith.data.files.writing import write_rows
 from tunesmith.data.find import find_data
 from tunesmith.data.mix import shares
-from tunesmith.data.steps import refuse_source, write_account
+from tunesmith.data.steps import place_to_write, write_account
 from tunesmith.data.transforms import Account, came_from
 from tunesmith.errors import Problem, SpecError
 from tunesmith.plain import JsonObject
 from tunesmith.settings.spec import Spec
-from tunesmith.storage.atomic import file_to_write
 from tunesmith.words import say
 
 
@@ -51,12 +50,9 @@ def mix(sources: Sequence[str], out: Path, settings: Mixing) -> Account:
     if settings.shares is not None and len(settings.shares) != len(sources):
         fields = {"given": len(settings.shares), "files": len(sources)}
         raise SpecError(Problem("shares", say("transforms.shares_each", **fields)))
-    place = file_to_write(out)
-    assert place is not None, "a path was given"
-    writer_of(place)
     files = [find_data(source) for source in sources]
     every = [file for some in files for file in some]
-    refuse_source(out, every)
+    place = place_to_write(out, every)
     twice = [file for file, times in Counter(map(Path.resolve, every)).items() if times > 1]
     if twice:
         raise SpecError([Problem(str(file), say("transforms.named_twice")) for file in twice])
@@ -76,11 +72,15 @@ def mix(sources: Sequence[str], out: Path, settings: Mixing) -> Account:
                 account.written += 1
                 yield {**located.row, CAME_FROM: came_from(located, ["mix"])}
 
-    write_rows(place, written)
-    account.notes = [
-        say("transforms.mixed", file=one.name, taken=one.take, rows=one.number) for one in chosen
-    ]
-    write_account(place, account)
+    def beside() -> None:
+        account.notes = [
+            say("transforms.mixed", file=one.name, taken=one.take, rows=one.number)
+            for one in chosen
+        ]
+        account.notes += [note for one in chosen for note in one.faults.notes()]
+        write_account(place, account)
+
+    write_rows(place, written, beside)
     return account
 
 
@@ -89,15 +89,16 @@ class _Source:
 
     def __init__(self, name: str, files: Sequence[Path]) -> None:
         self.name, self.files = name, files
+        self.faults = Faults()
         self.number = sum(1 for _ in self.rows())
         self.take = self.number
 
     def rows(self) -> Iterator[Located]:
         """Yields the rows of all its files; raises DataError where one cannot be read."""
-        faults = Faults()
+        self.faults.clear()  # rows are read several times
         for file in self.files:
-            yield from rows_of(file, faults=faults)
-        faults.stop()
+            yield from rows_of(file, faults=self.faults)
+        self.faults.stop()
 
 
 def _share_out(chosen: Sequence[_Source], how: Mixing) -> None:

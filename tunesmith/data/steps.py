@@ -24,7 +24,7 @@ from tunesmith.plain import JsonObject, Named
 from tunesmith.settings.family import OBJECTIVES
 from tunesmith.settings.problems import problems_of
 from tunesmith.settings.run import Data
-from tunesmith.settings.spec import Spec
+from tunesmith.settings.spec import Spec, closest
 from tunesmith.storage.atomic import file_to_write, write_whole
 from tunesmith.words import say
 
@@ -37,11 +37,18 @@ def made(name: str, settings: Named) -> Transform:
     """Makes the transform of this name with these settings; raises SpecError with all that is wrong
     with them.
     """
-    if name not in TRANSFORMS.names() and not name.endswith(".py"):
-        known = ", ".join([*TRANSFORMS.names(), *OTHERS])
-        raise SpecError(Problem(name, say("transforms.which", known=known)))
+    refuse_unknown(name)
     cls = TRANSFORMS.get(name)
     return TRANSFORMS.make(settled(cls.Config, {**settings, "name": cls.name}))
+
+
+def refuse_unknown(step: str) -> None:
+    """Raises SpecError where the verb has no step of this name, with what may be meant."""
+    known = [*TRANSFORMS.names(), *OTHERS]
+    if step not in known and not step.endswith(".py"):
+        hint = closest(step, known) or say("spec.no_hint")
+        told = say("transforms.which", hint=hint, known=", ".join(known))
+        raise SpecError(Problem(step, told))
 
 
 def settled(spec: type[AnySpec], settings: Named) -> AnySpec:
@@ -56,15 +63,13 @@ def change(source: str, out: Path, transforms: list[Transform]) -> Account:
     """Writes the rows of ``source`` after the steps to ``out`` (by its ending .jsonl, .json, .csv,
     .tsv or .parquet), and what became of every row to ``out`` with ``.account.jsonl`` behind.
 
-    Nothing is written where a row cannot be read, or none is left: DataError.
+    Nothing is written where a row cannot be read, or none is left: DataError; nor where ``out``
+    exists: SpecError.
     """
-    place = file_to_write(out)
-    assert place is not None, "a path was given"
-    writer_of(place)
     files = find_data(source)
-    refuse_source(out, files)
-    beside = {one.writes.resolve() for one in transforms if one.writes}
-    if beside & {place, _account_of(place)}:
+    place = place_to_write(out, files)
+    others = {one.writes.resolve() for one in transforms if one.writes}
+    if others & {place, _account_of(place)}:
         raise SpecError(Problem(str(out), say("transforms.other_file")))
     account = Account()
     faults = Faults()
@@ -93,12 +98,19 @@ def change(source: str, out: Path, transforms: list[Transform]) -> Account:
                 Problem(source, say("transforms.nothing_left", lines="\n".join(account.lines())))
             )
 
-    write_rows(place, written)
-    account.notes += faults.notes()
-    write_account(place, account)
-    # Last: a mapping is never written over, so what was interrupted before it can be done again.
-    for transform in transforms:
-        transform.finish()
+    def beside() -> None:
+        account.notes += faults.notes()
+        write_account(place, account)
+        for transform in transforms:
+            transform.finish()
+
+    try:
+        write_rows(place, written, beside)
+    except BaseException:
+        # A mapping is never written over: what was interrupted can be done again.
+        for transform in transforms:
+            transform.undo()
+        raise
     return account
 
 
@@ -123,7 +135,16 @@ def _account_of(out: Path) -> Path:
     return out.with_name(out.name + ACCOUNT)
 
 
-def refuse_source(out: Path, files: Sequence[Path]) -> None:
-    """Raises SpecError where the file to write is one of those that are read."""
-    if out.resolve() in {file.resolve() for file in files}:
+def place_to_write(out: Path, files: Sequence[Path]) -> Path:
+    """Returns where a new file of rows is put, with links followed; raises SpecError where none can
+    be: it is one of the ``files`` that are read, stands there already, or rows are not written in
+    its format.
+    """
+    place = file_to_write(out)
+    assert place is not None, "a path was given"
+    writer_of(place)
+    if place in {file.resolve() for file in files}:
         raise SpecError(Problem(str(out), say("transforms.same_file")))
+    if place.exists():
+        raise SpecError(Problem(str(out), say("transforms.there")))
+    return place

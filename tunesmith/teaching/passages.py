@@ -7,6 +7,7 @@ from __future__ import annotations
 import hashlib
 from collections import Counter
 from collections.abc import Iterator, Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -15,9 +16,9 @@ from annotated_types import Ge, Gt, Le
 from tunesmith.data.columns.names import CAME_FROM, TEXT, is_called
 from tunesmith.data.files.file_facts import Faults, Located
 from tunesmith.data.files.sources import rows as rows_of
-from tunesmith.data.files.writing import write_rows, writer_of
+from tunesmith.data.files.writing import write_rows
 from tunesmith.data.find import find_data
-from tunesmith.data.steps import refuse_source, write_account
+from tunesmith.data.steps import place_to_write, write_account
 from tunesmith.data.texts.duplicates import normalise
 from tunesmith.data.texts.script import script_of
 from tunesmith.data.transforms import Account, came_from
@@ -29,7 +30,6 @@ from tunesmith.plain import JsonObject
 from tunesmith.settings.run import Run
 from tunesmith.settings.spec import Spec
 from tunesmith.settings.teacher import Teacher
-from tunesmith.storage.atomic import file_to_write
 from tunesmith.teaching.asking import ask
 from tunesmith.teaching.journal import Journal
 from tunesmith.teaching.pairs import pairs_in, unsupported
@@ -85,13 +85,10 @@ def write_questions(source: str, out: Path, how: Passages, events: Events) -> Ac
     where there is none, and nothing is written. Stopped where the teacher could not be asked for
     all: the same call goes on from there.
     """
-    place = file_to_write(out)
-    assert place is not None, "a path was given"
-    writer_of(place)
     files = find_data(source)
-    refuse_source(out, files)
-    account = Account()
-    passages = [*_passages(files, how, account)]
+    place = place_to_write(out, files)
+    account, faults = Account(), Faults()
+    passages = [*_passages(files, how, account, faults)]
     if not passages:
         raise DataError(Problem(source, say("passages.none", shortest=how.shortest)))
     teacher = _teacher(how, out, events)
@@ -105,7 +102,7 @@ def write_questions(source: str, out: Path, how: Passages, events: Events) -> Ac
                 journal.path.unlink(missing_ok=True)
         refused = Counter[str]()
         pairs = [*_pairs(passages, answers, how, refused)]
-        account.notes = _notes(pairs, refused)
+        account.notes = [*_notes(pairs, refused), *faults.notes()]
         if not any(pairs):
             told = say("passages.nothing", why="; ".join(account.notes), path=journal.path)
             raise DataError(Problem(source, told))
@@ -114,19 +111,18 @@ def write_questions(source: str, out: Path, how: Passages, events: Events) -> Ac
             if not pair:
                 account.dropped(located, STEP, "no_pair")
         account.written = sum(map(len, pairs))
-        write_rows(place, lambda: _rows(passages, pairs, teacher.name))
+        beside = partial(write_account, place, account)
+        write_rows(place, lambda: _rows(passages, pairs, teacher.name), beside)
         journal.path.unlink()
-    write_account(place, account)
     return account
 
 
 def _passages(
-    files: Sequence[Path], how: Passages, account: Account
+    files: Sequence[Path], how: Passages, account: Account, faults: Faults
 ) -> Iterator[tuple[Located, str]]:
     """Yields the rows with their passages; raises SpecError for one without, DataError for one that
     cannot be read.
     """
-    faults = Faults()
     for file in files:
         for located in rows_of(file, faults=faults):
             row = located.row

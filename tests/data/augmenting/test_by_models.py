@@ -212,4 +212,4 @@ def test_an_endpoint_that_is_down_in_the_middle_goes_on_from_there(
     assert [text.rpartition("\n\n")[2] for text in Said.asked] == GERMAN[1:]
     assert [row["question"] for row in read(out)][:4] == [ENGLISH[0], BACK[0], ENGLISH[1], BACK[1]]
     with pytest.raises(SpecError, match="must be told both languages"):
-        change_rows("augment", source, out, ["how=back_translation", endpoint])
+        change_rows("augment", source, tmp_path / "b.jsonl", ["how=back_translation", endpoint])

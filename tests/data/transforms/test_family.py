@@ -18,6 +18,7 @@ import pytest
 from tunesmith import api
 from tunesmith.data.reading import examples
 from tunesmith.data.steps import OTHERS
+from tunesmith.errors import SpecError
 from tunesmith.settings.family import TRANSFORMS
 from tunesmith.settings.overrides import with_overrides
 from tunesmith.settings.run import Data
@@ -250,6 +251,24 @@ def test_what_was_interrupted_leaves_nothing_half_and_goes_on(
     assert stopped, "it was interrupted at all"
     assert [one.read_bytes() for one in files_of(out)] == wanted
     assert account_of(out) == account_of(out_of(name, "whole"))
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_file_that_stands_is_never_written_over(here: Path, name: str) -> None:
+    out = out_of(name, "out")
+    run(name, out)
+    before = [one.read_bytes() for one in files_of(out)]
+    with pytest.raises(SpecError, match=rf"^{out}: .*(already exists|not empty)"):
+        run(name, out)
+    assert [one.read_bytes() for one in files_of(out)] == before
+
+
+@pytest.mark.parametrize("name", [name for name in NAMES if name != "documents"])
+def test_every_step_tells_of_a_key_that_stands_twice(here: Path, name: str) -> None:
+    text = Path("in.jsonl").read_text("utf-8")
+    Path("in.jsonl").write_text(text.replace("{", '{"answer": "another", ', 1), "utf-8")
+    notes = run(name, out_of(name, "out")).notes
+    assert sum("in.jsonl: 1 row names 'answer' twice" in note for note in notes) == 1, notes
 
 
 @pytest.mark.parametrize("name", TRANSFORMS.names())

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
 import stat
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,11 +13,12 @@ import pytest
 
 from conftest import SHARED_DATA
 from tunesmith import api
-from tunesmith.api import change_rows
+from tunesmith.cli import looking
 from tunesmith.data.files.file_facts import Faults
 from tunesmith.data.files.sources import rows as rows_of
 from tunesmith.data.reading import examples
 from tunesmith.data.texts.personal import bank_card, found_in, identity_card
+from tunesmith.data.transforms import Account
 from tunesmith.errors import DataError, SpecError
 from tunesmith.settings.run import Data, validate
 
@@ -33,6 +35,13 @@ def read(path: Path) -> list[Row]:
     return [
         {name: value for name, value in row.items() if name != "tunesmith_from"} for row in rows
     ]
+
+
+def change_rows(step: str, source: str, out: Path, settings: Sequence[str] = ()) -> Account:
+    """Writes ``out`` anew; the step itself refuses a file that stands."""
+    if str(out) != source:
+        out.unlink(missing_ok=True)
+    return api.change_rows(step, source, out, settings)
 
 
 def questions(*texts: str) -> list[Row]:
@@ -212,6 +221,27 @@ def test_a_mapping_is_for_its_owner_alone_and_never_written_over(tmp_path: Path)
     assert not (tmp_path / "again.jsonl").exists()
 
 
+def test_a_mapping_does_not_stay_without_its_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    source, mapping = write(tmp_path / "in.jsonl", PEOPLE), tmp_path / "map.jsonl"
+    out, replace = tmp_path / "out.jsonl", os.replace
+
+    def stopped(draft: Path, place: Path) -> None:
+        if place == out:
+            assert mapping.exists(), "where the file stands, its mapping does"
+            raise KeyboardInterrupt
+        replace(draft, place)
+
+    monkeypatch.setattr(os, "replace", stopped)
+    with pytest.raises(KeyboardInterrupt):
+        change_rows("anonymise", source, out, [f"mapping={mapping}"])
+    assert not out.exists() and not mapping.exists()
+    monkeypatch.setattr(os, "replace", replace)
+    change_rows("anonymise", source, out, [f"mapping={mapping}"])
+    assert out.exists() and mapping.exists()
+
+
 def test_nothing_is_half_written(tmp_path: Path) -> None:
     source = write(tmp_path / "in.jsonl", questions("one", "two"))
     with pytest.raises(DataError, match="no row is left"):
@@ -222,7 +252,7 @@ def test_nothing_is_half_written(tmp_path: Path) -> None:
     with pytest.raises(DataError, match=r"broken\.jsonl:2"):
         change_rows("clean", str(tmp_path / "broken.jsonl"), tmp_path / "out.jsonl")
     with pytest.raises(SpecError, match="a file that is read"):
-        change_rows("clean", source, source)
+        change_rows("clean", source, Path(source))
     assert sorted(path.name for path in tmp_path.iterdir()) == ["broken.jsonl", "in.jsonl"]
 
 
@@ -235,6 +265,8 @@ def test_every_problem_of_the_settings_at_once(tmp_path: Path) -> None:
         SpecError, match="anonymise, augment, balance, clean, dedup, leave_out, sample, convert"
     ):
         change_rows("wash", "in.jsonl", tmp_path / "out.jsonl")
+    with pytest.raises(SpecError, match=r"^dedupe: .*did you mean 'dedup'\?"):
+        looking.data("dedupe", [])
 
 
 @pytest.mark.parametrize("name", ["rows.json", "rows.csv", "rows.tsv", "rows.parquet"])

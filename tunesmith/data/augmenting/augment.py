@@ -7,6 +7,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
+from functools import partial
 from pathlib import Path
 
 from tunesmith.data.augmenting.negatives import with_negatives
@@ -14,7 +15,7 @@ from tunesmith.data.augmenting.targets import rows_wanted
 from tunesmith.data.columns.names import CAME_FROM
 from tunesmith.data.files.file_facts import Faults, Located
 from tunesmith.data.files.sources import rows as rows_of
-from tunesmith.data.files.writing import write_rows, writer_of
+from tunesmith.data.files.writing import write_rows
 from tunesmith.data.find import find_data
 from tunesmith.data.rewording.settings import MODELS, Augment, refuse
 from tunesmith.data.rewording.variants import (
@@ -27,13 +28,12 @@ from tunesmith.data.rewording.variants import (
     told_of_refused,
     variants,
 )
-from tunesmith.data.steps import refuse_source, write_account
+from tunesmith.data.steps import place_to_write, write_account
 from tunesmith.data.texts.duplicates import Clusters, join_near, normalise, sketch_of
 from tunesmith.data.transforms import Account, came_from
 from tunesmith.errors import DataError, Problem
 from tunesmith.events.stream import Events
 from tunesmith.plain import JsonObject
-from tunesmith.storage.atomic import file_to_write
 from tunesmith.words import say
 
 
@@ -45,13 +45,10 @@ def augment(source: str, out: Path, settings: Augment, events: Events | None = N
     refuse(settings)
     if settings.how == "negatives":
         return with_negatives(source, out, settings)
-    place = file_to_write(out)
-    assert place is not None, "a path was given"
-    writer_of(place)
     files = find_data(source)
-    refuse_source(out, files)
-    account, refused = Account(), Counter[str]()
-    found = list(_read(files))
+    place = place_to_write(out, files)
+    account, refused, faults = Account(), Counter[str](), Faults()
+    found = list(_read(files, faults))
     chosen, notes = found, list[str]()
     if settings.target is not None:
         wanted, notes = rows_wanted(source, settings.target, settings.times)
@@ -83,15 +80,13 @@ def augment(source: str, out: Path, settings: Augment, events: Events | None = N
                         account.written += 1
                         yield {**row, CAME_FROM: came | {"augmented": settings.how}}
 
-        write_rows(place, written)
-    added = say("augment.added", added=account.added, rows=len(originals))
-    account.notes = [*notes, added, *told_of_refused(refused)]
-    write_account(place, account)
+        added = say("augment.added", added=account.added, rows=len(originals))
+        account.notes = [*notes, added, *told_of_refused(refused), *faults.notes()]
+        write_rows(place, written, partial(write_account, place, account))
     return account
 
 
-def _read(files: Sequence[Path]) -> Iterator[Located]:
-    faults = Faults()
+def _read(files: Sequence[Path], faults: Faults) -> Iterator[Located]:
     for file in files:
         yield from rows_of(file, faults=faults)
     faults.stop()
@@ -127,7 +122,7 @@ def _near_held(
     if how.against is None:
         return set()
     paths = [how.against] if isinstance(how.against, str) else how.against
-    held = [one for path in paths for one in _read(find_data(path))]
+    held = [one for path in paths for one in _read(find_data(path), Faults())]
     texts = [text_at(one.row, place_in(one, how.column)) for one in held]
     for number, row in enumerate(made):
         path = originals[number // how.times].path

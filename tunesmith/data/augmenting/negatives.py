@@ -8,24 +8,25 @@ import math
 import re
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 
 from tunesmith.data.columns.names import CAME_FROM
 from tunesmith.data.files.file_facts import Located
-from tunesmith.data.files.writing import write_rows, writer_of
+from tunesmith.data.files.writing import write_rows
+from tunesmith.data.find import find_data
 from tunesmith.data.readers.text_pair import NEGATIVES
 from tunesmith.data.reading import Reading
 from tunesmith.data.rewording.settings import Augment
-from tunesmith.data.steps import refuse_source, write_account
+from tunesmith.data.steps import place_to_write, write_account
 from tunesmith.data.texts.duplicates import Clusters, join_near, normalise, sketch_of
 from tunesmith.data.transforms import Account, came_from
 from tunesmith.errors import DataError, Problem, SpecError
 from tunesmith.examples import TextPair
 from tunesmith.plain import JsonObject
 from tunesmith.settings.run import Data
-from tunesmith.storage.atomic import file_to_write
 from tunesmith.words import say
 
 SATURATION, LENGTH = 1.2, 0.75
@@ -39,11 +40,8 @@ def with_negatives(source: str, out: Path, settings: Augment) -> Account:
     """Writes the pairs of ``source`` to ``out``, each with up to ``times`` texts that do not belong
     to it; DataError where none has any, and nothing is written.
     """
-    place = file_to_write(out)
-    assert place is not None, "a path was given"
-    writer_of(place)
+    place = place_to_write(out, find_data(source))
     reading = Reading(Data(path=source), TextPair)
-    refuse_source(out, [opened.facts.path for opened in reading.opened])
     account = Account()
     rows: list[tuple[Located, TextPair]] = []
     for located, pair in reading:
@@ -68,9 +66,9 @@ def with_negatives(source: str, out: Path, settings: Augment) -> Account:
             told = {name: [*pair.negatives, *others]} if others else {}
             yield {**located.row, **told, CAME_FROM: came_from(located, ["augment"])}
 
-    write_rows(place, written)
-    account.notes = [say("augment.negatives", number=sum(map(len, found)), rows=number)]
-    write_account(place, account)
+    told = say("augment.negatives", number=sum(map(len, found)), rows=number)
+    account.notes = [told, *reading.notes]
+    write_rows(place, written, partial(write_account, place, account))
     return account
 
 

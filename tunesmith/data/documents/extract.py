@@ -5,6 +5,7 @@ learn from with ``objective=pretrain``.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Annotated
@@ -14,13 +15,12 @@ from annotated_types import Ge
 from tunesmith.data.columns.names import CAME_FROM
 from tunesmith.data.documents import FORMATS, PACKAGES, Section, reader_of
 from tunesmith.data.files.file_facts import Located
-from tunesmith.data.files.writing import write_rows, writer_of
-from tunesmith.data.steps import refuse_source, write_account
+from tunesmith.data.files.writing import write_rows
+from tunesmith.data.steps import place_to_write, write_account
 from tunesmith.data.transforms import Account, came_from
 from tunesmith.errors import DataError, Problem, SpecError
 from tunesmith.plain import JsonObject
 from tunesmith.settings.spec import Spec
-from tunesmith.storage.atomic import file_to_write
 from tunesmith.words import say
 
 STEP = "documents"
@@ -39,11 +39,8 @@ def extract(source: str, out: Path, settings: Documents) -> Account:
     raises SpecError or DataError that names every document that cannot be read, and writes nothing
     then.
     """
-    place = file_to_write(out)
-    assert place is not None, "a path was given"
-    writer_of(place)
     found, others = _files(Path(source).expanduser())
-    refuse_source(out, found)
+    place = place_to_write(out, found)
     account, rows = Account(), list[JsonObject]()
     problems: list[Problem] = []
     for file in found:
@@ -60,13 +57,12 @@ def extract(source: str, out: Path, settings: Documents) -> Account:
         raise DataError(problems)
     if not rows:
         raise DataError(Problem(source, say("documents.no_text")))
-    write_rows(place, lambda: iter(rows))
     account.written = len(rows)
     account.notes = [say("documents.read", files=len(found))]
     if others:
         named = ", ".join(sorted({path.suffix or path.name for path in others}))
         account.notes.append(say("documents.others", files=len(others), named=named))
-    write_account(place, account)
+    write_rows(place, lambda: iter(rows), partial(write_account, place, account))
     return account
 
 

@@ -13,7 +13,7 @@ from typing import Any, TextIO
 
 from tunesmith.errors import Problem, SpecError
 from tunesmith.plain import JsonObject
-from tunesmith.storage.atomic import drafted_file
+from tunesmith.storage.atomic import drafted_file, fsync
 from tunesmith.words import say
 
 Rows = Iterable[JsonObject]
@@ -21,13 +21,22 @@ _GROUP = 10_000
 """Rows of a Parquet file that are held at a time."""
 
 
-def write_rows(path: Path, rows: Callable[[], Iterator[JsonObject]]) -> int:
+def write_rows(
+    path: Path, rows: Callable[[], Iterator[JsonObject]], beside: Callable[[], None] | None = None
+) -> int:
     """Writes what ``rows`` gives and returns the number of rows. A table's columns are those of all
     rows, which it reads twice for that. A crash leaves no part of a file.
+
+    ``beside`` writes what belongs to the file, once all rows are written and before the file takes
+    its place: where the file stands, all of it does.
     """
     write = writer_of(path)
     with drafted_file(path) as draft:
-        return write(draft, rows)
+        count = write(draft, rows)
+        if beside is not None:
+            fsync(draft)  # so that next to no time passes between the two
+            beside()
+        return count
 
 
 def writer_of(path: Path) -> Callable[[Path, Callable[[], Iterator[JsonObject]]], int]:

@@ -192,7 +192,10 @@ class Transform:
         return None
 
     def finish(self) -> None:
-        """Does what is left once the new file stands."""
+        """Does what is left once all rows are written, before the new file takes its place."""
+
+    def undo(self) -> None:
+        """Takes back what ``finish`` wrote, because the new file could not take its place."""
 
     def steps(self, rows: Rows, account: Account) -> Iterator[Located]:
         """Yields the rows in their order, without those that are dropped; reports each that is

@@ -70,6 +70,7 @@ class Anonymise(Transform):
         if problems:
             raise SpecError(problems)
         key = os.environ[config.key].encode() if config.key else secrets.token_bytes(32)
+        self.wrote_mapping = False
         self.surrogates = Surrogates(key)
 
     @property
@@ -125,9 +126,15 @@ class Anonymise(Transform):
         return Path(self.config.mapping) if self.config.mapping else None
 
     def finish(self) -> None:
-        """Writes the mapping, once the file that it is of stands."""
+        """Writes the mapping, once all rows are written."""
         if self.writes is not None:
             self._write_mapping(self.writes)
+            self.wrote_mapping = True
+
+    def undo(self) -> None:
+        """Removes the mapping of a file that could not be written."""
+        if self.writes is not None and self.wrote_mapping:
+            self.writes.unlink()
 
     def wants(self, kind: str) -> bool:
         """Tells whether this kind is looked for."""
