@@ -359,6 +359,11 @@ def test_require_is_met_by_the_verdict(proof):
     assert proof.meets(None) and proof.meets("improved") and proof.meets("not worse")
 
 
+def test_a_gate_on_what_was_kept_is_shut_where_nothing_was_asked(proof):
+    assert "retention" not in proof.found and proof.retains(None)
+    assert not proof.retains("kept") and not proof.retains("not lost")
+
+
 def test_windows_of_one_document_are_one_row():
     """Thirty windows of one article must not pass for thirty independent rows."""
     draw = np.random.default_rng(0)

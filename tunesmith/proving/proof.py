@@ -40,9 +40,13 @@ class Proof:
         }[require]
 
     def retains(self, retain: str | None) -> bool:
-        """Tells whether the suites come out as ``prove.retain`` asks for."""
-        word = (self.found.get("retention") or {}).get("verdict", "not shown")
-        return {None: True, "kept": word == "kept", "not lost": word != "lost"}[retain]
+        """Tells whether the suites come out as ``prove.retain`` asks for; where none was asked,
+        nothing does.
+        """
+        word = (self.found.get("retention") or {}).get("verdict")
+        return {None: True, "kept": word == "kept", "not lost": word in ("kept", "not shown")}[
+            retain
+        ]
 
     def to_json(self) -> JsonObject:
         """Returns the content of proof.json."""
