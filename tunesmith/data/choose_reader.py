@@ -4,6 +4,7 @@ the line that settles it.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
@@ -13,6 +14,7 @@ from tunesmith.data.columns.inner import holds, opened, value_at
 from tunesmith.data.columns.meaning import Meaning
 from tunesmith.data.columns.names import DOCUMENT, ranked
 from tunesmith.data.columns.turns import shown
+from tunesmith.data.files.keyed_answers import may_be_answers
 from tunesmith.data.files.sources import FileFacts, Located
 from tunesmith.data.readers import READERS, Reader
 from tunesmith.data.recognise_columns import (
@@ -243,6 +245,9 @@ def _undecided(
             table=table,
             line=to_paste("data.reader", matching[0]),
         )
+    keyed = None if named else _keyed(known, sample, guess)
+    if keyed is not None:
+        return prefix + keyed
     if guess is not None:
         text = say("reader.propose", table=table, line=to_paste("data.columns", guess.columns))
         template = template_for(known.columns, sample, guess.columns) if eats is Chat else None
@@ -257,6 +262,23 @@ def _undecided(
     if "input_ids" in known.columns:
         return say("reader.token_ids", table=table)
     return _of_what_kind(known.columns, sample, eats, table=table, named=named, labelled=labelled)
+
+
+def _keyed(known: FileFacts, sample: Sequence[Row], guess: Meaning | None) -> str | None:
+    """Returns the error text for a file of one object whose keys may be columns or questions; None
+    for any other.
+    """
+    one = known.format == "jsonl" and len(sample) == 1 and may_be_answers(sample[0])
+    if not one or holds_pictures(known.columns):
+        return None
+    (key, value), *_ = sample[0].items()
+    return say(
+        "reader.keyed",
+        count=len(sample[0]),
+        some=", ".join(list(sample[0])[:3]),
+        row=json.dumps([{"question": key, "answer": value}], ensure_ascii=False),
+        line=to_paste("data.columns", guess.columns if guess else {"question": "…", "answer": "…"}),
+    )
 
 
 def _held(columns: Sequence[str], sample: Sequence[Row]) -> JsonObject:

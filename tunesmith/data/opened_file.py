@@ -10,6 +10,7 @@ from tunesmith.data.columns.inner import holds, value_at
 from tunesmith.data.columns.labels import label_column
 from tunesmith.data.columns.names import CAME_FROM
 from tunesmith.data.columns.turns import LISTS, NUMBERS, SYSTEM, TURNS, no_number
+from tunesmith.data.files import keyed_answers
 from tunesmith.data.files.numbers import without_zero
 from tunesmith.data.files.paths import on_disk
 from tunesmith.data.files.row_keys import TRAIN
@@ -122,6 +123,8 @@ def notes_of(facts: FileFacts) -> list[str]:
         key = ".".join(facts.key)
         part = "part" if facts.key[-1].casefold() in TRAIN else "inside"
         found.append(say(f"reader.note_{part}", file=facts.path.name, key=key))
+    if facts.format == keyed_answers.FORMAT:
+        found.append(say("reader.note_keyed", file=facts.path.name))
     if facts.notes:
         sheets = ", ".join(facts.notes)
         found.append(say("reader.note_sheets", file=facts.path.name, sheets=sheets))

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
-from tunesmith.data.files.tables import delimiter_of, has_header
+from tunesmith.data.files.sources import facts, rows
+from tunesmith.data.files.tables import delimiter_of, has_header, stated
+from tunesmith.errors import DataError
 
 
 @pytest.mark.parametrize(
@@ -48,3 +52,35 @@ def test_where_the_rows_do_not_tell_the_settings_or_the_default_do() -> None:
     assert has_header(first, body, columns=None, default=True)
     assert has_header(first, body, columns={"question": "red"}, default=False)
     assert not has_header(first, body, columns={"question": "0", "answer": "1"}, default=True)
+
+
+@pytest.mark.parametrize(
+    ("text", "delimiter"),
+    [
+        ("sep=;\r\nquestion;answer\r\n", ";"),
+        ('"sep=,"\nquestion,answer\n', ","),
+        ("SEP=\t\nquestion\tanswer\n", "\t"),
+        ("sep=;;;\nquestion;answer\n", ";"),  # saved again as a row of the table
+        ("sep=a\n", ""),  # a letter parts no cells
+        ("separator;x\n", ""),
+        ("question;answer\nsep=;\n", ""),
+    ],
+)
+def test_a_first_line_may_state_the_delimiter(text: str, delimiter: str) -> None:
+    assert stated(text) == delimiter
+
+
+@pytest.mark.parametrize("name", ["a.csv", "a.tsv", "a.txt"])
+def test_the_line_that_states_the_delimiter_is_no_row(tmp_path: Path, name: str) -> None:
+    file = tmp_path / name
+    body = 'question;answer\r\nWho, what, why?;me\r\n"two\r\nlines";yes\r\n'
+    file.write_bytes(b"\xef\xbb\xbf" + ("sep=;\r\n" + body).encode())
+    found = [(one.number, one.row) for one in rows(file)]
+    assert facts(file).delimiter == ";"
+    assert found == [
+        (1, {"question": "Who, what, why?", "answer": "me"}),
+        (2, {"question": "two\r\nlines", "answer": "yes"}),
+    ]
+    file.write_text('sep=;\nquestion;answer\nwho?;me\nwhat?;"it\n')
+    with pytest.raises(DataError, match="line 4"):
+        list(rows(file))

@@ -214,6 +214,21 @@ def is_called(name: str, known: Collection[str]) -> bool:
     return any(core in known for core in cores(name))
 
 
+_USUAL = frozenset(
+    [
+        *(QUESTION + ABOUT + REASONING + ANSWER + SOURCE + TARGET + TEXT + DOCUMENT + LABEL),
+        *(GRADE + JUDGED + RATED),
+        *(ABOUT_THE_ROW | {"system", "history", "messages", "conversations"}),
+        *(name for pair in (*SIDES, *RELATED) for name in pair),
+    ]
+)
+
+
+def is_usual(name: str) -> bool:
+    """Tells whether a column of some file is called so."""
+    return is_called(name, _USUAL)
+
+
 def ranked(known: Sequence[str], columns: Collection[str]) -> list[str]:
     """Returns the columns that have one of these names, in the order of the names."""
     found: list[tuple[int, str]] = []

@@ -17,6 +17,7 @@ from tunesmith.data.files import (
     faq,
     jsonrows,
     jsonstream,
+    keyed_answers,
     published,
     tables,
     threads,
@@ -186,13 +187,19 @@ def _text_facts(path: Path, packed: bool, suffix: str, named: dict[str, str]) ->
             return FileFacts(path, "json list", encoding, packed, (), None, key=key)
         if jsonrows.by_columns(sample) and _table_within(path, encoding):
             return FileFacts(path, "json columns", encoding, packed, (), None)
+        paired = {*named.values()} <= {*keyed_answers.COLUMNS}
+        if paired and keyed_answers.holds_answers(sample, complete):
+            return FileFacts(path, keyed_answers.FORMAT, encoding, packed, (), None)
         return FileFacts(path, shape[0], encoding, packed, (), None, pretty=shape[1])
     if suffix not in (".csv", ".md") and conll.is_tagged(_whole_lines(sample, complete), suffix):
         return FileFacts(path, "conll", encoding, packed, ("tokens", "tags"), None)
     lines = _whole_lines(sample, complete)
-    mark = tables.parted_by(lines)
+    stated = tables.stated(sample)
+    lines = lines[1:] if stated else lines
+    mark = stated or tables.parted_by(lines)
     if suffix in (".csv", ".tsv") or (suffix != ".md" and (mark or tables.tabbed(lines))):
-        delimiter = "\t" if suffix == ".tsv" else mark or tables.delimiter_of(sample)
+        usual = "\t" if suffix == ".tsv" else mark or tables.delimiter_of(sample)
+        delimiter = stated or usual
         tab = delimiter == "\t"
         quotes = not tab or tables.quoted(lines)
         table = FileFacts(
@@ -337,5 +344,6 @@ _TEXT: dict[str, Callable[[FileFacts, object, Faults], Iterator[Located]]] = {
     "text": _lines,
     "conll": conll.read,
     "questions and answers": faq.read,
+    keyed_answers.FORMAT: keyed_answers.read,
     **jsonrows.READ,
 }

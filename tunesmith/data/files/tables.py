@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import csv
 import json
+import re
 import tempfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from itertools import islice
+from itertools import chain, islice
 from pathlib import Path
 from typing import Any, BinaryIO, TextIO, cast
 
@@ -43,6 +44,18 @@ class BadTable(Exception):
     def __init__(self, number: int, text: str) -> None:
         super().__init__(text)
         self.number, self.text = number, text
+
+
+_STATED = re.compile(r'"?sep=([^"\r\n\w])"?(?:\1| )*(?:\r?\n|\r|\Z)', re.IGNORECASE)
+"""A line above the header by which Excel is told the delimiter; it is no row."""
+
+
+def stated(text: str) -> str:
+    """Returns the delimiter that a first line ``sep=;`` names; empty where there is no such
+    line.
+    """
+    found = _STATED.match(text)
+    return found[1] if found else ""
 
 
 def delimiter_of(sample: str) -> str:
@@ -196,17 +209,22 @@ def refuse_twice(names: Sequence[str], path: Path) -> None:
 
 
 def records(stream: TextIO, *, delimiter: str, quotes: bool) -> Iterator[list[str]]:
-    """Yields the records of a CSV or TSV stream opened with ``newline=""``, without empty ones."""
+    """Yields the records of a CSV or TSV stream opened with ``newline=""``, without empty ones and
+    without a first line that states the delimiter.
+    """
+    first = stream.readline()
+    above = int(bool(stated(first)))
+    lines: Iterable[str] = stream if above else chain((first,), stream)
     if len(delimiter) > 1 or delimiter == "\x01":
         yield from (
             [cell.strip() for cell in line.rstrip("\r\n").split(delimiter)]
-            for line in stream
+            for line in lines
             if line.strip()
         )
         return
     csv.field_size_limit(_LONGEST_FIELD)
     reader = csv.reader(
-        stream,
+        lines,
         delimiter=delimiter,
         quoting=csv.QUOTE_MINIMAL if quotes else csv.QUOTE_NONE,
         strict=True,
@@ -214,7 +232,7 @@ def records(stream: TextIO, *, delimiter: str, quotes: bool) -> Iterator[list[st
     number = 0
     while True:
         number += 1
-        begins = reader.line_num + 1  # the reader stops at a line that may be far below
+        begins = above + reader.line_num + 1  # the reader stops at a line that may be far below
         try:
             cells = next(reader)
         except StopIteration:
