@@ -85,6 +85,13 @@ def test_nan_is_an_empty_field(tmp_path: Path) -> None:
     assert [chat.answer for chat in found] == ["2", "2.5"] and [
         row.number for row in reading.dropped
     ] == [2]
+    for name, cells in (("texts", ("2", "nan", "2.5")), ("mixed", (2, "nan", 2.5))):
+        asked = ("what is one and one", "what is nothing", "what is two")
+        told = zip(asked, cells, strict=True)
+        lines = [{"question": question, "answer": answer} for question, answer in told]
+        reading, found = read(saved(tmp_path / f"{name}.json", lines))
+        assert [chat.answer for chat in found] == ["2", "2.5"], name
+        assert [row.number for row in reading.dropped] == [2]
     texts = saved(tmp_path / "b.csv", "question,answer\nwhat bread,nan\nwhat drink,tea\n")
     assert [chat.answer for chat in read(texts)[1]] == ["nan", "tea"]
 

@@ -38,7 +38,7 @@ class Opened:
     gapped: frozenset[str] = frozenset()
     """Columns of whole numbers that a gap turned into ``3.0``."""
     numbers: frozenset[str] = frozenset()
-    """Columns of a table of text cells that hold numbers, in which "nan" is an empty cell."""
+    """Columns whose texts are numbers, in which "nan" is an empty cell."""
     printed: frozenset[str] = frozenset()
     """Columns of a table in which each text stands in a list of one, as Python prints it."""
 
@@ -63,7 +63,14 @@ def prepared(row: JsonObject, opened: Opened) -> tuple[JsonObject, list[str]]:
             if name in WRITTEN and theirs in opened.printed and (text := alone(value)) is not None:
                 named[name] = text
                 changes.append("unwrapped")
-            elif theirs in opened.numbers and value.strip().lower() == "nan":
+            elif (
+                theirs in opened.numbers
+                and value.strip().lower() == "nan"
+                and (
+                    # Elsewhere a number that is meant as one is no text, and "nan" its fault.
+                    name in WRITTEN or opened.facts.format in ("csv", "tsv")
+                )
+            ):
                 named[name] = ""
             continue
         if name in LISTS or name in TURNS:
@@ -92,9 +99,7 @@ def named_row(row: Row, columns: Mapping[str, str]) -> JsonObject:
 
 
 def number_columns(known: FileFacts, first: Sequence[Row]) -> frozenset[str]:
-    """Returns the columns of a CSV file whose first cells are all numbers."""
-    if known.format not in ("csv", "tsv"):
-        return frozenset()
+    """Returns the columns whose first cells, where they are texts, are all numbers."""
     return frozenset(
         name for name in known.columns if all_numbers([row.get(name) for row in first])
     )
