@@ -381,5 +381,5 @@ def test_what_a_base_says_of_rows_names_them_as_leave_out_takes_them(tmp_path: P
     )
     _, known, hard = said_by_base.lines()
     for line, left_out in ((known, [2]), (hard, [4])):
-        account = mend(line, source, tmp_path / "out.jsonl", [])
+        account = mend(line, source, tmp_path / f"{left_out[0]}.jsonl", [])
         assert [one.row for one in account.left_out] == left_out
