@@ -16,7 +16,7 @@ from material.proved import labelled
 from tunesmith.automatic.auto import verdict_line
 from tunesmith.errors import SpecError, Stopped
 from tunesmith.events.stream import Event
-from tunesmith.events.verbs import PieceBegun, TrialScored
+from tunesmith.events.verbs import PieceBegun, SearchBegun, TrialScored
 from tunesmith.proving.proof import Proof
 
 
@@ -80,6 +80,37 @@ def test_a_budget_too_small_for_ten_steps_is_told_with_what_it_takes(
         ts.auto(asked, budget="0.001s", quiet=True)
     with pytest.raises(SpecError, match="data: is missing"):
         ts.auto({"out": str(tmp_path / "other")}, budget="1m", quiet=True)
+
+
+def test_what_was_refused_is_mended_in_the_same_folder_and_few_rows_are_held_out(
+    tiny_llama: Path, tmp_path: Path
+) -> None:
+    asked = settings(tmp_path, tiny_llama)
+    del asked["data"]["held_out"]
+    refused = [
+        ({"goal": "accuracyy"}, "goal: .*did you mean 'accuracy'"),
+        ({"goal": "roc_auc"}, "goal: 'roc_auc' measures something that"),
+    ]
+    for more, told in refused:
+        with pytest.raises(SpecError, match=told):
+            ts.auto(asked, budget="30m", quiet=True, **more)
+    with pytest.raises(SpecError, match="held_out: a search chooses by the validation rows"):
+        ts.auto(asked, ["data.held_out=8"], budget="30m", quiet=True)
+    seen: list[str] = []
+
+    def stop(event: Event) -> None:
+        seen.append(str(event))
+        if isinstance(event, SearchBegun):
+            os.kill(os.getpid(), signal.SIGTERM)
+
+    with pytest.raises(Stopped):
+        ts.auto(asked, budget="30m", memory="0.001", quiet=True, listen=[stop])
+    told = json.loads((tmp_path / "auto" / "auto.json").read_text(encoding="utf-8"))
+    assert told["decided"]["settings"]["data"]["held_out"] == 40
+    assert any("full is left out: it takes at least" in one for one in told["decided"]["reasons"])
+    assert sum("objective sft" in one for one in seen) == 1
+    with pytest.raises(SpecError, match=r"another prove\.primary, train\.keep\.best_by"):
+        ts.auto(asked, budget="30m", memory="0.001", goal="accuracy", quiet=True)
 
 
 def proof(verdict: str, tfidf: float) -> Proof:

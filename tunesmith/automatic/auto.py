@@ -5,7 +5,7 @@ then whether tuning was worth it, and what would help next. What is done is not 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -16,11 +16,14 @@ from tunesmith.automatic.share import RUNGS, Share, cost, share
 from tunesmith.errors import Problem, SpecError
 from tunesmith.events.stream import Events
 from tunesmith.plain import JsonObject
+from tunesmith.planning.make import make
 from tunesmith.planning.plan import Plan
 from tunesmith.proving.judge import TUNED, metric
 from tunesmith.proving.metric_values import interval_shown, shown
 from tunesmith.proving.proof import Proof
 from tunesmith.proving.record import OWN, called
+from tunesmith.searches.spaces import with_values
+from tunesmith.settings.open_values import with_value
 from tunesmith.settings.overrides import with_overrides
 from tunesmith.settings.run import Run, validate
 from tunesmith.storage.run_folder import RunFolder
@@ -36,6 +39,10 @@ FOR_EVALUATION = 1.3
 CURVE = {"shares": [0.25, 0.5, 1.0], "seeds": 1}
 """The cheapest curve that can be fitted."""
 DEFAULT_OUT = "runs/auto"
+GOAL = ("prove.primary", "train.keep.best_by")
+"""The settings that a goal is."""
+HELD_OUT = 40
+"""Rows kept from training where the usual share leaves too few to choose by and to prove on."""
 
 
 @dataclass(frozen=True)
@@ -56,9 +63,22 @@ class Asked:
         if self.memory is not None:
             more["train.machine.memory"] = gib_of(self.memory)
         if self.goal is not None:
-            metric(self.goal)
-            more |= {"prove.primary": self.goal, "train.keep.best_by": self.goal}
+            try:
+                metric(self.goal)
+            except SpecError as error:
+                raise SpecError([Problem("goal", one.text) for one in error.problems]) from None
+            more |= dict.fromkeys(GOAL, self.goal)
         return dict(with_overrides(given, more))
+
+    def named(self, error: SpecError) -> SpecError:
+        """Returns the error with the goal under the name by which it was given."""
+        goal = GOAL if self.goal is not None else ()
+        return SpecError(
+            [
+                Problem("goal" if one.where in goal else one.where, one.text)
+                for one in error.problems
+            ]
+        )
 
 
 @dataclass(frozen=True)
@@ -124,10 +144,14 @@ def auto(asked: Asked, verbs: Verbs, events: Events) -> Found:
         record = _Record(folder / "auto.json", {**plain, "budget": budget})
         decided = record.read("decided")
         if decided is None:
-            decided = _decide(plain, budget, verbs, events)
+            try:
+                decided = _decide(plain, budget, verbs, events)
+            except SpecError as error:
+                raise asked.named(error) from None
             record.write("decided", decided)
-        for line in decided["reasons"]:
-            events.tell(line)
+        else:
+            for line in decided["reasons"]:
+                events.tell(line)
         spent = record.read("seconds") or 0.0
         run = validate(decided["settings"])
         searched, proof = verbs.search(run)
@@ -144,17 +168,21 @@ def auto(asked: Asked, verbs: Verbs, events: Events) -> Found:
 
 
 class _Record:
-    """auto.json: what was asked, decided and spent."""
+    """auto.json: what was asked, decided and spent. What was asked may change until the search has
+    begun: a setting that was refused is mended, and nothing is lost.
+    """
 
     def __init__(self, path: Path, asked: JsonObject) -> None:
         self.path = path
+        begun = (path.parent / "search" / "search.yaml").is_file()
         self.kept: JsonObject = got(path) or {}
         then = self.kept.get("asked")
-        if then is None:
-            if any(one.name != ".lock" for one in path.parent.iterdir()):
-                raise SpecError(Problem("out", say("auto.folder_taken", out=path.parent)))
-            self.write("asked", asked)
+        if then is None and any(one.name != ".lock" for one in path.parent.iterdir()):
+            raise SpecError(Problem("out", say("auto.folder_taken", out=path.parent)))
+        if then is None or (then != asked and not begun):
+            self.kept = {"asked": asked}
         elif then != asked:
+            then, asked = _flat(then), _flat(asked)
             names = [name for name in {*then, *asked} if then.get(name) != asked.get(name)]
             told = say("auto.other", out=path.parent, keys=", ".join(sorted(names)))
             raise SpecError(Problem("out", told))
@@ -169,18 +197,35 @@ class _Record:
         put(self.path, self.kept)
 
 
+def _flat(given: Mapping[str, Any], prefix: str = "") -> JsonObject:
+    """Returns settings by dotted path."""
+    found: JsonObject = {}
+    for name, value in given.items():
+        path = f"{prefix}{name}"
+        found |= _flat(value, f"{path}.") if isinstance(value, Mapping) else {path: value}
+    return found
+
+
 def _decide(plain: JsonObject, budget: float, verbs: Verbs, events: Events) -> JsonObject:
     """Returns the settings of the search, why, and what a whole training takes."""
     proposal = propose(plain)
     for line in proposal.reasons:
         events.tell(line)
-    out = str(Path(plain["out"]) / "search")
-    run = validate({**proposal.settings, "out": out})
+    run = validate({**proposal.settings, "out": str(Path(plain["out"]) / "search")})
     plan = verbs.plan(run).require()
+    reasons = list(proposal.reasons)
+    usual = plan.resolved.origins["data.held_out"].kind == "default"
+    if not _enough(plan) and usual and sum(plan.facts["rows"].values()) >= 2 * HELD_OUT:
+        run = with_value(run, ["data", "held_out"], float(HELD_OUT))
+        plan = verbs.plan(run).require()
+        reasons.append(say("auto.held_out", rows=HELD_OUT))
+    if not _enough(plan):
+        raise SpecError(Problem("data.held_out", say("search.needs_watch")))
     facts, train = plan.facts, plan.resolved.run.train
     probe, steps = facts["probe"], facts["steps"]
     whole = FOR_EVALUATION * probe["seconds"] * steps * probe["step_tokens"] / probe["tokens"]
-    tried = candidates(run)
+    tried, left_out = _that_fit(run, candidates(run), plan)
+    reasons += left_out
     afforded = share(budget, whole, steps, len(tried))
     if afforded is None:
         need = told_time(whole * cost(1) * 2)
@@ -196,8 +241,33 @@ def _decide(plain: JsonObject, budget: float, verbs: Verbs, events: Events) -> J
     settings["prove"] = {"embeddings": True, **settings.get("prove", {})}
     planned = {"trials": afforded.trials, "engine": engine}
     settings["search"] = {**settings.get("search", {}), **planned}
-    reasons = [*proposal.reasons, _told(afforded, run, whole, train.batch or 0, given)]
+    reasons.append(_told(afforded, run, whole, train.batch or 0, given))
+    for line in reasons[len(proposal.reasons) :]:
+        events.tell(line)
     return {"settings": settings, "reasons": reasons, "whole_seconds": round(whole, 1)}
+
+
+def _enough(plan: Plan) -> bool:
+    """Tells whether there are rows to choose by, and others to prove on."""
+    return plan.prepared is not None and bool(plan.prepared.choosing and plan.prepared.proof)
+
+
+def _that_fit(
+    run: Run, tried: Sequence[JsonObject], plan: Plan
+) -> tuple[list[JsonObject], list[str]]:
+    """Leaves out the methods that take more memory than there is; returns the others, and what is
+    said of those, and of the run's own where that takes more.
+    """
+    own = plan.facts["memory_gib"]
+    told = [say("plan.warn_memory")] if own["low"] > own["free"] else []
+    for name in dict.fromkeys(one["method"] for one in tried if "method" in one):
+        needed = make(with_values(run, {"method": name}), prepared=plan.prepared).facts[
+            "memory_gib"
+        ]
+        if needed["low"] > needed["free"]:
+            tried = [one for one in tried if one.get("method") != name]
+            told.append(say("auto.left_out", method=name, **needed))
+    return list(tried), told
 
 
 def _told(afforded: Share, run: Run, whole: float, batch: int, given: list[JsonObject]) -> str:
@@ -211,8 +281,6 @@ def _told(afforded: Share, run: Run, whole: float, batch: int, given: list[JsonO
 
 def _of_curve(run: Run, best: Mapping[str, Any], folder: Path) -> Run:
     """Returns the best settings for a learning curve."""
-    from tunesmith.searches.spaces import with_values
-
     plain = with_values(run, best).model_dump(exclude_unset=True, mode="json")
     return validate({**plain, "out": str(folder / "curve"), "curve": CURVE})
 
