@@ -195,6 +195,10 @@ REFUSED = [
         SpecError,
         "some labels are numbers with a decimal point and others are names",
     ),
+    # A model that learns from a number that is none gives none.
+    ([("nan",), 0.5, 1.5, ("NULL",)], {}, DataError, "of 2 rows the label is nan, NULL, a missing"),
+    ([("nan",), ("1",)], {"problem": "regression"}, DataError, "of 1 row the label is nan"),
+    ([("inf",), 0.5], {"problem": "regression"}, DataError, "these labels are not: inf"),
     (
         [(str(n),) for n in range(30)] * 2,
         {},

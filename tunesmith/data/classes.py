@@ -4,6 +4,7 @@ problem they pose.
 
 from __future__ import annotations
 
+import math
 import unicodedata
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
@@ -12,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from tunesmith.data.files.numbers import MISSING
 from tunesmith.data.texts.duplicates import fold, question
 from tunesmith.errors import DataError, Problem, SpecError
 from tunesmith.examples import Labelled, Outputs, ProblemType
@@ -144,6 +146,13 @@ def _problem(seen: _Seen, asked: str) -> ProblemType:
     """
     some = ", ".join(list(seen.names)[:3])
     numeric = all(_is_number(name) for name in seen.names)
+    decimal = any(not number.is_integer() for number in seen.numbers)
+    gaps = [name for name in seen.names if name in MISSING]
+    names = [name for name in seen.names if not _is_number(name) and name not in MISSING]
+    if gaps and not names and (asked == "regression" or (asked == "auto" and decimal)):
+        rows = sum(seen.names[name] for name in gaps)
+        fields = {"rows": rows, "some": ", ".join(gaps[:3])}
+        raise DataError(Problem("data.columns", say("labelled.gaps", **fields)))
     if asked == "regression":
         if not numeric or seen.not_one:
             raise DataError(Problem("objective.problem", say("labelled.not_numbers", some=some)))
@@ -152,7 +161,7 @@ def _problem(seen: _Seen, asked: str) -> ProblemType:
         raise DataError(
             Problem("objective.problem", say("labelled.not_single", number=seen.not_one))
         )
-    if asked == "auto" and any(not number.is_integer() for number in seen.numbers):
+    if asked == "auto" and decimal:
         if not numeric or seen.not_one:
             raise SpecError(Problem("objective.problem", say("labelled.mixed", some=some)))
         return "regression"
@@ -235,13 +244,12 @@ def _name(number: float) -> str:
 
 def _is_number(text: str) -> bool:
     try:
-        float(text)
+        return math.isfinite(float(text))
     except ValueError:
         return False
-    return True
 
 
 def _order(name: str) -> tuple[bool, float, str]:
     """Returns the key that sorts numbers by value, then names alphabetically."""
-    number = _is_number(name) and float(name) == float(name)
+    number = _is_number(name)
     return (not number, float(name) if number else 0.0, name)

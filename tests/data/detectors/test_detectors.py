@@ -71,6 +71,15 @@ def test_values_that_are_not_there_are_told_however_many_they_are() -> None:
     assert notes(words) == [], "words that may be answers"
 
 
+def test_labels_that_stand_for_a_missing_value_are_told() -> None:
+    labels = ("good", "nan", "none", "null")
+    rows = [Labelled(f"film {n}", labels=(labels[n % 4],)) for n in range(8)]
+    (told,) = notes(rows)
+    assert told.startswith("2 labels say nothing, such as nan or NULL")
+    assert "(rows.jsonl:2, rows.jsonl:6)" in told and "objective=classify" in told
+    assert notes([*rows[::2], Labelled("film 8", labels=3.5)]) == [], "names of classes, a number"
+
+
 @pytest.mark.parametrize(
     ("wrong", "told"),
     [

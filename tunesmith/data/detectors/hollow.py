@@ -1,6 +1,6 @@
 """Answers that say nothing where the others do: signs alone (``...``), or a word that stands for a
 missing answer (``N/A``, ``<noinput>``, 无); and however many they are, what a program writes for a
-missing value (``nan``, ``NULL``), which is no answer of anybody's.
+missing value (``nan``, ``NULL``), which is no answer and no label of anybody's.
 """
 
 from __future__ import annotations
@@ -8,7 +8,8 @@ from __future__ import annotations
 import re
 from statistics import median
 
-from tunesmith.examples import Example, chats_of
+from tunesmith.data.files.numbers import MISSING
+from tunesmith.examples import Example, Labelled, chats_of
 from tunesmith.words import say, some
 
 USUAL, FEW = 20, 0.05
@@ -18,24 +19,27 @@ _NOTHING = re.compile(
     r"|无|暂无|没有|空|略|待补充|未知)?[\W_]*",
     re.IGNORECASE,
 )
-_MISSING = frozenset({"nan", "NaN", "NAN", "NULL", "<null>", "\\N", "<NA>", "#N/A"})
-"""As pandas, databases and spreadsheets write a value that is not there."""
 
 
 class Hollow:
-    """The rows whose answer says nothing."""
+    """The rows whose answer or label says nothing."""
 
     def __init__(self) -> None:
         self.lengths: list[int] = []
         self.places: list[str] = []
         self.missing: list[str] = []
+        self.unlabelled: list[str] = []
 
     def add(self, where: str, example: Example) -> None:
-        """Looks at the last answer of one row."""
+        """Looks at the last answer of one row, or at its labels."""
+        if isinstance(example, Labelled):
+            if isinstance(example.labels, tuple) and MISSING.intersection(example.labels):
+                self.unlabelled.append(where)
+            return
         answers = [chat.answer.strip() for chat in chats_of(example)]
         self.lengths += map(len, answers)
         short = [answer for answer in answers if answer and len(answer) < USUAL]
-        if _MISSING.intersection(short):
+        if MISSING.intersection(short):
             self.missing.append(where)
         elif any(map(_NOTHING.fullmatch, short)):
             self.places.append(where)
@@ -44,13 +48,14 @@ class Hollow:
         """Returns the rows with a missing value, and the others where they are the exception."""
         usual = bool(self.lengths) and median(self.lengths) >= USUAL
         few = usual and len(self.places) <= FEW * len(self.lengths)
-        found = [*self.missing, *(self.places if few else ())]
+        found = [*self.missing, *(self.places if few else ()), *self.unlabelled]
         return {"hollow": found} if found else {}
 
     def notes(self) -> list[str]:
         """Returns one line for them."""
+        key = "labelled.hollow" if self.unlabelled else "detect.hollow"
         return [
-            say("detect.hollow", number=len(places), places=some(places))
+            say(key, number=len(places), places=some(places))
             for places in self.rows().values()
             if places
         ]

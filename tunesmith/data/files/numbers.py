@@ -7,6 +7,9 @@ import decimal
 from collections.abc import Sequence
 from typing import Any
 
+MISSING = frozenset({"nan", "NaN", "NAN", "NULL", "<null>", "\\N", "<NA>", "#N/A"})
+"""As pandas, databases and spreadsheets write a value that is not there."""
+
 
 class Written(float):
     """A number that keeps the text it was written as: ``19.90`` stays ``19.90``, 10% stays 10%."""

@@ -46,7 +46,8 @@ class LeaveOut(Transform):
         """Which rows go; rows read before others with the same question or pair stay."""
 
         found: list[Oddity] | None = None
-        """What check says of them: empty (nothing to learn), hollow (an answer of signs alone),
+        """What check says of them: empty (nothing to learn), hollow (an answer or label without
+        content),
         cut, lost (lost characters), encoding, marks (of a template), turns (further ones), answers
         (another to the same question), script, crossed (another language than asked in), order_…
         (of turns), doubted (a label); of pairs and judgements contradiction, alike, margin, order,
