@@ -8,7 +8,7 @@ from collections.abc import Callable
 import pytest
 
 from tunesmith.errors import SpecError
-from tunesmith.searches.engines import ENGINES, Asked, Done, Space, Trial, spread
+from tunesmith.searches.engines import ENGINES, Asked, Done, Space, Trial, how_many, spread
 
 SPACES = {"train.learning_rate": Space("log", 1e-6, 1e-2), "method.rank": Space("int", 4, 64)}
 
@@ -142,6 +142,22 @@ def test_tpe_asks_for_several_as_optuna_does_and_they_differ() -> None:
     # The first of a batch is what it would be alone; trials that are added change none before.
     assert picker.batch(Asked(SPACES, 40, 7), found[:8]) == batch[:1]
     assert picker.batch(Asked(SPACES, 10, 7, 4), found[:8]) == batch[:2]
+
+
+@pytest.mark.parametrize("engine", ENGINES.names())
+def test_no_setting_comes_twice_while_there_are_others(engine: str) -> None:
+    if engine == "tpe":
+        pytest.importorskip("optuna")
+    spaces = {
+        "method.rank": Space("int", 4, 6),
+        "method.name": Space("choices", choices=("a", "b")),
+    }
+    assert how_many(spaces) == 6 and how_many({**spaces, **SPACES}) == math.inf
+    picker, done = ENGINES.make(ENGINES.config(engine)), []
+    while batch := picker.batch(Asked(spaces, 7, 7, 2), done):
+        done += [Done(trial, 1.0) for trial in batch]
+    different = {tuple(one.trial.values.items()) for one in done}
+    assert len(different) == 7, "the run's own, and each of the six"
 
 
 def test_spread_settings_fill_every_part_of_a_space() -> None:

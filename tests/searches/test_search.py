@@ -40,7 +40,7 @@ def settings(folder: Path, model: Path, out: str, **changes: Any) -> dict[str, A
         # One of the rates breaks the model: a trial that loses, and ends nothing.
         "search": {
             "over": {"train.learning_rate": [1e-5, 3e-3, 900.0]},
-            "trials": 4,
+            "trials": 5,  # there are four, with the run's own
             "engine": {"name": "halving", "rungs": [0.5]},
         },
         "lang": "en",
@@ -68,6 +68,7 @@ def test_a_search_finds_the_rate_that_learns_and_proves_it(
     assert "tuned: likelihoods" in capsys.readouterr().err, "the proof shows how far it is"
     told = found.searched.to_json()
     assert sum(isinstance(event, SearchBegun) for event in heard) == 1
+    assert any("4 are tried, with the run's own, and not 5" in str(event) for event in heard)
     rates = [one["values"].get("train.learning_rate") for one in told["trials"]]
     assert rates[0] is None and sorted(rates[1:]) == [1e-5, 3e-3, 900.0]
     assert told["best"] == {"train.learning_rate": 3e-3}
@@ -89,6 +90,8 @@ def test_a_search_finds_the_rate_that_learns_and_proves_it(
     lines = found.lines()
     assert lines[0].startswith("4 settings in 4 trainings, by loss"), "a setting that climbs is one"
     assert any("best: train.learning_rate=0.003" in line for line in lines)
+    nll = proof.found["contenders"]["tuned"]["nll"]
+    assert any(f"and {nll:.3f} on 12 rows that the search never saw" in line for line in lines)
 
     other = settings(tmp_path, tiny_llama, "whole", generate={"max_new_tokens": 8})
     with pytest.raises(SpecError, match=r"generate\.max_new_tokens: was 4 when this search began"):

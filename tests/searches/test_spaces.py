@@ -63,6 +63,11 @@ def test_without_a_space_the_methods_own_rates_are_searched() -> None:
         ("train.learning_rate", "log(a, b)", "is not a range"),
         ("method.rank", "int(1.5, 4)", "whole numbers"),
         ("method.rank", [8], "nothing to choose from"),
+        ("method.rank", [8, 8], "nothing to choose from"),
+        ("method.rank", 8, "nothing to choose from"),
+        ("method.rank", "log(4, 64)", "int(4, 64) gives whole numbers"),
+        ("train.batch", "uniform(1, 4)", "must be a whole number; got 2.15; int(1, 4)"),
+        ("objective.name", ["sft", "dpo"], "objective.name is not among these"),
         ("method.rank", [0, 8], "must be above 0"),
         ("method.rnak", [4, 8], "rank"),
         ("method.name", ["lora", "lroa"], "lora"),
@@ -73,6 +78,19 @@ def test_what_cannot_be_searched_is_told_at_its_path(path: str, space: Any, told
         spaces_of(run({path: space}))
     (problem,) = caught.value.problems
     assert problem.where == f"search.over.{path}" and told in problem.text
+
+
+def test_a_setting_of_any_method_that_is_drawn_may_be_searched() -> None:
+    over = {"method.rank": [4, 8], "method.name": ["lora", "ia3"]}
+    assert set(spaces_of(run(over, method="ia3"))) == set(over)
+    for wrong, told in (
+        ({"method.rank": [0, 8]}, "must be above 0"),
+        ({"method.p": [1, 2]}, "no such"),
+    ):
+        with pytest.raises(SpecError) as caught:
+            spaces_of(run({**over, **wrong}, method="ia3"))
+        (problem,) = caught.value.problems
+        assert problem.where == f"search.over.{next(iter(wrong))}" and told in problem.text
 
 
 def test_all_problems_are_told_at_once() -> None:

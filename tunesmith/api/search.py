@@ -18,6 +18,10 @@ if TYPE_CHECKING:
     from tunesmith.searches.search import Searched
 
 
+LIKELIHOOD = ("sft", "pretrain")
+"""Objectives whose loss is what a proof calls the loss per token."""
+
+
 @dataclass(frozen=True)
 class SearchedAndProved:
     """What a search found, and the proof of its best run on rows that the search never saw, beside
@@ -39,11 +43,13 @@ class SearchedAndProved:
         from tunesmith.proving.metric_values import shown
 
         by = self.searched.found["chosen_by"]
-        proved = self.proof.found["contenders"][TUNED].get(by)
+        same = by == "loss" and self.searched.best.resolved().run.objective.name in LIKELIHOOD
+        name = "nll" if same else by
+        proved = self.proof.found["contenders"][TUNED].get(name)
         if proved is None:
             return []
         chosen = self.searched.found["whole"]["best"]["watch"][by]
-        fields = {"watch": shown(by, chosen), "proof": shown(by, proved)}
+        fields = {"watch": shown(name, chosen), "proof": shown(name, proved)}
         return [
             say("search.held", by=metric_name(by), items=self.proof.found["items"], **fields),
         ]

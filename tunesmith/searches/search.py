@@ -28,7 +28,7 @@ from tunesmith.report.search_page import (
     typed,
     write_page,
 )
-from tunesmith.searches.engines import ENGINES, Asked, Done, Engine, Trial, longest
+from tunesmith.searches.engines import ENGINES, Asked, Done, Engine, Trial, how_many, longest
 from tunesmith.searches.folder import Folder, Training
 from tunesmith.searches.importance import front, importance
 from tunesmith.searches.methods import by_method
@@ -107,6 +107,8 @@ def search(run: Run, *, quiet: bool = False, listen: Sequence[Listener] = ()) ->
     assert asked is not None, "it was put there"
     spaces, engine, folder = spaces_of(run), ENGINES.make(asked.engine), Folder(Path(run.out))
     place = PLACES.make(asked.place)
+    # The run's own, those that were given one by one, and each of the spaces' once.
+    most = 1 + len(dict(asked.engine).get("given", ())) + how_many(spaces)
     own = run.model_copy(update={"search": None, "out": str(folder.path / "planned")})
     with Shown(quiet=quiet) as shown, opened(shown.hear, *listen) as events:
         # Before the rows are read: what is not installed tells it here.
@@ -125,10 +127,13 @@ def search(run: Run, *, quiet: bool = False, listen: Sequence[Listener] = ()) ->
         folder.begin(run, may_change=engine.may_change)
         with place.open(plan, asked.workers) as begin:
             going = _Search(own, asked, folder, plan, place, begin, heard, events)
-            shares = engine.total(asked.trials)
+            trials = int(min(asked.trials, most))
+            if trials < asked.trials:
+                events.tell(say("search.fewer", asked=asked.trials, trials=trials))
+            shares = engine.total(trials)
             going.total = len(shares) + 2
             events(SearchBegun(len(shares), ", ".join(spaces)))
-            done = going.trials(engine, Asked(spaces, asked.trials, run.train.seed, asked.workers))
+            done = going.trials(engine, Asked(spaces, trials, run.train.seed, asked.workers))
             chosen = going.choose(done)
         found = _found(run, spaces, prepared, done) | chosen
         put(folder.result, found)

@@ -20,8 +20,10 @@ SEARCHED = ("train.", "method", "objective.")
 """What a search may change. The rows, their tokens and the questions stay as they are, so that all
 trials are measured alike."""
 RATE = "train.learning_rate"
+BETWEEN = 0.382
+"""Where in a range a value is tried: of few ranges it is a whole number."""
 LEFT = ("train.keep", "train.machine", "train.seed", "train.steps", "train.micro_tokens")
-LEFT += ("train.rows", "train.split_seed")
+LEFT += ("train.rows", "train.split_seed", "objective.name")
 
 
 def spaces_of(run: Run) -> dict[str, Space]:
@@ -46,7 +48,7 @@ def spaces_of(run: Run) -> dict[str, Space]:
         except ValueError as error:
             problems.append(Problem(where, str(error)))
     for path, space in found.items():
-        problems += _refused(run, path, space)
+        problems += _refused(run, path, space, _methods(run, found))
     if problems:
         raise SpecError(problems)
     return found
@@ -61,9 +63,10 @@ def rates_of(run: Run) -> Space:
 
 def _space(given: str | Sequence[Any]) -> Space:
     if not isinstance(given, str):
-        if len(given) < 2:
+        different = [one for place, one in enumerate(given) if one not in given[:place]]
+        if len(different) < 2:
             raise ValueError(say("search.one_choice", value=list(given)))
-        return Space("choices", choices=tuple(given))
+        return Space("choices", choices=tuple(different))
     read = _RANGE.fullmatch(given)
     if read is None:
         raise ValueError(say("search.no_range", value=given))
@@ -85,16 +88,49 @@ def _number(text: str, given: str) -> float:
         raise ValueError(say("search.no_range", value=given)) from None
 
 
-def _refused(run: Run, path: str, space: Space) -> list[Problem]:
-    """Returns what the setting itself says to the ends of a range, or to each choice."""
-    found: dict[str, Problem] = {}
-    for value in space.ends():
-        try:
-            with_values(run, {path: value})
-        except SpecError as error:
-            for problem in error.problems:
-                found[problem.text] = Problem(f"search.over.{path}", problem.text)
-    return list(found.values())
+def _methods(run: Run, spaces: Mapping[str, Space]) -> list[str | JsonObject]:
+    """Returns the methods that a search may draw, or the run's own."""
+    drawn = [
+        one for path in ("method", "method.name") if path in spaces for one in spaces[path].choices
+    ]
+    return drawn or [run.method.name]
+
+
+def _refused(
+    run: Run, path: str, space: Space, methods: Sequence[str | JsonObject]
+) -> list[Problem]:
+    """Returns what the setting itself says to values of a range, or to each choice, with the
+    methods that have it.
+    """
+
+    def told(value: object) -> list[str]:
+        texts: list[str] = []
+        for values in _with_a_method(path, value, methods):
+            try:
+                with_values(run, values)
+            except SpecError as error:
+                texts += [problem.text for problem in error.problems]
+        return texts
+
+    texts = [text for value in space.ends() for text in told(value)]
+    if not texts and space.values() is None:
+        # Both ends may be whole numbers, which a setting takes that takes nothing between them.
+        between = {"low": f"{space.low:g}", "high": f"{space.high:g}"}
+        texts = [say("search.between", text=text, **between) for text in told(space.at(BETWEEN))]
+    return [Problem(f"search.over.{path}", text) for text in dict.fromkeys(texts)]
+
+
+def _with_a_method(
+    path: str, value: object, methods: Sequence[str | JsonObject]
+) -> list[dict[str, Any]]:
+    """Returns a value with each method that has the setting; alone where none has it, or where it
+    is a setting of something else.
+    """
+    known = METHODS.names()
+    named = [one for one in methods if (one if isinstance(one, str) else one.get("name")) in known]
+    if not path.startswith("method.") or path == "method.name":
+        return [{path: value}]
+    return [{"method": one, path: value} for one in named if _has(one, path)] or [{path: value}]
 
 
 def _given(run: Run) -> list[Problem]:

@@ -28,7 +28,8 @@ def _flat(value: object) -> object:
         elif isinstance(inner, Mapping):
             found |= {f"{key}.{path}": one for path, one in dict(_flat(inner)).items()}  # type: ignore[call-overload]
         else:
-            found[str(key)] = inner
+            # One value is told as a list that gives no choice, at its own path.
+            found[str(key)] = inner if isinstance(inner, str | list | tuple) else [inner]
     return found
 
 

@@ -4,6 +4,8 @@ trials before; so a search that was stopped goes on with the same ones.
 
 from __future__ import annotations
 
+import itertools
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
@@ -14,7 +16,21 @@ from tunesmith.searches.engines._space import Space
 from tunesmith.settings.family import ENGINES
 from tunesmith.settings.spec import Spec
 
-__all__ = ["ENGINES", "Asked", "Done", "Engine", "Space", "Trial", "longest", "spread"]
+__all__ = [
+    "ENGINES",
+    "Asked",
+    "Done",
+    "Engine",
+    "Space",
+    "Trial",
+    "how_many",
+    "left_over",
+    "longest",
+    "spread",
+]
+
+COUNTED = 1000
+"""Of more different settings than these few trials are the same."""
 
 
 @dataclass(frozen=True)
@@ -84,11 +100,37 @@ def longest(done: Sequence[Done]) -> list[Done]:
 
 def spread(spaces: Mapping[str, Space], count: int, seed: int) -> list[dict[str, Any]]:
     """Returns ``count`` settings that lie evenly in every space: a Latin hypercube, the middle of
-    each of its cells (McKay, Beckman and Conover 1979).
+    each of its cells (McKay, Beckman and Conover 1979). What would come twice gives its place to a
+    setting that does not come, where there are so many.
     """
     random = np.random.default_rng(seed)
     columns = {path: random.permutation(count) for path in spaces}
-    return [
+    drawn = [
         {path: space.at((columns[path][row] + 0.5) / count) for path, space in spaces.items()}
         for row in range(count)
     ]
+    left = left_over(spaces, drawn)
+    order = iter(random.permutation(len(left)))
+    for row, values in enumerate(drawn):
+        if values in drawn[:row] and (place := next(order, None)) is not None:
+            drawn[row] = left[place]
+    return drawn
+
+
+def how_many(spaces: Mapping[str, Space]) -> float:
+    """Counts the different settings of the spaces; infinite where one is a range of fractions."""
+    each = [space.values() for space in spaces.values()]
+    return math.prod(math.inf if values is None else len(values) for values in each)
+
+
+def left_over(
+    spaces: Mapping[str, Space], taken: Sequence[Mapping[str, Any]]
+) -> list[dict[str, Any]]:
+    """Returns the settings that are not ``taken``; none where there are more than are worth
+    counting.
+    """
+    if how_many(spaces) > COUNTED:
+        return []
+    every = itertools.product(*(space.values() or () for space in spaces.values()))
+    named = (dict(zip(spaces, values, strict=True)) for values in every)
+    return [values for values in named if values not in taken]

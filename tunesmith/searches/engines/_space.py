@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -31,6 +32,12 @@ class Space:
     def ends(self) -> tuple[Any, ...]:
         """Returns every choice, or both ends of the range."""
         return self.choices or (self.at(0.0), self._top())
+
+    def values(self) -> Sequence[Any] | None:
+        """Returns all values, or None of a range between whose numbers lie others."""
+        if self.kind == "int":
+            return range(int(self.low), int(self.high) + 1)
+        return self.choices or None
 
     def _top(self) -> Any:
         return int(self.high) if self.kind == "int" else self.high

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Annotated
+from typing import Annotated, Any
 
 import numpy as np
 from annotated_types import Gt, Le
 
-from tunesmith.searches.engines import ENGINES, Asked, Done, Engine, Trial
+from tunesmith.searches.engines import ENGINES, Asked, Done, Engine, Trial, left_over
 from tunesmith.settings.spec import Spec
 
 
@@ -25,18 +25,22 @@ class Random(Engine):
         """Share of the whole training that each trial takes."""
 
     def batch(self, asked: Asked, done: Sequence[Done]) -> list[Trial]:
-        """Draws all that are left, each by its number."""
-        return [self._drawn(asked, number) for number in range(len(done), asked.trials)]
-
-    def _drawn(self, asked: Asked, number: int) -> Trial:
-        if number == 0:
-            return Trial({}, self.config.share)
-        draws = np.random.default_rng([asked.seed, number]).random(len(asked.spaces))
-        values = {
-            path: space.at(draw)
-            for (path, space), draw in zip(asked.spaces.items(), draws, strict=True)
-        }
-        return Trial(values, self.config.share)
+        """Draws all that are left, each by its number; what was drawn before gives its place to one
+        of the settings that were not, where these can be counted.
+        """
+        drawn: list[dict[str, Any]] = []
+        for number in range(1, asked.trials):
+            random = np.random.default_rng([asked.seed, number])
+            draws = random.random(len(asked.spaces))
+            values = {
+                path: space.at(draw)
+                for (path, space), draw in zip(asked.spaces.items(), draws, strict=True)
+            }
+            if values in drawn and (left := left_over(asked.spaces, drawn)):
+                values = left[random.integers(len(left))]
+            drawn.append(values)
+        every = [Trial(values, self.config.share) for values in ({}, *drawn)]
+        return every[len(done) : asked.trials]
 
     def total(self, trials: int) -> list[float]:
         """Counts every trial once."""

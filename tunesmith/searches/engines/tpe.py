@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 from annotated_types import Ge, Gt, Le
 
 from tunesmith.errors import Problem, SpecError
-from tunesmith.searches.engines import ENGINES, Asked, Done, Engine, Trial
+from tunesmith.searches.engines import ENGINES, Asked, Done, Engine, Trial, left_over
 from tunesmith.searches.engines._space import Space
 from tunesmith.settings.spec import Spec
 from tunesmith.words import say
@@ -67,18 +67,24 @@ class Tpe(Engine):
                     state=optuna.trial.TrialState[("COMPLETE" if finite else "FAIL")],
                 )
             )
-        return [*first, *(self._asked(study.ask(known).params, asked) for _ in range(count))]
-
-    def _asked(self, params: Mapping[str, Any], asked: Asked) -> Trial:
-        values = {
-            path: space.choices[params[path]] if space.choices else _rounded(params[path])
-            for path, space in asked.spaces.items()
-        }
-        return Trial(values, self.config.share)
+        taken = [one.trial.values for one in done]
+        for _ in range(count):
+            values = _values(study.ask(known).params, asked)
+            if values in taken and (left := left_over(asked.spaces, taken)):
+                values = left[0]
+            taken.append(values)
+        return [*first, *(Trial(values, self.config.share) for values in taken[len(done) :])]
 
     def total(self, trials: int) -> list[float]:
         """Counts every trial once."""
         return [self.config.share] * trials
+
+
+def _values(params: Mapping[str, Any], asked: Asked) -> dict[str, Any]:
+    return {
+        path: space.choices[params[path]] if space.choices else _rounded(params[path])
+        for path, space in asked.spaces.items()
+    }
 
 
 def _optuna() -> Any:
