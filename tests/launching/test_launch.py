@@ -39,7 +39,34 @@ def test_a_cluster_that_there_is_none_of_is_told(
     words: list[str], capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert main(["launch", *words]) == 2
-    assert "one of k8s, ray, slurm" in capsys.readouterr().err
+    told = capsys.readouterr().err
+    assert "one of k8s, ray, slurm" in told and (not words or repr(words[0]) in told)
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        (["slrum"], "did you mean 'slurm'?"),
+        (["slurm", *RUN, "launch.cluster=k8s"], "launch.cluster: k8s and slurm are two clusters"),
+        (
+            ["slurm", *RUN, "launch.cluster.port=70000"],
+            "launch.cluster.port: must be 65535 or less",
+        ),
+        (
+            ["slurm", *RUN, "processes=8", "launch.cluster.nodes=4", "train.batch=16"],
+            "processes: 32 processes share the 16 rows of a step",
+        ),
+        (
+            ["k8s", *RUN, "out=/runs/../a", "launch.cluster.image=i", "launch.cluster.claim=c"],
+            "out: /a does not lie in /runs",
+        ),
+    ],
+)
+def test_a_job_that_could_not_run_is_told_here(
+    words: list[str], told: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["launch", *words, "--out", str(tmp_path / "job")]) == 2
+    assert told in capsys.readouterr().err and not (tmp_path / "job").exists()
 
 
 def test_a_run_may_name_its_cluster_and_is_trained_all_the_same() -> None:

@@ -6,8 +6,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from tunesmith.errors import Problem, SpecError
 from tunesmith.settings.family import CLUSTERS
 from tunesmith.settings.given import settings_of, speak
+from tunesmith.words import say
 
 if TYPE_CHECKING:
     from tunesmith.launching.launch import Launched
@@ -32,6 +34,11 @@ def launch(
     named = f"launch.cluster={cluster}"
     run = settings_of({} if settings is None else settings, [named, *overrides])
     speak(run)
+    asked = run.launch.cluster.name if run.launch is not None else cluster
+    if asked != cluster:
+        raise SpecError(
+            Problem("launch.cluster", say("launch.other", asked=asked, cluster=cluster))
+        )
     if CLUSTERS.get(cluster).shares_files:  # the job starts in another folder
         run = run.model_copy(update={"out": str(Path(run.out).absolute())})
     own = [override for override in overrides if not override.startswith(("launch.", "out="))]

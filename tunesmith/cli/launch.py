@@ -11,6 +11,7 @@ from tunesmith.cli.options import AsJson, Lang, SettingsArgument, tell
 from tunesmith.cli.settings_line import settings_line
 from tunesmith.errors import Problem, SpecError
 from tunesmith.settings.family import CLUSTERS
+from tunesmith.settings.spec import closest
 from tunesmith.words import say
 
 
@@ -27,7 +28,10 @@ def launch(
     cluster, *words = settings or [""]
     if cluster not in CLUSTERS.names():
         allowed = ", ".join(CLUSTERS.names())
-        raise SpecError(Problem("launch", say("launch.which", known=allowed)))
+        told = say("launch.which", known=allowed)
+        if settings:
+            told += say("launch.got", value=repr(cluster)) + closest(cluster, CLUSTERS.names())
+        raise SpecError(Problem("launch", told))
     given, overrides = settings_line(words, lang)
     file = given if isinstance(given, str) else None
     tell(api.launch(cluster, file, overrides, out=out, submit=submit), as_json)

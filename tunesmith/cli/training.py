@@ -21,7 +21,7 @@ from tunesmith.cli.options import (
 )
 from tunesmith.cli.settings_line import is_file, settings_line
 from tunesmith.errors import SpecError
-from tunesmith.machine.ranks import run_ranks, several_machines, started_by_another
+from tunesmith.machine.ranks import machines, run_ranks, started_by_another
 from tunesmith.planning.processes import refuse_too_many
 from tunesmith.settings.given import settings_of
 from tunesmith.settings.run import Run
@@ -87,7 +87,7 @@ def _in_several(run: Run, words: list[str]) -> None:
     """Runs the command in the processes that ``run`` asks for and ends with their exit code; does
     nothing where this is one of them, or the only one.
     """
-    if (run.processes > 1 or several_machines()) and not started_by_another():
+    if (run.processes > 1 or machines() > 1) and not started_by_another():
         refuse_too_many(run)
         command = [sys.executable, "-m", "tunesmith", *words]
         raise typer.Exit(run_ranks(run.processes, command))

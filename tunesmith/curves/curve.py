@@ -102,7 +102,7 @@ def _sizes(asked: Curve, rows: int) -> list[int]:
     """Returns the numbers of rows, the smallest first."""
     sizes = sorted({round(share * rows) for share in asked.shares})
     if len(sizes) < FEWEST_SIZES:
-        text = say("curve.too_few_sizes", sizes=", ".join(map(str, sizes)), least=FEWEST_SIZES)
+        text = say("curve.too_few_sizes", sizes=", ".join(map(str, sizes)) or 0, least=FEWEST_SIZES)
         raise SpecError(Problem("curve.shares", text))
     if sizes[0] < FEWEST_ROWS:
         text = say("curve.too_few_rows", size=sizes[0], rows=rows, least=FEWEST_ROWS)

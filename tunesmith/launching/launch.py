@@ -12,6 +12,7 @@ from pathlib import Path
 from tunesmith.errors import Problem, SpecError, TunesmithError
 from tunesmith.launching.clusters import CLUSTERS, Job
 from tunesmith.plain import JsonObject
+from tunesmith.planning.processes import too_many
 from tunesmith.settings.launch import Launch
 from tunesmith.settings.run import Run
 from tunesmith.storage.atomic import file_to_write, write_whole
@@ -45,7 +46,7 @@ def launch(run: Run, words: Sequence[str], *, out: Path | None, submit: bool) ->
     asked = run.launch or Launch()
     cluster = CLUSTERS.make(asked.cluster)
     job = Job(_name(run.out), words, run)
-    problems = cluster.refused(job)
+    problems = [*cluster.refused(job), *too_many(run, dict(asked.cluster)["nodes"])]
     program = cluster.submit[0]
     if submit and shutil.which(program) is None:
         problems.append(Problem("--submit", say("launch.no_program", program=program)))

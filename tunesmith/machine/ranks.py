@@ -31,9 +31,9 @@ def started_by_another() -> bool:
     return "RANK" in os.environ
 
 
-def several_machines() -> bool:
-    """Tells whether this machine is one of several that train one run (``run_ranks``)."""
-    return int(os.environ.get("PET_NNODES", 1)) > 1
+def machines() -> int:
+    """Returns how many machines train one run together, this one among them (``run_ranks``)."""
+    return int(os.environ.get("PET_NNODES", 1))
 
 
 def run_ranks(count: int, command: Sequence[str]) -> int:
@@ -69,10 +69,10 @@ def run_ranks(count: int, command: Sequence[str]) -> int:
 
 def _started(command: Sequence[str], logs: Sequence[Path]) -> list[subprocess.Popen[bytes]]:
     count = len(logs)
-    machines, number = int(os.environ.get("PET_NNODES", 1)), int(os.environ.get("PET_NODE_RANK", 0))
+    number = int(os.environ.get("PET_NODE_RANK", 0))
     cores = len(os.sched_getaffinity(0)) if sys.platform == "linux" else os.cpu_count() or 1
     shared = {
-        "WORLD_SIZE": str(machines * count),
+        "WORLD_SIZE": str(machines() * count),
         "LOCAL_WORLD_SIZE": str(count),
         "MASTER_ADDR": os.environ.get("PET_MASTER_ADDR", "127.0.0.1"),
         "MASTER_PORT": os.environ.get("PET_MASTER_PORT") or str(_free_port()),

@@ -325,4 +325,5 @@ def layouts_on(cards: Cards, asked: Run, made: Plan, folder: Path) -> Found:
     endless = with_value(run, ["train", "machine", "shard"], "fsdp")
     whole = weights_of(form, endless, this.width, Parts.of(endless, 10**9)) + this.beside
     found = [this.layout(used, shard, again, cards.gib) for shard, again in divided]
+    whole += found[0].needed.overhead
     return Found(cards, found, fewest, whole, cards.count - used)

@@ -129,7 +129,7 @@ def make(
             reading = making.run, tokenizer, progress, form.limit if form is not None else None
             prepared = making.attempt(lambda: prepare_with_source(*reading))
     if prepared is not None:
-        _rows(making, prepared)
+        _rows(making, prepared, device)
         limit = form.limit if form is not None else None
         making.attempt(lambda: SOURCES.make(making.run.source).check(making.run, prepared, limit))
         if not any(problem.where.startswith("questions") for problem in making.problems):
@@ -257,7 +257,7 @@ def _lengths(making: _Making, form: Shape | None, tokenizer_limit: int) -> None:
         )
 
 
-def _rows(making: _Making, prepared: Prepared) -> None:
+def _rows(making: _Making, prepared: Prepared, device: Device | None) -> None:
     """Settles what follows from the rows: the batch, the steps, the tokens."""
     rows = len(prepared.train)
     source = SOURCES.make(making.run.source)
@@ -268,7 +268,9 @@ def _rows(making: _Making, prepared: Prepared) -> None:
     making.settle(from_rows(making.run, rows))
     train = making.run.train
     assert train.batch is not None, "it was settled above"
-    making.problems += processes.too_few_rows(making.run, train.batch)
+    world = device.processes.world if device is not None else 1
+    count = max(making.run.processes, world)
+    making.problems += processes.too_few_rows(making.run, train.batch, count)
     order = order_of(making.run, rows)
     steps = order.total(train.epochs, train.steps)
     lengths = sorted(len(tokens) for item in prepared.train for tokens in item.tokens)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from tunesmith.batches.order import USUAL_BATCH
 from tunesmith.errors import Problem, SpecError, TunesmithError
-from tunesmith.machine.ranks import started_by_another
+from tunesmith.machine.ranks import machines, started_by_another
 from tunesmith.settings.run import Run
 from tunesmith.words import say
 
@@ -57,18 +57,28 @@ def _no_plan(run: Run, processes: int) -> Iterator[Problem]:
             yield Problem(where, say("plan.parts_heads", heads=heads, processes=processes))
 
 
-def too_few_rows(run: Run, batch: int) -> Iterator[Problem]:
-    """Refuses more processes than a step has rows: some would have nothing to do."""
-    if run.processes > batch and run.train.machine.shard != "tensor":
-        text = say("plan.more_processes_than_rows", processes=run.processes, rows=batch)
+def too_few_rows(run: Run, batch: int, processes: int) -> Iterator[Problem]:
+    """Refuses more ``processes``, over all machines, than a step has rows: some would have nothing
+    to do.
+    """
+    if processes > batch and run.train.machine.shard != "tensor":
+        text = say("plan.more_processes_than_rows", processes=processes, rows=batch)
         yield Problem("processes", text)
 
 
-def refuse_too_many(run: Run) -> None:
-    """Raises SpecError, before they are started, for more processes than any step of the run has
-    rows: each takes memory and seconds until it has read them.
+def too_many(run: Run, machines: int) -> list[Problem]:
+    """Returns what is said, before they are started, to more processes on so many machines than any
+    step of the run has rows.
     """
-    problems = list(too_few_rows(run, run.train.batch or USUAL_BATCH))
+    count = machines * run.processes
+    return list(too_few_rows(run, run.train.batch or USUAL_BATCH, count))
+
+
+def refuse_too_many(run: Run) -> None:
+    """Raises SpecError for what ``too_many`` says of the machines that train it together: each
+    process takes memory and seconds until it has read the rows.
+    """
+    problems = too_many(run, machines())
     if problems:
         raise SpecError(problems)
 

@@ -4,6 +4,7 @@ ends by a code of 128 and above.
 
 from __future__ import annotations
 
+import posixpath
 import shlex
 from pathlib import PurePosixPath
 from typing import Annotated, Any
@@ -70,7 +71,7 @@ class K8s(Cluster):
             for name in ("image", "claim")
             if not dict(asked)[name]
         ]
-        out = PurePosixPath(job.run.out)
+        out = PurePosixPath(posixpath.normpath(job.run.out))
         if not out.is_relative_to(asked.mount) or out == PurePosixPath(asked.mount):
             found.append(Problem("out", say("launch.not_mounted", mount=asked.mount, out=out)))
         return found

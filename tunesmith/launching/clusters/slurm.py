@@ -6,7 +6,7 @@ import math
 import shlex
 from typing import Annotated
 
-from annotated_types import Gt
+from annotated_types import Gt, Le
 
 from tunesmith.launching.clusters import CLUSTERS, Cluster, Job
 from tunesmith.settings.spec import Spec
@@ -59,7 +59,7 @@ class Slurm(Cluster):
         """Lines of shell before the run: ``[module load cuda, source .venv/bin/activate]``."""
         save: Annotated[int, Gt(0)] = 300
         """How long before the end the run is told to save (seconds)."""
-        port: Annotated[int, Gt(0)] = 29500
+        port: Annotated[int, Gt(0), Le(65535)] = 29500
         """Port of the first machine by which the processes find each other."""
 
     def text(self, job: Job) -> str:
