@@ -79,6 +79,8 @@ def test_a_budget_buys_as_many_candidates_as_fit_and_never_more() -> None:
             assert cost(found.trials) * 10.0 <= FOR_TRAINING * budget
     # By hand: tenths of all four and three tenths of the better two, then two whole ones.
     assert cost(4) == pytest.approx(2 + 0.4 + 0.6)
+    # One alone is compared with nothing: a tenth, to see that it learns, and the whole.
+    assert cost(1) == pytest.approx(1.1) and cost(2) == pytest.approx(2.2)
 
 
 def test_amounts_are_read_as_they_are_typed() -> None:

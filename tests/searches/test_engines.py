@@ -65,6 +65,13 @@ def test_halving_keeps_the_better_half_and_drops_what_failed() -> None:
     assert second and all(math.isfinite(one.score) for one in second)
 
 
+def test_what_halving_leaves_alone_is_trained_no_further() -> None:
+    for trials, shares in ((1, [0.1]), (2, [0.1] * 2), (3, [0.1] * 3 + [0.3] * 2)):
+        engine = ENGINES.make(ENGINES.config("halving"))
+        assert engine.total(trials) == shares
+        assert [one.trial.share for one in played("halving", far, trials)] == shares
+
+
 PAPER = {  # Li et al. 2018, table 1: settings by rung of each bracket, for R = 81 and eta = 3
     81: [81, 27, 9, 3, 1],
     34: [34, 11, 3, 1],

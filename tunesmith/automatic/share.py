@@ -28,7 +28,9 @@ def cost(trials: int) -> float:
     best and the run's own whole.
     """
     found, left = 1.0 if trials == 1 else 2.0, trials
-    for rung in RUNGS:
+    for number, rung in enumerate(RUNGS):
+        if number and left == 1:
+            break
         found += rung * left
         left = math.ceil(left / 2)
     return found

@@ -31,8 +31,6 @@ def best_of(
     engine, done = _halving(rungs), list[Done]()
     settings = [{RATE: rate} for rate in rates]
     while batch := engine.of(settings, done):
-        if len(batch) == 1:  # what is left alone is trained no further
-            return float(batch[0].values[RATE])
         done += [Done(trial, score(trial)) for trial in batch]
     best = min(longest(done), key=lambda one: one.score)
     return float(best.trial.values[RATE]) if math.isfinite(best.score) else None
@@ -42,8 +40,7 @@ def shares_of(rates: int, rungs: Sequence[float]) -> list[float]:
     """Returns the share of the whole training that each training of so many rates takes, in
     order.
     """
-    shares = _halving(rungs).total(rates) if rates > 1 else []
-    return [share for share in shares if shares.count(share) > 1]
+    return _halving(rungs).total(rates) if rates > 1 else []
 
 
 def _halving(rungs: Sequence[float]) -> Halving:

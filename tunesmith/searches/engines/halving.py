@@ -41,13 +41,18 @@ class Halving(Engine):
         return self.of([{}, *given, *drawn][: asked.trials], done)
 
     def of(self, settings: Sequence[Mapping[str, Any]], done: Sequence[Done]) -> list[Trial]:
-        """Returns all trainings of the next rung where just these settings are compared."""
-        return climb(settings, self.config.rungs, done, lambda count: math.ceil(count / 2))[0]
+        """Returns all trainings of the next rung where just these settings are compared; what is
+        left alone is trained no further, for there is nothing to compare it with.
+        """
+        rung = climb(settings, self.config.rungs, done, lambda count: math.ceil(count / 2))[0]
+        return [] if done and len(rung) == 1 else rung
 
     def total(self, trials: int) -> list[float]:
-        """Counts half as many trainings at each rung."""
+        """Counts half as many trainings at each rung, and none of one that is left alone."""
         found: list[float] = []
         for share in self.config.rungs:
+            if found and trials == 1:
+                break
             found += [share] * trials
             trials = math.ceil(trials / 2)
         return found
