@@ -98,4 +98,7 @@ def test_the_front_holds_what_none_beats_in_both() -> None:
         one("short", 0.5, 0.5, share=0.3),
     ]
     assert front(made) == ["quick", "slow"]
+    kept = {"slow": 4.0, "worse": 3.0, "quick": 5.0, "even": 5.0}
+    third = [one | {"general": kept[one["run"]]} for one in made if one["run"] in kept]
+    assert front(third) == ["quick", "slow", "worse"], "the worse one forgot the least"
     assert front([]) == []

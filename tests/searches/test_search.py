@@ -64,7 +64,11 @@ def test_a_search_finds_the_rate_that_learns_and_proves_it(
     tiny_llama: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     heard: list[Event] = []
-    found = ts.search(settings(tmp_path, tiny_llama, "whole"), listen=[heard.append])
+    asked = settings(tmp_path, tiny_llama, "whole")
+    asked["search"]["general"] = str(tmp_path / "general.jsonl")
+    texts = "".join(json.dumps({"text": f"Text {n} of other things."}) + "\n" for n in range(6))
+    (tmp_path / "general.jsonl").write_text(texts, encoding="utf-8")
+    found = ts.search(asked, listen=[heard.append])
     assert "tuned: likelihoods" in capsys.readouterr().err, "the proof shows how far it is"
     told = found.searched.to_json()
     assert sum(isinstance(event, SearchBegun) for event in heard) == 1
@@ -85,15 +89,23 @@ def test_a_search_finds_the_rate_that_learns_and_proves_it(
     assert len(proof.found["contenders"]) >= 3 and proof.found["items"] == 12
     assert told["front"] and set(told["front"]) <= {one["run"] for one in told["trials"]}
     assert told["importance"] == []  # four trials do not tell
+    # What has learned more has moved further from the texts that it was not taught.
+    whole = told["whole"]
+    assert (
+        whole["best"]["general"] != whole["as-given"]["general"]
+        and 4 < whole["as-given"]["general"] < 8
+    )
+    assert all(one["general"] > 0 for one in told["trials"] if one["score"] is not None)
+    assert any("nearer to general texts" in line for line in found.lines())
     page = found.searched.page.read_text(encoding="utf-8")
-    assert "<svg" in page and all(one["run"] in page for one in told["trials"])
+    assert page.count("<svg") == 2 and all(one["run"] in page for one in told["trials"])
     lines = found.lines()
     assert lines[0].startswith("4 settings in 4 trainings, by loss"), "a setting that climbs is one"
     assert any("best: train.learning_rate=0.003" in line for line in lines)
     nll = proof.found["contenders"]["tuned"]["nll"]
     assert any(f"and {nll:.3f} on 12 rows that the search never saw" in line for line in lines)
 
-    other = settings(tmp_path, tiny_llama, "whole", generate={"max_new_tokens": 8})
+    other = {**asked, "generate": {"max_new_tokens": 8}}
     with pytest.raises(SpecError, match=r"generate\.max_new_tokens: was 4 when this search began"):
         ts.search(other, quiet=True)
 

@@ -53,17 +53,24 @@ def method_lines(found: JsonObject) -> list[str]:
 
 
 def front_line(found: JsonObject) -> str:
-    """Names the trials that no other beats in score and in time both."""
+    """Names the trials that no other beats in all of score, time and general texts at once."""
     named = {trial["run"]: trial for trial in found["trials"]}
-    told = [f"{run} ({named[run]['seconds']:.0f} s)" for run in found["front"]]
-    return say("search.front", runs=", ".join(told))
+    told = [f"{run} ({_aims(named[run])})" for run in found["front"]]
+    three = any("general" in one for one in found["trials"])
+    return say("search.front_general" if three else "search.front", runs=", ".join(told))
+
+
+def _aims(one: JsonObject) -> str:
+    general = f", {one['general']:.3f}" if "general" in one else ""
+    return f"{one['seconds']:.0f} s{general}"
 
 
 def write_page(found: JsonObject, path: Path) -> None:
     """Writes the page."""
     speak, by = Say(words.language()), metric_name(found["chosen_by"])
     label = speak("search.chart", by=by)
-    trials = [_cells(one, found["chosen_by"]) for one in found["trials"]]
+    general = any("general" in one for one in found["trials"])
+    trials = [_with_general(one, found["chosen_by"], general) for one in found["trials"]]
     mattered = [
         [
             one["setting"],
@@ -78,8 +85,7 @@ def write_page(found: JsonObject, path: Path) -> None:
             speak("search.chosen", values=typed(found["best"])),
             speak("search.optimism", count=tried(found["trials"])),
         ],
-        "chart": _chart(found, label, by),
-        "chart_title": label,
+        "charts": _charts(found, label, by),
         "about_front": front_line(found),
         "tables": [
             *_by_method(found, by),
@@ -94,13 +100,14 @@ def write_page(found: JsonObject, path: Path) -> None:
             },
             {
                 "title": speak("search.every_trial"),
-                "texts": [0, 4],
+                "texts": [0, 4 + general],
                 "told": [],
                 "head": [
                     speak("search.col_trial"),
                     speak("search.col_part"),
                     by,
                     speak("search.col_seconds"),
+                    *([speak("search.col_general")] if general else []),
                     speak("search.col_values"),
                 ],
                 "rows": trials,
@@ -142,17 +149,33 @@ def _cells(one: JsonObject, by: str) -> list[str]:
     return [one["run"], f"{100 * one['share']:.3g} %", number, seconds, typed(one["values"])]
 
 
-def _chart(found: JsonObject, label: str, by: str) -> object:
-    """Draws the trials that were trained longest; those of the front stand out."""
+def _with_general(one: JsonObject, by: str, general: bool) -> list[str]:
+    """Returns the cells of a trial, with the loss of general texts where that was measured."""
+    *numbers, values = _cells(one, by)
+    return [*numbers, *([f"{one['general']:.3f}" if "general" in one else ""] * general), values]
+
+
+def _charts(found: JsonObject, label: str, by: str) -> list[JsonObject]:
+    """Draws the trials that were trained longest, against what else is aimed at; those of the front
+    stand out.
+    """
     scored = [one for one in found["trials"] if one["score"] is not None]
     longest = max((one["share"] for one in scored), default=0.0)
-    dots = []
-    for one in scored:
-        if one["share"] == longest:
+    last = [one for one in scored if one["share"] == longest]
+    aims = {"seconds": label}
+    if last and all("general" in one for one in last):
+        aims["general"] = say("search.chart_general", by=by)
+    charts = []
+    for aim, title in aims.items():
+        dots = []
+        for one in last:
             value = one["watch"][found["chosen_by"]]
             style = "first" if one["run"] in found["front"] else ""
-            dots.append(Dot(one["run"], max(one["seconds"], 1e-3), value, value, value, style))
-    return scatter(dots, label=label, x_label=say("search.col_seconds"), y_label=by)
+            dots.append(Dot(one["run"], max(one[aim], 1e-3), value, value, value, style))
+        x_label = say(f"search.col_{aim}")
+        picture = scatter(dots, label=title, x_label=x_label, y_label=by)
+        charts.append({"title": title, "picture": picture})
+    return [one for one in charts if one["picture"]]
 
 
 def _percent(one: JsonObject) -> dict[str, str]:

@@ -9,6 +9,7 @@ diverged is the worst and nothing more. Settings that matter only together are n
 from __future__ import annotations
 
 import math
+import operator
 from collections import Counter
 from collections.abc import Mapping, Sequence
 
@@ -72,19 +73,20 @@ def importance(
 
 
 def front(trials: Sequence[JsonObject]) -> list[str]:
-    """Returns the runs, among those trained longest, that no other beats in score and in seconds
-    both (Pareto), the quickest first.
+    """Returns the runs, among those trained longest, that no other beats in score and in seconds,
+    and in the loss of general texts where that was measured, at once (Pareto), the quickest first.
     """
     scored = [one for one in trials if one["score"] is not None]
     longest = max((one["share"] for one in scored), default=0.0)
     last = [one for one in scored if one["share"] == longest]
-    kept: list[str] = []
-    best = math.inf
-    for one in sorted(last, key=lambda one: (one["seconds"], one["score"])):
-        if one["score"] < best:
-            kept.append(one["run"])
-            best = one["score"]
-    return kept
+    aims = ["seconds", "score", *(["general"] if all("general" in one for one in last) else [])]
+    placed = sorted(([one[aim] for aim in aims], one["run"]) for one in last)
+    kept: list[tuple[list[float], str]] = []
+    # Who is beaten is beaten by one that stands before it, in the order of the first aims.
+    for values, run in placed:
+        if not any(all(map(operator.le, other, values)) for other, _ in kept):
+            kept.append((values, run))
+    return [run for _, run in kept]
 
 
 def _shares(

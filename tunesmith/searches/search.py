@@ -40,6 +40,7 @@ from tunesmith.settings.search import Search
 from tunesmith.storage.run_folder import RunFolder
 from tunesmith.trials.files import got, put
 from tunesmith.trials.forked import End
+from tunesmith.trials.general import general_data, general_rows
 from tunesmith.trials.together import Going, together
 from tunesmith.trials.training import badness
 from tunesmith.words import metric_name, say
@@ -119,6 +120,8 @@ def search(run: Run, *, quiet: bool = False, listen: Sequence[Listener] = ()) ->
     assert prepared is not None, "a plan without problems has its rows"
     if not prepared.choosing or not prepared.proof:
         raise SpecError(Problem("data.held_out", say("search.needs_watch")))
+    if asked.general is not None:
+        _check_general(asked.general, prepared)
     with (
         RunFolder(folder.path).held(),
         StopSignal() as heard,
@@ -139,6 +142,14 @@ def search(run: Run, *, quiet: bool = False, listen: Sequence[Listener] = ()) ->
         put(folder.result, found)
         write_page(found, folder.page)
     return Searched(folder, found)
+
+
+def _check_general(path: str, prepared: Prepared) -> None:
+    """Raises SpecError or DataError for general rows that cannot be asked."""
+    if not prepared.objective.output.writes:
+        raise SpecError(Problem("search.general", say("search.general_reads")))
+    if not general_rows(general_data(path), prepared.render.tokenizer):
+        raise SpecError(Problem("search.general", say("search.general_none", path=path)))
 
 
 @dataclass(frozen=True)
@@ -225,7 +236,9 @@ class _Search:
                 self._tell(one)
         if not left:
             return
-        jobs = [Job(self._settings(), {}, one.training, one.trial) for one in left]
+        jobs = [
+            Job(self._settings(), {}, one.training, one.trial, self.asked.general) for one in left
+        ]
         count = min(self.asked.workers, len(pieces))
         share = self.place.share(count, self.plan, lambda: self._need(jobs))
         if share.told:

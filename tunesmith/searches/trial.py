@@ -4,26 +4,32 @@ with.
 
 from __future__ import annotations
 
+import math
 import shutil
 import time
 from dataclasses import dataclass, replace
 
+import numpy as np
 from rich.console import Console
 
 from tunesmith.data.prepare import Prepared
 from tunesmith.events.stream import Events
+from tunesmith.models.saved import load_run
 from tunesmith.plain import JsonObject
 from tunesmith.planning.make import make
 from tunesmith.planning.plan import Plan
+from tunesmith.predicting.likelihoods import likelihoods
 from tunesmith.searches.engines import Trial
 from tunesmith.searches.folder import Training
 from tunesmith.searches.places import AtHand
 from tunesmith.searches.spaces import with_values
 from tunesmith.settings.resolved import Resolved
 from tunesmith.settings.run import validate
+from tunesmith.storage.run_folder import RunFolder
 from tunesmith.training.start import train
 from tunesmith.trials.files import put
 from tunesmith.trials.forked import PATIENCE
+from tunesmith.trials.general import general_data, general_rows
 from tunesmith.trials.training import Titled, part_of, taken
 
 
@@ -37,6 +43,8 @@ class Job:
     """What the trial has of the machine; what ``settings`` say of that goes before."""
     training: Training
     trial: Trial
+    general: str | None = None
+    """The file of general rows that its model is asked at the end."""
 
     def plan(self, prepared: Prepared | None) -> Plan:
         """Plans it whole."""
@@ -90,6 +98,16 @@ def train_trial(job: Job, title: str, several: bool, at_hand: AtHand | None) -> 
     lines = run.steps()
     watch = next(one["evaluation"] for one in reversed(lines) if "evaluation" in one)
     spent = {"seconds_in_all": round(time.monotonic() - began, 3)}
-    put(job.training.done, {"watch": watch, **taken(lines), **spent})
+    general = None if job.general is None else _general_loss(run, job.general)
+    told = {} if general is None or not math.isfinite(general) else {"general": general}
+    put(job.training.done, {"watch": watch, **taken(lines), **spent, **told})
     # The trial is over, and nothing will be continued.
     shutil.rmtree(run.checkpoints, ignore_errors=True)
+
+
+def _general_loss(run: RunFolder, path: str) -> float:
+    """Computes the loss per token (nats) of general texts with the trained model."""
+    loaded = load_run(run)
+    rows = likelihoods(loaded, general_rows(general_data(path), loaded.tokenizer))
+    total, weight = np.concatenate(rows).sum(0)
+    return float(total / weight)

@@ -50,4 +50,8 @@ class Search(Spec):
     place: choice(PLACES, "local") = "local"  # type: ignore[valid-type]
     """Where: local, on this machine; ray, on a Ray cluster whose machines see the folder."""
 
+    general: str | None = None
+    """File of general rows that each model is asked at the end of its trial, to see what it forgot:
+    ``package:editorials`` is at hand. The front then counts that, too."""
+
     model_config = Spec.model_config | {"validate_default": True}

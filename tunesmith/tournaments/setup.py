@@ -10,11 +10,8 @@ from typing import Any
 
 from tunesmith.batches.batch import Tokens
 from tunesmith.data.prepare import Prepared
-from tunesmith.data.reading import examples
-from tunesmith.data.rendering.render import Render
 from tunesmith.errors import DataError, Problem, SpecError
 from tunesmith.events.stream import Events
-from tunesmith.examples import Chat, Text
 from tunesmith.models.loading.load import Loaded
 from tunesmith.plain import JsonObject
 from tunesmith.planning.begun import refuse_other
@@ -28,18 +25,17 @@ from tunesmith.searches.spaces import rates_of
 from tunesmith.settings.family import OBJECTIVES
 from tunesmith.settings.open_values import default_rate
 from tunesmith.settings.resolved import Resolved
-from tunesmith.settings.run import Data, Generate, Keep, Run, read_run
+from tunesmith.settings.run import Generate, Keep, Run, read_run
 from tunesmith.settings.tournament import Tournament, label, slug
 from tunesmith.storage.atomic import write_whole
 from tunesmith.tournaments.folder import Board, Corner
 from tunesmith.tournaments.rates import rates_in
 from tunesmith.trials.files import got, put
+from tunesmith.trials.general import general_data, general_rows
 from tunesmith.trials.one_base import OneBase, one_base
 from tunesmith.trials.training import part_of
 from tunesmith.words import say
 
-GENERAL_TOKENS = 64
-"""Of a general row only so many tokens are scored, from its beginning."""
 MAY_CHANGE = {
     *("out", "lang"),
     *(f"tournament.{name}" for name in ("methods", "places", "seeds")),
@@ -286,19 +282,8 @@ def _general(asked: Tournament, tokenizer: Any, events: Events) -> list[list[Tok
     """
     if asked.general is None:
         return []
-    data = Data(path=asked.general, limit=asked.general_rows)
-    render = Render(tokenizer, data, max_length=GENERAL_TOKENS)
-    found: list[list[Tokens]] = []
     try:
-        for _, example in examples(data):
-            tokens = render.text(example)[:1] if isinstance(example, Text) else []
-            tokens = render.chat(example)[-1:] if isinstance(example, Chat) else tokens
-            found += [[one] for one in map(_beginning, tokens) if one.scored]
+        return general_rows(general_data(asked.general, asked.general_rows), tokenizer)
     except DataError as error:
         events.tell(say("tournament.no_general", error=str(error)))
         return []
-    return found
-
-
-def _beginning(tokens: Tokens) -> Tokens:
-    return Tokens(tokens.ids_T[: 2 * GENERAL_TOKENS], tokens.weights_T[: 2 * GENERAL_TOKENS])
