@@ -332,6 +332,50 @@ def test_an_error_stands_at_its_field_in_the_words_of_the_command_line(
     assert nowhere.status_code == 400 and "data" in Read(nowhere.text).text
 
 
+@pytest.mark.parametrize(
+    ("path", "typed"),
+    [
+        *(("train.epochs", "[1"), ("generate.stop", "[a"), ("train.clip", "*x")),
+        *(("data.columns", "{question"), ("data.limit", "&")),
+    ],
+)
+def test_what_yaml_cannot_read_is_told_at_its_field_and_stays_in_it(
+    place: Path, client: TestClient, path: str, typed: str
+) -> None:
+    answer = client.get("/new/data", params=chosen(place, **{path: typed}))
+    page = Read(answer.text)
+    field = next(one for _, one in page.elements if one.get("name") == path)
+    assert answer.status_code == 400 and field["aria-invalid"] == "true"
+    assert page.told[f"w-{path}"].startswith("this is not YAML") and field["value"] == typed
+
+
+@pytest.mark.parametrize(
+    ("path", "typed", "told"),
+    [
+        ("data.held_out", "1000", "cannot be held out"),
+        ("data.held_out", "none.csv", "there is no such file"),
+        ("data.template", "no column", "names no column"),
+    ],
+)
+def test_a_setting_that_the_rows_refute_is_told_at_its_field(
+    place: Path, client: TestClient, path: str, typed: str, told: str
+) -> None:
+    value = str(place / "data" / typed) if typed.endswith(".csv") else typed
+    answer = looked(client, "data", chosen(place, **{path: value}))
+    page = Read(answer.text)
+    assert answer.status_code == 400 and told in page.told[f"w-{path}"]
+    assert "another goal" not in page.text
+
+
+def test_a_damaged_file_is_offered_no_other_goal(place: Path, client: TestClient) -> None:
+    damaged = place / "data" / "damaged.jsonl"
+    damaged.write_text('{"question": "a", "answer": "b"}\n{oops\n', "utf-8")
+    page = Read(looked(client, "data", chosen(place, data=str(damaged))).text)
+    damaged.unlink()
+    assert "damaged.jsonl:2: this is not valid JSON" in page.text
+    assert "another goal" not in page.text
+
+
 def test_of_several_files_the_one_that_is_wrong_is_named(place: Path, client: TestClient) -> None:
     missing = str(place / "data" / "none.csv")
     alone = Read(looked(client, "data", chosen(place, data=missing)).text).told["w-data"]

@@ -78,14 +78,18 @@ def at_field(
 
 def by_field(problems: Iterable[Problem], paths: Sequence[str]) -> dict[str, list[str]]:
     """Returns the texts of problems by the setting at which they stand: the one of this path, or
-    the nearest above it; those that belong to none by "".
+    the nearest above it; those that belong to none by "". What is no YAML is told with the line of
+    its value, which a field has one of.
     """
     found: dict[str, list[str]] = {}
     for problem in problems:
         where = problem.where.partition(": ")[0]
+        setting, _, line = where.rpartition(":")
+        where = setting if line.isdecimal() and setting in paths else where
         while where and where not in paths:
             where = where.rpartition(".")[0]
-        text = problem.text if where == problem.where else str(problem)
+        own = problem.where in (where, f"{where}:1")
+        text = problem.text if own else str(problem)
         found.setdefault(where, []).append(text)
     return found
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import islice
+
 from tunesmith.data.asked_reading import reading_for
 from tunesmith.data.reading import Reading, examples
 from tunesmith.errors import Problem, TunesmithError
@@ -19,6 +21,8 @@ GOALS: dict[str, tuple[str, ...]] = {
     "write": ("pretrain",),
 }
 """The objectives that serve a goal, the usual one first."""
+FIRST_ROWS = 1000
+"""Rows that are read to see whether they would do for a goal; there are up to seven to try."""
 
 
 def goal_of(objective: str) -> str:
@@ -59,9 +63,13 @@ def why(objective: str, goal: str, given: bool) -> str:
 
 
 def _has_rows(data: Data, objective: str) -> bool:
-    """Tells whether the files can be read for an objective, and have a row for it."""
+    """Tells whether the files can be read for an objective, and have rows for it. A file that is
+    damaged is so for every goal, which its first rows show.
+    """
     try:
-        return not _problems(data, objective) and any(True for _ in _reading(data, objective))
+        if _problems(data, objective):
+            return False
+        return bool(list(islice(_reading(data, objective), FIRST_ROWS)))
     except TunesmithError:
         return False
 

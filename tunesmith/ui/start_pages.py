@@ -45,6 +45,10 @@ ELSEWHERE = ("out", "goal", "questions", "yaml", "")
 """Places of problems beside the drawer; the last is the top of the page."""
 STEPS = {"new_data": "data", "new_plan": "plan"}
 """The steps to a run whose page is not the first, by its template."""
+HELD_OUT = "data.held_out"
+"""A setting in the drawer that may be a file."""
+ON_ROWS = ("data.path", "data.columns", "data.reader")
+"""Settings that the page on the rows has fields for, or says what else to set."""
 BESIDE_DRAFT = ("row", "probe")
 """Fields of an address that ask to see something, and set nothing."""
 FILES = {"new.js": "text/javascript", "new.css": "text/css"}
@@ -270,7 +274,7 @@ class StartPages:
         """Shows what can be chosen, each problem at its field; ``yaml`` is what was sent to be
         loaded.
         """
-        given = {path: [draft.values.get(path, "")] for path in BESIDE}
+        given = {path: [draft.values.get(path, "")] for path in (*BESIDE, HELD_OUT)}
         given |= {"data.path": draft.files, "yaml": ["run.yaml"]}
         placed = [at_field(problem, given) for problem in problems]
         groups = drawer(draft, placed)
@@ -302,9 +306,13 @@ class StartPages:
 
 def _of_rows(problem: Problem, draft: Draft) -> bool:
     """Tells whether a problem is one of the rows, which the page on the rows can show: at a setting
-    of them, or at a place in a file.
+    of them that was not given in a field of the first page, or at a place in a file.
     """
-    root = problem.where.partition(".")[0]
+    root, _, rest = problem.where.partition(".")
+    setting = f"{root}.{rest.partition('.')[0]}"
+    typed = root == "data" and setting in draft.values and setting not in ON_ROWS
+    if typed or problem.where == draft.values.get(HELD_OUT):
+        return False
     own = {path.partition(".")[0] for path in _every_path()} | {"out", "model"}
     return root == "data" or (root not in own and problem.where != draft.values.get("model.path"))
 
