@@ -9,6 +9,7 @@ import pytest
 
 from conftest import SHARED_DATA
 from tunesmith.api import check
+from tunesmith.data.texts.people import names_in
 from tunesmith.data.texts.personal import bank_card, identity_card, kinds_in
 
 
@@ -59,3 +60,12 @@ def test_the_case_is_told_with_its_three_kinds() -> None:
     (told,) = [note for note in check({"data": str(case)}).ledger.notes if "personal" in note]
     for kind in ("telephone", "identity card", "mail"):
         assert f"{kind} " in told
+
+
+def test_drugs_that_begin_with_a_surname_are_no_persons() -> None:
+    pytest.importorskip("jieba")
+    for drug in ("陈皮", "桂枝", "石斛", "黄柏", "车前子"):
+        for text in ("{}有什么功效？", "{}归哪些经？", "请说明{}的性味。", "方中{}为君药。"):
+            assert not list(names_in(text.format(drug))), text.format(drug)
+    assert not list(names_in("利水渗湿，健脾宁心。"))
+    assert list(names_in("患者陈皮，头痛三日。")) and list(names_in("昨天李建国来过。"))

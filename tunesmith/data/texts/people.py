@@ -43,6 +43,17 @@ _NOBODY = re.compile(rf"某|(?:{_AFTER})$")
 """王某 is nobody, and 王女士 no more than a surname."""
 _WORDS_TOO = "左甘应易康宫曲温牛白米莫丁"
 """Surnames with which many words begin that jieba takes for names: 左心室, 甘露醇, 康复训练."""
+_MEDICINE_TEXT = (
+    "黄柏 黄精 陈皮 陈棕 桂枝 桂心 桂皮 石斛 石韦 石决明 石莲子 石榴皮 马勃 马钱子 "
+    "马齿苋 马鞭草 葛根 葛花 苏叶 苏子 苏梗 苏木 路路通 柏子仁 柏叶 侧柏 车前子 "
+    "车前草 金钱草 金樱子 金沸草 金果榄 胡黄连 胡芦巴 胡桃 艾叶 艾草 谷芽 谷精草 "
+    "祁术 祁艾 祁红 韦茎 毛冬青 毛姜 芦根 蒲黄 雷丸 雷公藤 凌霄花 姜黄 姜皮 姜汁 "
+    "姜炭 何首乌 杜若 童便 梁米 白芷 白芨 白前 白蔹 徐长卿 龙齿 龙葵 宁心 宁神 安中 "
+    "温中 辛凉 辛温 和胃 和中 冷敷 苗药 祝由"
+)
+_MEDICINE = frozenset(_MEDICINE_TEXT.split())
+"""Drugs and effects of Chinese medicine that begin with a surname and that jieba takes for names:
+replaced, 陈皮 would become a person in every answer. After a cue they may still be a name."""
 RARE, USUAL, WORD = 30, 20, 200
 """Frequencies in jieba's dictionary. A name that is a word there with ``RARE`` or more is the word.
 A cue's name falls where the sign before it and its surname are a word of more than ``USUAL``
@@ -89,6 +100,13 @@ def names_in(text: str) -> Iterator[Found]:
         yield from _tagged(text)
 
 
+def _is_medicine(word: str) -> bool:
+    """Tells a drug, also one that jieba joined with the sign before or behind: 陈皮归, 方中陈."""
+    if word.startswith("方中"):
+        return len(word) == 2 or word[2] in SURNAMES
+    return word in _MEDICINE or (word[-1] in "归性味" and word[:-1] in _MEDICINE)
+
+
 def _tagged(text: str) -> Iterator[Found]:
     """Yields the words that jieba takes for a person's name, that begin with a surname and are
     rare.
@@ -102,6 +120,8 @@ def _tagged(text: str) -> Iterator[Found]:
         if tag != "nr" or not 2 <= len(word) <= 4 or _NO_CHARACTERS.search(word):
             continue
         if word[0] in _WORDS_TOO or _NOBODY.search(word):
+            continue
+        if _is_medicine(word):
             continue
         if (word[0] in SURNAMES or word[:2] in COMPOUND) and _frequency(word) < RARE:
             yield Found(start, place, "name")
