@@ -21,6 +21,7 @@ from tunesmith.models.saved import load_run
 from tunesmith.planning.duration import evaluations
 from tunesmith.planning.make import make
 from tunesmith.report.asked import asked
+from tunesmith.report.language import Say
 from tunesmith.report.build import page as report_page
 from tunesmith.report.language import Say
 from tunesmith.report.runs import runs as rows_of_runs
@@ -185,7 +186,7 @@ def test_questions_are_answered_by_base_and_tuned_side_by_side(tiny_llama, prepa
     questions = tmp_path / "questions.txt"
     questions.write_text("How far is Rome?\n\nWie weit ist Wien?\n", encoding="utf-8")
     folder = trained(tmp_path / "run", tiny_llama, prepared, questions=str(questions))
-    found = asked(folder.questions.read_text(encoding="utf-8"))
+    found = asked(folder.questions.read_text(encoding="utf-8"), Say("en"))
     assert [one.question for one in found] == ["How far is Rome?", "Wie weit ist Wien?"]
     whens = [when for when, _ in found[0].answers]
     assert whens == ["base, before training", "step 3", "step 6", "tuned, step 8"]

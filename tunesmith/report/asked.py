@@ -4,13 +4,18 @@ on sampled answers, read back from its record.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cache
 
 from tunesmith.plain import Named
 from tunesmith.proving.task import evenly
 from tunesmith.report.language import Say
+from tunesmith.words import LANGUAGES
 
+WHEN = ("train.base", "train.final", "train.step")
+"""What the headings of answers in questions.md say."""
 MOST, BETWEEN = 20, 6
 """Questions that the page shows, and answers of each between its first and its last, at most."""
 
@@ -25,9 +30,9 @@ class Asked:
     """Answers that are not among these."""
 
 
-def asked(markdown: str) -> list[Asked]:
+def asked(markdown: str, say: Say) -> list[Asked]:
     """Parses the questions: each is a second-level heading, with a third-level heading for each
-    time it was answered.
+    time it was answered, which is said in the words of the page: the file has those of its run.
     """
     found: list[Asked] = []
     for block in _parts(markdown, "## "):
@@ -35,7 +40,7 @@ def asked(markdown: str) -> list[Asked]:
         answers = []
         for part in _parts(block, "### "):
             when, _, text = part.partition("\n")
-            answers.append((when.strip(), _loud(text.strip())))
+            answers.append((_when(when.strip(), say), _loud(text.strip())))
         found.append(Asked(question.strip(), tuple(answers)))
     return found
 
@@ -70,6 +75,24 @@ def _some(one: Asked) -> Asked:
         return one
     kept = (one.answers[0], *evenly(between, BETWEEN), one.answers[-1])
     return Asked(one.question, kept, len(one.answers) - len(kept))
+
+
+def _when(told: str, say: Say) -> str:
+    for key, pattern in _whens():
+        match = pattern.fullmatch(told)
+        if match is not None:
+            return say(key, **match.groupdict())
+    return told
+
+
+@cache
+def _whens() -> list[tuple[str, re.Pattern[str]]]:
+    """Returns how each heading of an answer is written in each language."""
+    return [
+        (key, re.compile(re.escape(Say(one)(key, step="STEP")).replace("STEP", r"(?P<step>\d+)")))
+        for one in LANGUAGES
+        for key in WHEN
+    ]
 
 
 def _loud(answer: str) -> str:

@@ -84,7 +84,7 @@ def page(folder: RunFolder, run: Run, say: Say, *, buttons: Mapping[str, str] | 
     pairs = OBJECTIVES.make(run.objective).pairs
     name, trained = shlex.quote(str(folder.path)), trained_with(folder)
     told = folder.questions.read_text(encoding="utf-8") if folder.questions.is_file() else ""
-    questions = asked(told)
+    questions = asked(told, say)
     contents = {
         "say": lambda key, **values: say(f"report.{key}", **values),
         "say_mistakes": lambda key, **values: say(f"mistakes.{key}", **values),

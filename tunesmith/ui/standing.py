@@ -80,7 +80,7 @@ def standing(folder: RunFolder, starting: bool) -> Standing:
         next=_next(folder, run, row),
         curves=tuple(curves(record, speak, used=model_step(folder))),
         events=tuple(events(record, speak)),
-        questions=tuple(asked(text)),
+        questions=tuple(asked(text, speak)),
         report=folder.report.is_file(),
         said=last_lines(folder.path) if row["state"] == "stopped" and not starting else "",
     )
