@@ -21,7 +21,6 @@ from tunesmith.models.saved import load_run
 from tunesmith.planning.duration import evaluations
 from tunesmith.planning.make import make
 from tunesmith.report.asked import asked
-from tunesmith.report.language import Say
 from tunesmith.report.build import page as report_page
 from tunesmith.report.language import Say
 from tunesmith.report.runs import runs as rows_of_runs

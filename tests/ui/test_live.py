@@ -48,6 +48,7 @@ with StopSignal() as heard, folder.held(), named_in(folder.path):
 def test_a_run_is_watched_and_stopped_in_a_browser(tmp_path: Path) -> None:
     folder = bare(tmp_path / "live")
     write_lines(folder.record, steps(20))
+    bare(tmp_path / "before")  # where there are two, they can be chosen
     with (
         chromium() as browser,
         subprocess.Popen([sys.executable, "-c", STAND_IN, str(folder.path)]) as run,
