@@ -350,6 +350,21 @@ def test_what_yaml_cannot_read_is_told_at_its_field_and_stays_in_it(
 
 
 @pytest.mark.parametrize(
+    ("path", "told"),
+    [
+        ("train.epoch", "there is no such setting; did you mean 'epochs'?"),
+        ("colour", "there is no such setting"),
+        *((path, "cannot be set from a page") for path in ("track", "source.server", "out")),
+        *((path, "cannot be set from a page") for path in ("method=./mine.py", "model.path=/etc")),
+        ("model.trust_remote_code.x", "cannot be set from a page"),
+    ],
+)
+def test_what_is_no_setting_is_not_called_dangerous(place: Path, path: str, told: str) -> None:
+    (problem,) = draft_of([(path, "x")], Places(place)).problems
+    assert problem.text.startswith(told)
+
+
+@pytest.mark.parametrize(
     ("path", "typed", "told"),
     [
         ("data.held_out", "1000", "cannot be held out"),

@@ -21,6 +21,9 @@ from tunesmith.settings.family import (
     Family,
 )
 from tunesmith.settings.overrides import setting_of
+from tunesmith.settings.problems import group_of
+from tunesmith.settings.run import Run, read_run
+from tunesmith.settings.spec import Spec
 from tunesmith.ui.composed import REWARDS_HERE, is_list, typed_as
 from tunesmith.words import say
 
@@ -60,6 +63,8 @@ MEASURES = ("train.keep.best_by", "prove.primary")
 """Settings that take the name of a metric, or of another measure that a run has."""
 PATTERN = ("regex", "pattern")
 """A metric and its setting that is a plain text."""
+COMPLETE = ("model=starter", "data=rows.csv", "out=run")
+"""Settings that every run has; neither is opened."""
 LOCAL = ("model.path", "data.held_out")
 OF_FILE = ("path", "columns", "reader", "weight")
 """Settings of a file among several."""
@@ -77,7 +82,7 @@ def refused(path: str, value: str, places: Places) -> list[Problem]:
     settings are read.
     """
     if not may_be_set(path):
-        return [Problem(path, say("ui_new.forbidden"))]
+        return _no_setting(path) or [Problem(path, say("ui_new.forbidden"))]
     if path in PLUG_INS:
         return _plug_in(path, value)
     if path in NAMES:
@@ -111,6 +116,29 @@ def _of_plug_in(path: str) -> bool:
     fields = [family.get(name).Config.model_fields.get(key) for name in family.names()]
     found = [info.annotation for info in fields if info is not None]
     return key != "name" and bool(found) and all(map(closed, found))
+
+
+def _no_setting(path: str) -> list[Problem]:
+    """Returns what the resolver says of a path that is no setting, whose value is not looked at;
+    nothing where it is one, or may be one of a plug-in.
+    """
+    group: type[Spec] | None = Run
+    # Anything but names might be read as more than a path.
+    if not all(part.isidentifier() for part in path.split(".")):
+        return []
+    for part in path.split("."):
+        if group is None or "name" in group.model_fields:
+            return []
+        if part not in group.model_fields:
+            break
+        group = group_of(group.model_fields[part].annotation)
+    else:
+        return []
+    try:
+        read_run(None, [*COMPLETE, f"{path}=null"])
+    except SpecError as error:
+        return [one for one in error.problems if f"{path}.".startswith(f"{one.where}.")]
+    return []
 
 
 def _plug_in(path: str, value: str) -> list[Problem]:
