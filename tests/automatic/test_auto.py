@@ -49,7 +49,8 @@ def test_a_budget_is_spent_and_a_stop_in_the_middle_loses_nothing(
 
     def stop(event: Event) -> None:
         seen.append(event)
-        if sum(isinstance(one, TrialScored) for one in seen) == 2:
+        scored = sum(isinstance(one, TrialScored) for one in seen)
+        if isinstance(event, TrialScored) and scored == 2:
             os.kill(os.getpid(), signal.SIGTERM)
 
     with pytest.raises(Stopped):
