@@ -195,7 +195,7 @@ def _course(
         checkpoints.refuse_folders_apart()
     seed_everything(work.run.train.seed, device.processes.share[0])
     if resume:
-        _resume(checkpoints, state, at, record, work.events)
+        _resume(checkpoints, state, at, record, work.events, total=work.total)
     look = _evaluator(ready, folder, record, stopped)
     save = Saves(checkpoints, state, look, last=at.step if resume else None)
     return Course(at, [spikes, falling, sampled], look, save)
@@ -283,7 +283,13 @@ class Saves:
 
 
 def _resume(
-    checkpoints: Checkpoints, state: State, at: Position, record: Record, events: Events
+    checkpoints: Checkpoints,
+    state: State,
+    at: Position,
+    record: Record,
+    events: Events,
+    *,
+    total: int,
 ) -> None:
     path = state.device.processes.on_first(lambda: checkpoints.newest(events.tell))
     if path is None:
@@ -292,6 +298,8 @@ def _resume(
         return
     for name, (then, now) in state.restore(path).items():
         events.tell(say("train.machine_differs", name=name, then=then, now=now))
+    if at.step >= total:
+        events.tell(say("train.nothing_left", total=total))
     events(Resumed(at.step, path))
     if state.device.place.type == "cuda" and not state.device.exact:
         events.tell(say("train.not_exact"))

@@ -52,3 +52,5 @@ def test_a_run_whose_name_is_mistyped_is_not_only_taken_for_a_hub_id(
         with pytest.raises(ModelError) as error:
             find_model(name)
         assert ("did you mean 'runs/first'?" in str(error.value)) == (name == "runs/frist")
+    with pytest.raises(ModelError, match="did you mean 'starter'"):
+        find_model("startr")

@@ -15,6 +15,7 @@ from tunesmith.models.finding.merged import merged
 from tunesmith.models.finding.packaged import packaged_model
 from tunesmith.models.finding.starter import convert_gguf, starter
 from tunesmith.settings.run import Model
+from tunesmith.settings.spec import closest
 from tunesmith.settings.teacher import is_endpoint
 from tunesmith.storage.headers import is_pointer
 from tunesmith.storage.hub import looks_local, snapshot
@@ -64,7 +65,10 @@ def find_model(path: str, *, revision: str | None = None, code: bool = False) ->
         folder = snapshot(path, "model", patterns=patterns, ignore=NOT_MODEL, revision=revision)
     except ModelError as error:
         # A run's name that was mistyped (runs/frist) reads as the id of a model on a hub.
-        near = told_near(here) if len(here.parts) > 1 and here.parent.is_dir() else ""
+        if len(here.parts) > 1:
+            near = told_near(here) if here.parent.is_dir() else ""
+        else:
+            near = closest(path, ["starter"])
         raise ModelError([Problem(one.where, one.text + near) for one in error.problems]) from None
     return _checked(folder, path)
 
