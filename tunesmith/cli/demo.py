@@ -106,11 +106,12 @@ def _answers(run: RunFolder) -> list[str]:
     model's.
     """
     from tunesmith.report.asked import asked
+    from tunesmith.report.language import speaker
 
     if not run.questions.is_file():
         return []
-    lines = [say("demo.questions")]
-    for one in asked(run.questions.read_text(encoding="utf-8")):
+    lines, say_in = [say("demo.questions")], speaker(run.resolved().run, None)
+    for one in asked(run.questions.read_text(encoding="utf-8"), say_in):
         lines.append(f"  {one.question}")
         for key, (_, text) in (("demo.base", one.answers[0]), ("demo.tuned", one.answers[-1])):
             lines.append(f"    {say(key)}  {' '.join(text.split())}")

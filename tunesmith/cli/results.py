@@ -78,7 +78,7 @@ def prove(
         with quiet(as_json), progress() as shown:
             curve = api.prove_checkpoints(run, items=items, suites=suite or (), progress=shown)
         tell(curve, as_json)
-        _write_page(run, as_json)
+        _write_page(RunFolder(run), as_json)
         return
     asked: JsonObject = {"items": items, "shots": shots, "prompt": prompt}
     asked |= {"data": data, "against": against or (), "suites": suite or ()}
@@ -93,18 +93,18 @@ def prove(
             proof = api.prove_seeds(folder, seeds, **asked, progress=shown)
     tell(proof, as_json)
     if which == "model" and data is None:
-        _write_page(run, as_json)
+        _write_page(folder, as_json)
     gate(proof, folder.resolved().run.prove)
 
 
-def _write_page(run: Path, as_json: bool) -> None:
+def _write_page(run: RunFolder, as_json: bool) -> None:
     """Writes the run's page anew, which training wrote without a proof; a disk that refuses costs
     the proof nothing.
     """
     from tunesmith.report.build import build
 
     try:
-        line = say("cli.page_written", path=build(RunFolder(run)))
+        line = say("cli.page_written", path=build(run))
     except TunesmithError as error:
         print(error, file=sys.stderr)
     else:
