@@ -97,6 +97,10 @@ def place(tmp_path_factory: pytest.TempPathFactory, tiny_llama: Path) -> Path:
     table = "\n".join(f"{row['text']},{row['label']}" for row in labels)
     for name in ("labels.csv", "sst2.csv"):
         (folder / name).write_text(f"text,label\n{table}\n", encoding="utf-8")
+    answers = "\n".join(f"{row['instruction']},{row['output']}" for row in asked)
+    (folder / "bitext_customer_support.csv").write_text(
+        f"instruction,response\n{answers}\n", encoding="utf-8"
+    )
     (folder / "metric.py").write_text(
         "def polite(prediction, reference, row):\n    return 'please' in prediction\n",
         encoding="utf-8",
