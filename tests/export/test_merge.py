@@ -24,7 +24,8 @@ from tunesmith.export.parity import FIXED, PROBES, probe_texts
 def test_merged_folder_answers_as_the_adapter(tiny_llama: Path, tmp_path: Path) -> None:
     folder, out, seen = tuned(tmp_path / "run", tiny_llama), tmp_path / "merged", []
     exported = export(folder, out, progress=lambda stage, done, total: seen.append(stage))
-    assert seen == ["loading base and adapter", "merging", "saving", "checking what was saved"]
+    parts = ["loading base and adapter", "asking the probe prompts", "merging"]
+    assert seen == [*parts, "saving", "checking what was saved"]
     assert exported.merged.relative < 1e-4 and exported.saved.relative < 1e-4
     assert exported.saved.same_answers == exported.saved.probes == PROBES
     assert [one for one in exported.warnings if "held-out rows" not in one] == []

@@ -110,8 +110,8 @@ def _answers(run: RunFolder) -> list[str]:
 
     if not run.questions.is_file():
         return []
-    lines, say_in = [say("demo.questions")], speaker(run.resolved().run, None)
-    for one in asked(run.questions.read_text(encoding="utf-8"), say_in):
+    lines, words = [say("demo.questions")], speaker(run.resolved().run, None)
+    for one in asked(run.questions.read_text(encoding="utf-8"), words):
         lines.append(f"  {one.question}")
         for key, (_, text) in (("demo.base", one.answers[0]), ("demo.tuned", one.answers[-1])):
             lines.append(f"    {say(key)}  {' '.join(text.split())}")

@@ -140,7 +140,7 @@ def export(
     tell = _teller(folds, hears)
 
     tell("load")
-    seen = _Trained.of(source)
+    seen = _Trained.of(source, lambda: tell("probe"))
     made = Made(source, seen.engine.loaded, [], hears)
     folded = None
     if folds:
@@ -176,7 +176,7 @@ def export(
 
 def _teller(folds: bool, progress: Progress) -> Callable[[str], None]:
     """Returns what tells the next part, with the number of the parts before it and of all."""
-    parts = ["load", *(["merge"] if folds else []), "save", "verify"]
+    parts = ["load", "probe", *(["merge"] if folds else []), "save", "verify"]
 
     def tell(part: str) -> None:
         progress(say(f"export.stage_{part}"), parts.index(part), len(parts))
@@ -242,13 +242,15 @@ class _Trained:
     """Bytes that the trained model holds."""
 
     @classmethod
-    def of(cls, source: Source) -> _Trained:
+    def of(cls, source: Source, probing: Callable[[], None]) -> _Trained:
+        """Loads the model, and asks it the probes; ``probing`` is called between the two."""
         from tunesmith.predicting.engine import TorchEngine
 
         _ = source.loader  # imported now, it does not count as the model's memory
         free = held()
         base, trained = load_trained(source)
         assert trained.render is not None, "a run's model comes with its renderer"
+        probing()
         texts = probe_texts(source.folder, source.run)
         prompts = probe_ids(texts, trained.render, trained.limit)
         before = TorchEngine(base).logits(prompts, POSITIONS)
