@@ -104,7 +104,7 @@ def test_resuming_on_a_gpu_says_where_the_last_digits_may_differ(exact: bool, to
     state: Any = SimpleNamespace(device=device, restore=lambda _: {})
     checkpoints: Any = SimpleNamespace(newest=lambda _: Path("step-2"))
     record: Any = None
-    start._resume(checkpoints, state, Position(step=2), record, runs.said(said))
+    start._resume(checkpoints, state, Position(step=2), record, runs.said(said), total=4)
     assert any("in a different order each time" in text for text in said) == told
 
 
