@@ -10,7 +10,7 @@ import pytest
 
 from tunesmith.automatic.amounts import gib_of, seconds_of, told_time
 from tunesmith.automatic.propose import candidates, propose
-from tunesmith.automatic.share import FOR_TRAINING, cost, share
+from tunesmith.automatic.share import FEWEST_STEPS, FOR_TRAINING, Pace, share
 from tunesmith.errors import DataError, SpecError
 from tunesmith.settings.open_values import default_rate
 from tunesmith.settings.run import validate
@@ -68,19 +68,32 @@ def test_candidates_are_both_methods_at_rates_around_their_own() -> None:
 
 
 def test_a_budget_buys_as_many_candidates_as_fit_and_never_more() -> None:
-    assert share(1e9, 1.0, 100, 5).trials == 6  # type: ignore[union-attr]
-    for budget in (10, 20, 40, 80, 160):
-        found = share(budget, 10.0, 100, 5)
+    pace = Pace(step=0.1, read=0.02, fits=False)  # 100 steps and 11 evaluations take 10.22 s
+    assert share(1e9, pace, 100, 5).trials == 6  # type: ignore[union-attr]
+    for budget in (1, 10, 20, 40, 80, 160):
+        found = share(budget, pace, 100, 5)
         if found is None:
-            assert FOR_TRAINING * budget < cost(1) * 10.0 * 10 / 100
+            assert FOR_TRAINING * budget < pace.whole(FEWEST_STEPS)
         elif found.steps is not None:
-            assert found.steps < 100 and found.trials == 1
+            assert FEWEST_STEPS <= found.steps < 100 and found.trials == 1
+            assert pace.whole(found.steps) <= FOR_TRAINING * budget
         else:
-            assert cost(found.trials) * 10.0 <= FOR_TRAINING * budget
-    # By hand: tenths of all four and three tenths of the better two, then two whole ones.
-    assert cost(4) == pytest.approx(2 + 0.4 + 0.6)
-    # One alone is compared with nothing: a tenth, to see that it learns, and the whole.
-    assert cost(1) == pytest.approx(1.1) and cost(2) == pytest.approx(2.2)
+            assert pace.search(100, found.trials) <= FOR_TRAINING * budget
+    # By hand: tenths of all four and three tenths of the better two, each evaluated before its
+    # first step and after its last, then two whole ones.
+    assert pace.search(100, 4) == pytest.approx(2 * 10.22 + 4 * 1.04 + 2 * 3.04)
+    # One alone is compared with nothing.
+    assert pace.search(100, 1) == pytest.approx(10.22)
+
+
+def test_a_training_evaluates_seldom_where_reading_the_rows_takes_long() -> None:
+    # 200 validation rows of the starter, read twice each time, beside 79 steps of 16 rows.
+    dear = Pace(step=4.0, read=23.0, fits=True)
+    assert dear.looks(79) == 1 and dear.whole(79) == pytest.approx(4 * 79 + 3 * 23)
+    assert Pace(step=4.0, read=1.0, fits=True).looks(79) == 10
+    assert Pace(step=4.0, read=6.0, fits=True).looks(79) == 5
+    afforded = share(600, dear, 79, 5)
+    assert afforded is not None and (afforded.trials, afforded.looks) == (1, 1)
 
 
 def test_amounts_are_read_as_they_are_typed() -> None:

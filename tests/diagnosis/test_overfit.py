@@ -12,11 +12,13 @@ from typing import Any
 import pytest
 
 from material import runs
+from material.two_sided import tiny_pair
 from tunesmith import api
 from tunesmith.diagnosis import overfit as module
 from tunesmith.diagnosis.overfit import Answer, Overfit
 from tunesmith.errors import SpecError, Stopped
 
+SIGNS = "abcdefghijklmnopqrstuvwxyz"
 FAST = {"train.learning_rate": 0.01, "method": "full", "train.machine.threads": 1}
 
 
@@ -43,6 +45,32 @@ def test_four_rows_are_learned_and_come_back(settings: dict[str, Any], tmp_path:
     assert len({answer.id for answer in found.answers}) == 4
     assert not (tmp_path / "run").exists(), "nothing is left on the disk"
     assert "The chain is whole" in found.lines()[-1]
+
+
+@pytest.mark.parametrize("two_sided", [False, True])
+def test_of_long_answers_the_beginning_is_learned_and_comes_back(
+    settings: dict[str, Any], tmp_path: Path, two_sided: bool
+) -> None:
+    rows = [{"instruction": f"{sign * 8}?", "output": f"{sign} km, " * 60} for sign in SIGNS]
+    Path(settings["data"]["path"]).write_text(json.dumps(rows), encoding="utf-8")
+    if two_sided:
+        settings["model"] = str(tiny_pair(tmp_path / "pair"))
+    found = api.overfit(settings, [f"{key}={value}" for key, value in FAST.items()])
+    assert two_sided or found.broken is None, found.to_json()
+    assert len(found.answers) == 4 and all(answer.cut for answer in found.answers)
+    for answer in found.answers:
+        sign = answer.wanted.split()[0]
+        assert (f"{sign} km, " * 60).startswith(answer.wanted.strip())
+        assert 20 < len(answer.wanted) < 200
+    assert f"first {module.LEARNED_TOKENS} tokens" in "\n".join(found.lines())
+
+
+def test_a_row_that_was_cut_before_stays_as_it_is(settings: dict[str, Any]) -> None:
+    rows = [{"instruction": f"Tell {n}?", "output": f"{n} km, " * 200} for n in range(100, 140)]
+    Path(settings["data"]["path"]).write_text(json.dumps(rows), encoding="utf-8")
+    settings["data"] |= {"max_length": 40, "too_long": "truncate"}
+    found = api.overfit(settings, [f"{key}={value}" for key, value in FAST.items()])
+    assert not any(answer.cut for answer in found.answers)
 
 
 def test_what_is_known_by_heart_is_trained_no_longer(

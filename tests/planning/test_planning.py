@@ -210,13 +210,16 @@ def test_own_questions_are_a_part_of_the_time(tiny_llama: Path, rows: Path, tmp_
 def test_the_time_is_that_of_steps_evaluations_and_answers() -> None:
     facts = {"steps": 60}
     assert expected(facts) is None
-    facts["evaluations"] = {"count": 11, "rows": 20}
+    facts["evaluations"] = {"count": 11, "rows": 20, "fits": 0}
     assert expected(facts) is None, "nothing is measured"
     probe = {"tokens": 30, "seconds": 0.2, "read_seconds": 0.06}
     probe |= {"step_tokens": 30, "look_tokens": 400}
     facts["probe"] = {**probe, "questions": 3, "answer_seconds": 10.0}
     time = expected(facts)
     assert time == Expected(pytest.approx(12), pytest.approx(8.8), pytest.approx(110))
+    fitted = {**facts, "evaluations": {**facts["evaluations"], "fits": 10}}
+    twice = expected(fitted)
+    assert twice is not None and twice.evaluations == pytest.approx(21 * 0.8)
     told = told_of(facts, time)
     assert "12 s for 60 steps + 9 s for 11 evaluations on 20 held-out rows + at most 2 min" in told
     sampled = {name: value for name, value in facts.items() if name != "evaluations"}

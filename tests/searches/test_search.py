@@ -159,3 +159,20 @@ def test_several_processes_are_refused_where_only_one_would_train(
         verb({"model": str(tiny_llama), "data": "rows.json", "out": "run", "processes": 2})
     (problem,) = caught.value.problems
     assert problem.where == "processes"
+
+
+def test_one_setting_alone_is_trained_whole_and_nothing_is_chosen(
+    tmp_path: Path, tiny_llama: Path
+) -> None:
+    asked = settings(tmp_path, tiny_llama, "alone")
+    asked["search"]["trials"] = 1
+    heard: list[Event] = []
+    found = ts.search(asked, quiet=True, listen=[heard.append])
+    told = found.searched.to_json()
+    assert (told["best"], told["trials"], told["front"]) == ({}, [], [])
+    assert [*told["whole"]] == ["best"] and found.searched.as_given is None
+    assert not any(isinstance(one, SearchBegun | TrialScored) for one in heard[:1])
+    assert sum(isinstance(one, PieceBegun) for one in heard) == 1, "one training in all"
+    assert "nothing was chosen" in found.lines()[0]
+    page = found.searched.page.read_text(encoding="utf-8")
+    assert "nothing was chosen" in page and "<table" not in page

@@ -253,7 +253,7 @@ def test_too_few_held_out_rows_are_measured_and_nothing_is_chosen_by_them(
     looked = [line for line in folder.steps() if "evaluation" in line]
     assert [line["step"] for line in looked] == [0, 3, 6, 8]
     planned = evaluations(one.run, few, 8, 8)
-    assert (planned["count"], planned["rows"]) == (4, len(few.proof))
+    assert (planned["count"], planned["rows"], planned["fits"]) == (4, len(few.proof), 0)
     assert not folder.best.exists() and not [
         line for line in folder.steps() if line.get("event") == "patience_ended"
     ]

@@ -4,6 +4,7 @@ then whether tuning was worth it, and what would help next. What is done is not 
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -12,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from tunesmith.automatic.amounts import gib_of, seconds_of, told_time
 from tunesmith.automatic.propose import candidates, propose
-from tunesmith.automatic.share import RUNGS, Share, cost, share
+from tunesmith.automatic.share import FOR_TRAINING, LOOKS, RUNGS, Pace, Share, share
 from tunesmith.errors import Problem, SpecError
 from tunesmith.events.stream import Events
 from tunesmith.plain import JsonObject
@@ -33,9 +34,6 @@ from tunesmith.words import say
 if TYPE_CHECKING:
     from tunesmith.curves.curve import Drawn
     from tunesmith.searches.search import Searched
-
-FOR_EVALUATION = 1.3
-"""Times the steps: what watching the validation rows and saving add, measured on the demo."""
 CURVE = {"shares": [0.25, 0.5, 1.0], "seeds": 1}
 """The cheapest curve that can be fitted."""
 DEFAULT_OUT = "runs/auto"
@@ -222,29 +220,38 @@ def _decide(plain: JsonObject, budget: float, verbs: Verbs, events: Events) -> J
     if not _enough(plan):
         raise SpecError(Problem("data.held_out", say("search.needs_watch")))
     facts, train = plan.facts, plan.resolved.run.train
-    probe, steps = facts["probe"], facts["steps"]
-    whole = FOR_EVALUATION * probe["seconds"] * steps * probe["step_tokens"] / probe["tokens"]
+    pace, steps = Pace.of(facts), facts["steps"]
     tried, left_out = _that_fit(run, candidates(run), plan)
     reasons += left_out
-    afforded = share(budget, whole, steps, len(tried))
+    afforded = share(budget, pace, steps, len(tried))
     if afforded is None:
-        need = told_time(whole * cost(1) * 2)
-        raise SpecError(
-            Problem("budget", say("auto.too_small", whole=told_time(whole), steps=steps, need=need))
-        )
+        whole = pace.whole(steps)
+        fields = {"whole": told_time(whole), "need": told_time(whole / FOR_TRAINING)}
+        raise SpecError(Problem("budget", say("auto.too_small", steps=steps, **fields)))
     settings = run.model_dump(exclude_unset=True, mode="json")
-    if afforded.steps is not None:
-        settings["train"] = {**settings.get("train", {}), "steps": afforded.steps}
-        whole *= afforded.steps / steps
+    settings["train"] = settings.get("train", {}) | _length(run, afforded, steps)
     given = tried[: afforded.trials - 1]
     engine = {"name": "halving", "rungs": list(RUNGS), "given": given}
     settings["prove"] = {"embeddings": True, **settings.get("prove", {})}
     planned = {"trials": afforded.trials, "engine": engine}
     settings["search"] = {**settings.get("search", {}), **planned}
-    reasons.append(_told(afforded, run, whole, train.batch or 0, given))
+    reasons.append(_told(afforded, run, train.batch or 0, given))
     for line in reasons[len(proposal.reasons) :]:
         events.tell(line)
-    return {"settings": settings, "reasons": reasons, "whole_seconds": round(whole, 1)}
+    return {"settings": settings, "reasons": reasons, "whole_seconds": round(afforded.whole, 1)}
+
+
+def _length(run: Run, afforded: Share, steps: int) -> JsonObject:
+    """Returns the settings that make a training as long as is afforded, and let it evaluate as
+    often, where the user has not said how often.
+    """
+    found: JsonObject = {} if afforded.steps is None else {"steps": afforded.steps}
+    keep = run.train.keep
+    if "evaluate" not in keep.model_fields_set and afforded.looks < LOOKS[0]:
+        between = math.ceil((afforded.steps or steps) / afforded.looks)
+        given = keep.model_dump(exclude_unset=True, mode="json")
+        found["keep"] = given | {"evaluate": float(between)}
+    return found
 
 
 def _enough(plan: Plan) -> bool:
@@ -270,7 +277,8 @@ def _that_fit(
     return list(tried), told
 
 
-def _told(afforded: Share, run: Run, whole: float, batch: int, given: list[JsonObject]) -> str:
+def _told(afforded: Share, run: Run, batch: int, given: list[JsonObject]) -> str:
+    whole = afforded.whole
     if afforded.steps is not None:
         return say("auto.cut", time=told_time(whole), steps=afforded.steps, batch=batch)
     names = dict.fromkeys([run.method.name, *(one.get("method", run.method.name) for one in given)])

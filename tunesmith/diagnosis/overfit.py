@@ -3,7 +3,8 @@
 A chain of reading, template, training, saving and answering that is whole passes this; one that is
 broken anywhere does not, and this says where (the first check of Karpathy 2019, "A Recipe for
 Training Neural Networks": overfit one batch). The starter took 49 s and 16 steps for four rows of
-English Alpaca on 2 CPU cores; answers of 100 and more tokens take several minutes.
+English Alpaca on 2 CPU cores. Of answers longer than ``LEARNED_TOKENS`` only the beginning is
+learned and asked for, which keeps rows of any length near a minute.
 """
 
 from __future__ import annotations
@@ -54,6 +55,8 @@ a half, whichever token bears it: greedy decoding then says every answer word fo
 """
 FELL = 0.7
 """A loss that stays over this share of the first is not learned at all."""
+LEARNED_TOKENS = 32
+"""Tokens of an answer that are learned at most."""
 SPARE = 16
 """New tokens allowed beyond the longest answer, to see one that does not stop."""
 SHOWN = 200
@@ -67,11 +70,25 @@ class Answer:
     id: str
     wanted: str
     written: str
+    cut: bool = False
+    """Whether only the beginning of the answer was learned and asked for."""
 
     @property
     def back(self) -> bool:
         """Whether the answer came back word for word."""
         return self.wanted.split() == self.written.split()
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What a row asks for: its prompt, and its answer as ids with the stop token and as text.
+    ``end`` is where the row is cut off, in tokens; None where all of it is learned.
+    """
+
+    prompt_T: np.ndarray
+    ids: tuple[int, ...]
+    text: str
+    end: int | None
 
 
 @dataclass(frozen=True)
@@ -106,6 +123,7 @@ class Overfit:
                 "wanted": answer.wanted,
                 "written": answer.written,
                 "back": answer.back,
+                "cut": answer.cut,
             }
             for answer in self.answers
         ]
@@ -134,6 +152,8 @@ class Overfit:
         if self.answers:
             back = sum(answer.back for answer in self.answers)
             lines.append(say("overfit.back", back=back, rows=self.rows))
+        if number := sum(answer.cut for answer in self.answers):
+            lines.append(say("overfit.cut", number=number, tokens=LEARNED_TOKENS))
         if self.broken == "asking":
             for answer in self.answers:
                 if not answer.back:
@@ -160,6 +180,10 @@ def overfit(run: Run, *, progress: Shown | None = None) -> Overfit:
     whole = make(run, progress=progress).require().prepared
     assert whole is not None, "a plan without problems has read its rows"
     prepared = replace(whole, train=_shortest(whole.train))
+    asked = _asked(run, prepared) if prepared.objective.output.writes else {}
+    prepared = replace(
+        prepared, train=[_begun(item, asked.get(item.id)) for item in prepared.train]
+    )
     plan = make(run, prepared=prepared).require()
     try:
         folder = train(
@@ -170,7 +194,7 @@ def overfit(run: Run, *, progress: Shown | None = None) -> Overfit:
         )
     except Stopped:  # the place of the run is none to go on from
         raise Stopped(say("overfit.stopped")) from None
-    answers = tuple(_answers(folder, run, prepared)) if prepared.objective.output.writes else ()
+    answers = tuple(_answers(folder, run, prepared, asked)) if asked else ()
     seconds = time.perf_counter() - began
     first, last = steps[0]["loss"], steps[-1]["loss"]
     return Overfit(len(prepared.train), len(steps), first, last, seconds, answers)
@@ -187,36 +211,71 @@ def _shortest(items: Sequence[Item]) -> list[Item]:
     for item in sorted(items, key=lambda one: sum(map(len, one.tokens))):
         first = item.tokens[0]
         asked = first.ids_T[: int(np.argmax(first.weights_T > 0))].tobytes()
+        if first.source_ids_T is not None:  # an encoder reads the question
+            asked += first.source_ids_T.tobytes()
         found.setdefault(asked or first.ids_T.tobytes(), item)
         if len(found) == ROWS:
             break
     return list(found.values())
 
 
-def _answers(folder: RunFolder, run: Run, prepared: Prepared) -> Iterator[Answer]:
-    from tunesmith.models.calling.generate import generate
-    from tunesmith.models.saved import load_run
+def _asked(run: Run, prepared: Prepared) -> dict[str, Asked]:
+    """Returns what the model is to be asked for each row, by the row's id."""
     from tunesmith.proving.task import answer_of, training_examples
 
-    loaded, render = load_run(folder), prepared.render
-    given = {
-        item.id: answer_of(render, example)
-        for item, example in training_examples(run, prepared)
-        if isinstance(example, Chat)
+    found: dict[str, Asked] = {}
+    for item, example in training_examples(run, prepared):
+        if not isinstance(example, Chat):
+            continue
+        prompt_T, ids, text = answer_of(prepared.render, example)
+        begun = len(prepared.render.start or prompt_T)
+        end = begun + LEARNED_TOKENS
+        # A row that max_length cut before holds the answer elsewhere, or not at all: it stays.
+        there = tuple(item.tokens[0].ids_T[begun:end].tolist()) == ids[:LEARNED_TOKENS]
+        long = len(ids) > LEARNED_TOKENS
+        found[item.id] = Asked(prompt_T, ids, text, end if long and there else None)
+    return found
+
+
+def _begun(item: Item, asked: Asked | None) -> Item:
+    """Returns the row without what follows the first ``LEARNED_TOKENS`` of its last answer."""
+    if asked is None or asked.end is None:
+        return item
+    (tokens,) = item.tokens
+    columns = {
+        name: value[: asked.end] if name.endswith("_T") else value
+        for name, value in tokens.columns.items()
     }
-    if not given:
-        return
-    longest = max(len(ids) for _, ids, _ in given.values())
+    ids_T, weights_T = tokens.ids_T[: asked.end], tokens.weights_T[: asked.end]
+    begun = replace(tokens, ids_T=ids_T, weights_T=weights_T, columns=columns)
+    return replace(item, tokens=(begun,))
+
+
+def _answers(
+    folder: RunFolder, run: Run, prepared: Prepared, asked: dict[str, Asked]
+) -> Iterator[Answer]:
+    from tunesmith.models.calling.generate import generate
+    from tunesmith.models.saved import load_run
+
+    loaded, render = load_run(folder), prepared.render
+    longest = max(LEARNED_TOKENS if one.end else len(one.ids) for one in asked.values())
     settings = run.generate.model_copy(
         update={"max_new_tokens": longest + SPARE, "temperature": 0.0, "samples": 1}
     )
     written = generate(
         loaded.model,
         loaded.tokenizer,
-        [prompt for prompt, _, _ in given.values()],
+        [one.prompt_T for one in asked.values()],
         settings,
         stop_ids=render.stop_ids,
         share=loaded.layout == "forest",
     )
-    for (name, (_, _, wanted)), answer in zip(given.items(), written, strict=True):
-        yield Answer(name, wanted, final(answer.text))
+
+    def text(ids: Sequence[int]) -> str:
+        return render.tokenizer.decode(ids[:LEARNED_TOKENS], clean_up_tokenization_spaces=False)
+
+    for (name, one), answer in zip(asked.items(), written, strict=True):
+        if one.end:
+            yield Answer(name, text(one.ids), text(answer.ids), cut=True)
+        else:
+            yield Answer(name, one.text, final(answer.text))

@@ -83,6 +83,8 @@ class Output:
     """Whether it is the name of a whole row, which a cheap model can doubt."""
     judges: ClassVar[bool] = False
     """Whether a row that is asked needs its answers, for these are what is judged."""
+    fits: ClassVar[bool] = False
+    """Whether values are fitted to the watched rows with each model that is kept."""
     lacks: ClassVar[str]
     """Words for a row without anything to answer."""
     endpoints: ClassVar[frozenset[str]] = frozenset()

@@ -45,6 +45,7 @@ class ClassesOfRows(Output):
 
     takes = frozenset({"questions", "prompt", "others"})
     names_rows = True
+    fits = True
     best_by = frozenset({"choice", "options", "number"})
     not_best_by, by_heart = "classes.best_by", True
     unused = ("template", "system", "reasoning", "train_on")

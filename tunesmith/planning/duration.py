@@ -34,13 +34,17 @@ class Expected:
 
 
 def evaluations(run: Run, prepared: Prepared, steps: int, per_epoch: int) -> JsonObject:
-    """Counts how often a run evaluates, before its first step and after its last too, and how many
-    rows it reads each time.
+    """Counts how often a run evaluates, before its first step and after its last too, how many
+    rows it reads each time, and how often it reads them once more, to fit what is kept with a
+    model.
     """
     between = every(run.train.keep.evaluate, steps, per_epoch)
+    looks = -(-steps // between) if between else 1
+    fits = prepared.objective.output.fits and bool(prepared.choosing)
     return {
-        "count": 1 + (-(-steps // between) if between else 1),
+        "count": 1 + looks,
         "rows": len(watched_rows(prepared)) if between else 0,
+        "fits": looks if fits else 0,
     }
 
 
@@ -52,9 +56,10 @@ def expected(facts: Named) -> Expected | None:
     if probe is None or looks is None:
         return None
     measured = max(probe["tokens"], 1)
+    reads = looks["count"] + looks["fits"]
     return Expected(
         steps=facts["steps"] * probe["step_tokens"] * probe["seconds"] / measured,
-        evaluations=looks["count"] * probe["look_tokens"] * probe["read_seconds"] / measured,
+        evaluations=reads * probe["look_tokens"] * probe["read_seconds"] / measured,
         answers=looks["count"] * probe["answer_seconds"],
     )
 

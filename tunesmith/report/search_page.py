@@ -27,6 +27,13 @@ def typed(values: Mapping[str, Any]) -> str:
     return " ".join(f"{path}={value}" for path, value in values.items()) or say("search.own")
 
 
+def chosen_line(found: JsonObject) -> str:
+    """Says which settings were chosen, or that there was nothing to choose from."""
+    if not found["trials"]:
+        return say("search.alone")
+    return say("search.chosen", values=typed(found["best"]))
+
+
 def mattered_lines(found: JsonObject) -> list[str]:
     """Says how much each setting mattered, or that too few trials tell it."""
     if not found["importance"]:
@@ -82,12 +89,14 @@ def write_page(found: JsonObject, path: Path) -> None:
         "lang": "zh-CN" if speak.language == "zh" else "en",
         "title": speak("search.page_title"),
         "told": [
-            speak("search.chosen", values=typed(found["best"])),
-            speak("search.optimism", count=tried(found["trials"])),
+            chosen_line(found),
+            *([speak("search.optimism", count=tried(found["trials"]))] if trials else []),
         ],
         "charts": _charts(found, label, by),
-        "about_front": front_line(found),
-        "tables": [
+        "about_front": front_line(found) if trials else "",
+        "tables": []
+        if not trials
+        else [
             *_by_method(found, by),
             {
                 "title": speak("search.mattering"),

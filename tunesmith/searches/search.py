@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 from tunesmith.data.prepare import Prepared
 from tunesmith.display.progress import Shown
@@ -21,6 +22,7 @@ from tunesmith.plain import JsonObject
 from tunesmith.planning.make import make
 from tunesmith.planning.plan import Plan
 from tunesmith.report.search_page import (
+    chosen_line,
     front_line,
     mattered_lines,
     method_lines,
@@ -75,20 +77,18 @@ class Searched:
         """Returns the trials, best last, and the settings that were chosen."""
         found, by = self.found, metric_name(self.found["chosen_by"])
         rows = sorted(found["trials"], key=lambda one: (one["share"], -_or_worst(one["score"])))
-        told = [say("search.head", by=by, count=len(rows), settings=tried(rows))]
+        told = [say("search.head", by=by, count=len(rows), settings=tried(rows))] if rows else []
         told += [_row(one, found["chosen_by"]) for one in rows]
-        told += ["", *method_lines(found), front_line(found), *mattered_lines(found)]
-        told += ["", say("search.chosen", values=typed(found["best"]))]
+        if rows:
+            told += ["", *method_lines(found), front_line(found), *mattered_lines(found), ""]
+        told.append(chosen_line(found))
         whole = {name: one["watch"][found["chosen_by"]] for name, one in found["whole"].items()}
         told += [
             say(f"search.whole_{name.replace('-', '_')}", by=by, value=f"{value:.4f}")
             for name, value in whole.items()
         ]
-        return [
-            *told,
-            say("search.optimism", count=tried(rows)),
-            say("search.page", page=self.page),
-        ]
+        told += [say("search.optimism", count=tried(rows))] if rows else []
+        return [*told, say("search.page", page=self.page)]
 
     def to_json(self) -> JsonObject:
         """Returns every number."""
@@ -133,10 +133,13 @@ def search(run: Run, *, quiet: bool = False, listen: Sequence[Listener] = ()) ->
             trials = int(min(asked.trials, most))
             if trials < asked.trials:
                 events.tell(say("search.fewer", asked=asked.trials, trials=trials))
-            shares = engine.total(trials)
-            going.total = len(shares) + 2
-            events(SearchBegun(len(shares), ", ".join(spaces)))
-            done = going.trials(engine, Asked(spaces, trials, run.train.seed, asked.workers))
+            # The run's own settings alone are compared with nothing.
+            shares = engine.total(trials) if trials > 1 else []
+            going.total = len(shares) + 1 + bool(shares)
+            if shares:
+                events(SearchBegun(len(shares), ", ".join(spaces)))
+            how = Asked(spaces, trials, run.train.seed, asked.workers)
+            done = going.trials(engine, how) if shares else []
             chosen = going.choose(done)
         found = _found(run, spaces, prepared, done) | chosen
         put(folder.result, found)
@@ -195,14 +198,9 @@ class _Search:
         """Trains the best settings of those that were trained longest whole, and the run's own
         beside them; returns what came of them.
         """
-        last = longest([one for _, one in done])
-        best = min(last, key=lambda one: one.score)
-        if not math.isfinite(best.score):
-            raise TrainingError(say("search.all_failed", count=len(last)))
-        whole = {BEST: best.trial.values, AS_GIVEN: {}}
-        if not best.trial.values:
-            del whole[AS_GIVEN]
-        self.folder.choose(best.trial.values)
+        values = self._best(done) if done else {}
+        whole = {BEST: values, AS_GIVEN: {}} if values else {BEST: values}
+        self.folder.choose(values)
         pieces = {
             name: self._piece(
                 self.folder.whole(name),
@@ -216,9 +214,16 @@ class _Search:
             raise TrainingError(got(pieces[BEST].training.failed)["reason"])
         ends = {name: got(one.training.done) for name, one in pieces.items()}
         return {
-            "best": dict(best.trial.values),
+            "best": dict(values),
             "whole": {name: end for name, end in ends.items() if end},
         }
+
+    def _best(self, done: Sequence[tuple[Training, Done]]) -> Mapping[str, Any]:
+        last = longest([one for _, one in done])
+        best = min(last, key=lambda one: one.score)
+        if not math.isfinite(best.score):
+            raise TrainingError(say("search.all_failed", count=len(last)))
+        return best.trial.values
 
     def _piece(self, training: Training, trial: Trial, title: str) -> _Piece:
         self.number += 1

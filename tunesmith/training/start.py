@@ -259,7 +259,7 @@ class Saves:
         """Saves a checkpoint; tells whether the state at ``step`` is safe on the disk."""
         if step == self.last:
             return True
-        saver, processes = self.look.fitted(), self.state.device.processes
+        saver, processes = self.look.for_checkpoint(step), self.state.device.processes
         captured = self.state.capture()
         with ExitStack() as stack:
 

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
@@ -118,6 +118,23 @@ def run(tmp_path: Path) -> Callable[..., Run]:
         return Run(evaluations, folder, said)
 
     return made
+
+
+def test_the_models_of_one_step_share_a_fit_and_a_checkpoint_between_two_has_none(
+    run: Callable[..., Run],
+) -> None:
+    one = run(3.0, 2.0, 2.5)
+    fitted_on = cast(Any, one.evaluations.watch).fitted_on
+    one.evaluations(0)
+    one.evaluations(4)  # the best so far, so it is fitted and kept
+    one.evaluations.for_checkpoint(4)
+    assert len(fitted_on) == 1
+    one.evaluations.for_checkpoint(6)
+    assert len(fitted_on) == 1, "no evaluation was made at step 6"
+    one.evaluations(8)
+    one.evaluations.for_checkpoint(8)
+    assert one.evaluations.leave(8) == 8
+    assert len(fitted_on) == 2
 
 
 def test_the_best_model_is_kept_and_left_and_a_later_worse_one_is_not(

@@ -43,25 +43,41 @@ class Evaluator:
     """Whether the validation rows are too few to choose by; else such rows are the proof's."""
     held_out: float | None = None
     """The held-out loss at the last look; None before the first, or where nothing is watched."""
+    evaluated: int | None = None
+    """The step of the last evaluation."""
+    fitted_at: tuple[int, Saver] | None = None
+    """The last step whose model was fitted to the watched rows, with its saver."""
 
     def save(self, folder: Path, step: int) -> None:
         """Writes the model as it stands, with what its kind of output fits on the watched rows;
         raises DiskError in every process where the first cannot write.
         """
-        saver = self.fitted()
+        saver = self.fitted(step)
         try:
             with self.with_weights(saver) as whole:
                 self.device.processes.on_first(lambda: whole(folder, step))
         except (OSError, SafetensorError) as error:
             raise DiskError(say("train.model_unsaved", folder=folder, error=error)) from error
 
-    def fitted(self) -> Saver:
-        """Returns the saver, with what the kind of output fits to the current model on the watched
-        rows; every process enters it.
+    def fitted(self, step: int) -> Saver:
+        """Returns the saver, with what the kind of output fits to the model of this step on the
+        watched rows; every process enters it.
+
+        A fit reads all of these rows, as long as an evaluation does, so the checkpoint, the best
+        and the last model of one step share it.
         """
-        watch = self.watch
-        chosen_by = [] if watch.only_measured else watch.items
-        return replace(self.saver, fitted=watch.objective.output.fit(watch.model, chosen_by))
+        if self.fitted_at is None or self.fitted_at[0] != step:
+            watch = self.watch
+            chosen_by = [] if watch.only_measured else watch.items
+            found = watch.objective.output.fit(watch.model, chosen_by)
+            self.fitted_at = step, replace(self.saver, fitted=found)
+        return self.fitted_at[1]
+
+    def for_checkpoint(self, step: int) -> Saver:
+        """Returns the saver of a checkpoint: fitted where an evaluation was made at its step, for
+        between two a checkpoint would cost as much as an evaluation.
+        """
+        return self.fitted(step) if self.evaluated == step else self.saver
 
     @contextmanager
     def with_weights(self, saver: Saver) -> Iterator[Saver]:
@@ -132,6 +148,7 @@ class Evaluator:
         return self.stopped() is not None
 
     def _evaluated(self, step: int, found: dict[str, float]) -> None:
+        self.evaluated = step
         of = "proof" if self.watch.only_measured and not self.few else "validation"
         for event in (Evaluated(step, found, of), *self.watch.seen(step)):
             self.events(event)
