@@ -48,10 +48,11 @@ TASKS = {
         "support.csv",
         {
             "data.columns": "{question: instruction, answer: response}",
-            "data.max_length": 128,
+            "data.held_out": 160,
+            "data.max_length": 192,
             "data.too_long": "drop",
             "generate.max_new_tokens": 64,
-            "prove.items": 40,
+            "prove.items": 60,
             "prove.shots": 0,
         },
     ),
