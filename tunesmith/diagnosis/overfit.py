@@ -1,10 +1,9 @@
 """``tunesmith check --overfit``: does the model learn four of the rows by heart, and say them back?
 
-A chain of reading, template, training, saving and answering that is whole passes this; one that is
-broken anywhere does not, and this says where (the first check of Karpathy 2019, "A Recipe for
-Training Neural Networks": overfit one batch). The starter took 49 s and 16 steps for four rows of
-English Alpaca on 2 CPU cores. Of answers longer than ``LEARNED_TOKENS`` only the beginning is
-learned and asked for, which keeps rows of any length near a minute.
+A chain of reading, template, training, saving and answering that is whole passes; of a broken one
+this says where (the first check of Karpathy 2019, "A Recipe for Training Neural Networks": overfit
+one batch). The starter took 49 s and 16 steps for four rows of English Alpaca on 2 CPU cores; of
+answers longer than ``LEARNED_TOKENS`` only the beginning is learned and asked for.
 """
 
 from __future__ import annotations
