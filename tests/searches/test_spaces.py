@@ -105,3 +105,20 @@ def test_a_drawn_method_keeps_only_what_it_has() -> None:
     assert other.method.name == "ia3" and other.search is None
     same = with_values(asked, {"method.name": "lora", "method.rank": 16})
     assert (same.method.name, same.method.rank) == ("lora", 16)
+
+
+@pytest.mark.parametrize(
+    ("objective", "path", "by"),
+    [("dpo", "objective.beta", "accuracy"), ("classify", "objective.label_smoothing", "accuracy")],
+)
+def test_trials_whose_losses_are_not_the_same_loss_are_not_compared_by_it(
+    objective: str, path: str, by: str
+) -> None:
+    space = {path: "uniform(0.05, 0.3)"}
+    with pytest.raises(SpecError, match=f"train.keep.best_by={by}") as caught:
+        spaces_of(run(space, objective=objective))
+    assert caught.value.problems[0].where == f"search.over.{path}"
+    chosen = {"keep": {"best_by": by}}
+    assert [*spaces_of(run(space, objective=objective, train=chosen))] == [path]
+    # Of sft the plain likelihood is measured, whatever the training adds to it.
+    assert spaces_of(run({"objective.neftune": [0, 5]}))

@@ -18,10 +18,6 @@ if TYPE_CHECKING:
     from tunesmith.searches.search import Searched
 
 
-LIKELIHOOD = ("sft", "pretrain")
-"""Objectives whose loss is what a proof calls the loss per token."""
-
-
 @dataclass(frozen=True)
 class SearchedAndProved:
     """What a search found, and the proof of its best run on rows that the search never saw, beside
@@ -41,10 +37,11 @@ class SearchedAndProved:
         """
         from tunesmith.proving.judge import TUNED
         from tunesmith.proving.metric_values import shown
+        from tunesmith.settings.family import OBJECTIVES
 
         by = self.searched.found["chosen_by"]
-        same = by == "loss" and self.searched.best.resolved().run.objective.name in LIKELIHOOD
-        name = "nll" if same else by
+        objective = OBJECTIVES.get(self.searched.best.resolved().run.objective.name)
+        name = "nll" if by == "loss" and objective.likelihood else by
         proved = self.proof.found["contenders"][TUNED].get(name)
         if proved is None:
             return []

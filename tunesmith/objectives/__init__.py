@@ -74,6 +74,10 @@ class Objective:
     """Whether it can train a model with an encoder and a decoder."""
     measures: ClassVar[dict[str, bool]] = {}
     """Metrics of its own that may choose the best checkpoint, and whether more is better."""
+    likelihood: ClassVar[bool] = False
+    """Whether what is measured as its loss is the negative log-likelihood a token, whatever its
+    settings: a proof calls the same number nll, and runs with other settings compare by it.
+    """
     rate_factor: ClassVar[float] = 1.0
     """Factor on the method's own learning rate."""
     head: ClassVar[str] = "language"

@@ -20,6 +20,7 @@ class Pretrain(Objective):
     """Pretraining: learns the text itself."""
 
     eats, unit = Text, "token"
+    likelihood = True
 
     def encode(self, example: Example, render: Render) -> list[Tokens]:
         """Encodes the document with its end token, cut into windows where it is too long."""

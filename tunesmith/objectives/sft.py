@@ -26,6 +26,7 @@ class Sft(Objective):
     """Supervised fine-tuning: learns to give the answers of the conversations."""
 
     eats, unit, two_sided = Chat, "token", True
+    likelihood = True
 
     class Config(Spec):
         """What is done in training against learning the answers by heart; what is measured is

@@ -10,7 +10,7 @@ from typing import Any
 from tunesmith.errors import Problem, SpecError
 from tunesmith.plain import JsonObject
 from tunesmith.searches.engines import Space
-from tunesmith.settings.family import METHODS, OPTIMIZERS
+from tunesmith.settings.family import METHODS, METRICS, OBJECTIVES, OPTIMIZERS
 from tunesmith.settings.overrides import with_overrides
 from tunesmith.settings.run import Run, validate
 from tunesmith.words import say
@@ -43,6 +43,8 @@ def spaces_of(run: Run) -> dict[str, Space]:
         if not path.startswith(SEARCHED) or path.startswith(LEFT):
             problems.append(Problem(where, say("search.not_searched", path=path)))
             continue
+        if text := _other_loss(run, path):
+            problems.append(Problem(where, text))
         try:
             found[path] = _space(given)
         except ValueError as error:
@@ -86,6 +88,20 @@ def _number(text: str, given: str) -> float:
         return float(text)
     except ValueError:
         raise ValueError(say("search.no_range", value=given)) from None
+
+
+def _other_loss(run: Run, path: str) -> str | None:
+    """Says that a setting makes the loss another one, where trials are compared by it: of dpo a
+    higher beta alone changes the number, with the same weights.
+    """
+    objective = OBJECTIVES.make(run.objective)
+    chosen_by_loss = run.train.keep.best_by == "loss" and not objective.samples
+    if not path.startswith("objective.") or objective.likelihood or not chosen_by_loss:
+        return None
+    reads = objective.output.best_by
+    others = [name for name in METRICS.names() if METRICS.get(name).reads in reads]
+    better = [*objective.measured(), *others][0]
+    return say("search.other_loss", path=path, name=run.objective.name, metric=better)
 
 
 def _methods(run: Run, spaces: Mapping[str, Space]) -> list[str | JsonObject]:
