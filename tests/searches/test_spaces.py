@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from tunesmith.errors import SpecError
+from tunesmith.report.search_page import typed
 from tunesmith.searches.engines import Space
 from tunesmith.searches.spaces import spaces_of, with_values
 from tunesmith.settings.given import settings_of
@@ -122,3 +123,11 @@ def test_trials_whose_losses_are_not_the_same_loss_are_not_compared_by_it(
     assert [*spaces_of(run(space, objective=objective, train=chosen))] == [path]
     # Of sft the plain likelihood is measured, whatever the training adds to it.
     assert spaces_of(run({"objective.neftune": [0, 5]}))
+
+
+def test_a_trial_is_told_without_the_settings_that_its_method_lacks() -> None:
+    drawn = {"method.name": "ia3", "method.rank": 16, "train.learning_rate": 0.01}
+    assert typed(drawn) == "method.name=ia3 train.learning_rate=0.01"
+    assert typed({**drawn, "method.name": "lora"}).count("=") == 3
+    assert typed({"method": {"name": "ia3"}, "method.rank": 4}) == "method={'name': 'ia3'}"
+    assert "own" in typed({}) or "given" in typed({})

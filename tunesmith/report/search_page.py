@@ -13,6 +13,7 @@ from tunesmith.plain import JsonObject
 from tunesmith.report.build import templates_of
 from tunesmith.report.language import Say
 from tunesmith.report.scatter import Dot, scatter
+from tunesmith.settings.family import method_has
 from tunesmith.storage.atomic import write_whole
 from tunesmith.words import metric_name, say
 
@@ -23,8 +24,14 @@ def tried(trials: Sequence[JsonObject]) -> int:
 
 
 def typed(values: Mapping[str, Any]) -> str:
-    """Writes settings as they are typed; the run's own have a word."""
-    return " ".join(f"{path}={value}" for path, value in values.items()) or say("search.own")
+    """Writes settings as they are typed, without those that a drawn method does not have; the run's
+    own have a word.
+    """
+    method = values.get("method", values.get("method.name"))
+    told = [
+        f"{k}={value}" for k, value in values.items() if method is None or method_has(method, k)
+    ]
+    return " ".join(told) or say("search.own")
 
 
 def chosen_line(found: JsonObject) -> str:

@@ -10,7 +10,7 @@ from typing import Any
 from tunesmith.errors import Problem, SpecError
 from tunesmith.plain import JsonObject
 from tunesmith.searches.engines import Space
-from tunesmith.settings.family import METHODS, METRICS, OBJECTIVES, OPTIMIZERS
+from tunesmith.settings.family import METHODS, METRICS, OBJECTIVES, OPTIMIZERS, method_has
 from tunesmith.settings.overrides import with_overrides
 from tunesmith.settings.run import Run, validate
 from tunesmith.words import say
@@ -146,7 +146,9 @@ def _with_a_method(
     named = [one for one in methods if (one if isinstance(one, str) else one.get("name")) in known]
     if not path.startswith("method.") or path == "method.name":
         return [{path: value}]
-    return [{"method": one, path: value} for one in named if _has(one, path)] or [{path: value}]
+    return [{"method": one, path: value} for one in named if method_has(one, path)] or [
+        {path: value}
+    ]
 
 
 def _given(run: Run) -> list[Problem]:
@@ -173,15 +175,7 @@ def with_values(run: Run, values: Mapping[str, Any]) -> Run:
     drawn = {path: value for path, value in values.items() if path not in ("method", "method.name")}
     name = values.get("method", values.get("method.name"))
     if name is not None:
-        drawn = {path: value for path, value in drawn.items() if _has(name, path)}
+        drawn = {path: value for path, value in drawn.items() if method_has(name, path)}
         if name != run.method.name:
             plain["method"] = name
     return validate(with_overrides(plain, drawn))
-
-
-def _has(method: str | JsonObject, path: str) -> bool:
-    """Tells whether a path outside the method, or one of this method's own settings."""
-    if not path.startswith("method."):
-        return True
-    name = method if isinstance(method, str) else method["name"]
-    return path.split(".")[1] in METHODS.get(name).Config.model_fields

@@ -273,3 +273,13 @@ ENGINES = Family("engine", "tunesmith.searches.engines")
 
 
 PLACES = Family("place", "tunesmith.searches.places")
+
+
+def method_has(method: str | Mapping[str, Any], path: str) -> bool:
+    """Tells whether a path lies outside the method, or is one of this method's own settings; of a
+    method that there is not, any may be.
+    """
+    name = method if isinstance(method, str) else method["name"]
+    if not path.startswith("method.") or path == "method.name" or name not in METHODS.names():
+        return True
+    return path.split(".")[1] in METHODS.get(name).Config.model_fields
