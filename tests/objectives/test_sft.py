@@ -21,7 +21,7 @@ from material.sequences import sequences
 from material.two_sided import tiny_pair
 from tunesmith.batches.batch import Batch, Tokens
 from tunesmith.data.columns.finishing import finish
-from tunesmith.data.columns.turns import turn_of
+from tunesmith.data.columns.messages import turn_of
 from tunesmith.data.readers import READERS
 from tunesmith.data.rendering.render import Render
 from tunesmith.errors import DataError

@@ -4,21 +4,26 @@ thought of the answers.
 
 from __future__ import annotations
 
+import json
 import re
+from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 from tunesmith.data.columns.cells import SAID, SPEAKERS, is_turn, question_in
 from tunesmith.data.columns.chats import conversation
+from tunesmith.data.columns.messages import pairs, turn_of, turns_in
 from tunesmith.data.columns.names import ABOUT, QUESTION, ranked
 from tunesmith.data.columns.turns import (
     TURNS,
     Row,
     json_list,
-    pairs,
     system_turn,
     text_of,
-    turn_of,
+    tool_calls,
+    tools_of,
 )
+from tunesmith.errors import DataError
 from tunesmith.examples import Turn
 from tunesmith.plain import JsonObject
 
@@ -94,7 +99,7 @@ def answers(row: Row, field: str) -> list[Turn]:
         return [Turn("assistant", "")]
     # A text may be a list as JSON writes one, [71] or [{"name": …}], and still be an answer.
     if turns and (isinstance(value, list) or all(map(is_turn, turns))):
-        return [turn_of(item, f"{field}[{n}]") for n, item in enumerate(turns)]
+        return [turn for n, item in enumerate(turns) for turn in turns_in(item, f"{field}[{n}]")]
     if isinstance(value, dict) and not any(key in value for key in SPEAKERS):
         said = next((value[key] for key in SAID if isinstance(value.get(key), str)), None)
         if said is not None:  # an answer beside what is known of it
@@ -102,6 +107,35 @@ def answers(row: Row, field: str) -> list[Turn]:
     if isinstance(value, dict):
         return [turn_of(value, field)]
     return told(text_of(row, field), "assistant")
+
+
+def with_calls(said: Turn, tools: Sequence[JsonObject]) -> Turn:
+    """Returns an answer, the calls in it as such where tools are offered and it is nothing else:
+    ``[{"name": …, "arguments": …}]``, as xLAM (Liu et al. 2024) answers.
+    """
+    if not (tools and said.content.lstrip().startswith(("[", "{"))):
+        return said
+    try:
+        found = json.loads(said.content)
+    except ValueError:
+        return said
+    listed = found if isinstance(found, list) else [found]
+    calls = [one for one in listed if isinstance(one, dict) and {*one} == {"name", "arguments"}]
+    if not calls or len(calls) < len(listed):
+        return said
+    return replace(said, content="", tool_calls=tool_calls(calls, "answer"))
+
+
+def offered(row: Row) -> tuple[JsonObject, ...]:
+    """Returns the tools that a row's column of this name describes; none where it holds other
+    things, such as the names of what somebody works with.
+    """
+    try:
+        tools = tools_of({"tools": row.get("tools")})
+    except DataError:
+        return ()
+    named = [isinstance(tool["function"], dict) and "name" in tool["function"] for tool in tools]
+    return tools if all(named) else ()
 
 
 def known(row: Row, turns: list[Turn]) -> JsonObject:

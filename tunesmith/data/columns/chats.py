@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from dataclasses import replace
 from typing import Any
 
 from tunesmith.data.columns.cells import SAID, SPEAKERS
 from tunesmith.data.columns.finishing import placed
+from tunesmith.data.columns.messages import turns_in
 from tunesmith.data.columns.names import ANSWER, ranked
 from tunesmith.data.columns.turns import (
     TURNS,
@@ -19,9 +22,9 @@ from tunesmith.data.columns.turns import (
     shown,
     system_turn,
     tools_of,
-    turn_of,
 )
 from tunesmith.examples import Chat, Turn
+from tunesmith.plain import JsonObject
 
 
 def turns_column(columns: frozenset[str], row: Row, keys: tuple[str, ...]) -> str | None:
@@ -73,13 +76,36 @@ def conversation(row: Row, name: str) -> list[Turn]:
     if _by_speaker(value):
         items = [(where, [who, said]) for where, item in items for who, said in item.items()]
     if asking := _rounds(value):
-        return [
-            Turn(role, as_text(item[key], f"{where}.{key}"))
-            for where, item in items
-            for key, role in zip(asking, ("user", "assistant"), strict=True)
-            if item.get(key) is not None
-        ]
-    return [turn_of(item, where) for where, item in items]
+        return [turn for where, item in items for turn in _round(item, asking, where)]
+    return _answered(turn for where, item in items for turn in turns_in(item, where))
+
+
+def _answered(told: Iterable[Turn]) -> list[Turn]:
+    """Returns the turns of a conversation in which nobody answers but the "system", as dialogues
+    with a machine call it (MultiWOZ, Budzianowski et al. 2018), with these as the answers.
+    """
+    turns = list(told)
+    if any(turn.role == "assistant" for turn in turns):
+        return turns
+    asked = next((n for n, turn in enumerate(turns) if turn.role == "user"), len(turns))
+    return [
+        replace(turn, role="assistant") if turn.role == "system" and n > asked else turn
+        for n, turn in enumerate(turns)
+    ]
+
+
+def _round(item: Row, asking: tuple[str, str], where: str) -> list[Turn]:
+    """Reads a question and its answer, with what XTuner's rounds say besides: a system prompt, and
+    that the answer is not trained.
+    """
+    said = [
+        Turn(role, as_text(item[key], f"{where}.{key}"))
+        for key, role in zip(asking, ("user", "assistant"), strict=True)
+        if item.get(key) is not None
+    ]
+    if item.get("output_with_loss") is False:
+        said = [replace(one, train=False) if one.role == "assistant" else one for one in said]
+    return [*system_turn(item), *said]
 
 
 _ROUNDS = (
@@ -133,6 +159,7 @@ def chat_of(row: Row, keys: tuple[str, ...], default: str) -> Chat:
         (name for name in (default, *TURNS) if name in row), default
     )
     turns = placed(conversation(row, name), row)
+    tools = tools_of(row) or _tools_of_a_turn(row.get(name))
     if not any(turn.role == "system" for turn in turns):
         turns = [*system_turn(row), *turns]
     last = {turn.role: turn for turn in turns}
@@ -142,4 +169,12 @@ def chat_of(row: Row, keys: tuple[str, ...], default: str) -> Chat:
     }
     if "assistant" in last and last["assistant"].reasoning:
         known["reasoning"] = last["assistant"].reasoning
-    return Chat(tuple(turns), tools_of(row), {**row, **known})
+    return Chat(tuple(turns), tools, {**row, **known})
+
+
+def _tools_of_a_turn(value: object) -> tuple[JsonObject, ...]:
+    """Reads the tools that the system's turn lists, as GLM-4's rows have it."""
+    for one in json_list(value) or ():
+        if isinstance(one, dict) and one.get("tools"):
+            return tools_of(one)
+    return ()

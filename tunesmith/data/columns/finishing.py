@@ -11,7 +11,8 @@ from dataclasses import replace
 from typing import Any
 
 from tunesmith.data.columns.labels import label_column
-from tunesmith.data.columns.turns import MEDIA, json_list, no_number, shown, turn_of
+from tunesmith.data.columns.messages import turn_of
+from tunesmith.data.columns.turns import MEDIA, json_list, no_number, shown
 from tunesmith.errors import DataError, Problem
 from tunesmith.examples import (
     Chat,
@@ -138,8 +139,33 @@ def _refuse_media(chats: Iterable[Chat]) -> None:
                 raise DataError(Problem(one.field, text))
 
 
-_THINKING = re.compile(r"\s*<think>(.*?)</think>\s*", re.DOTALL)
+_THINKING = tuple(
+    re.compile(rf"\s*{block}\s*", re.DOTALL)
+    for block in (
+        r"<[Tt]hink>(?P<thought>.*?)</[Tt]hink>",
+        r"<seed:think>(?P<thought>.*?)</seed:think>",
+        r"\[THINK\](?P<thought>.*?)\[/THINK\]",
+        r"◁think▷(?P<thought>.*?)◁/think▷",
+        (
+            r"<\|begin_of_thought\|>(?P<thought>.*?)<\|end_of_thought\|>"
+            r"(?:\s*<\|begin_of_solution\|>(?P<said>.*?)<\|end_of_solution\|>)?"
+        ),
+        (
+            r"<\|channel\|>analysis<\|message\|>(?P<thought>.*?)<\|end\|>"
+            r"(?:<\|start\|>assistant)?<\|channel\|>final<\|message\|>"
+        ),
+        # Beside other marks of the same kind these are a format that is meant so.
+        r"<(?P<mark>thinking|thought)>(?P<thought>.*?)</(?P=mark)>(?!\s*<\w+>)",
+        # The template had opened it, so that the answer only closes it.
+        r"(?P<thought>(?:(?!<think>).)*?\n)\s*</think>[ \t]*(?=\n)",
+    )
+)
 """A thinking block that an answer begins with, as models write it."""
+_CLOSED = re.compile(
+    r"</(?:seed:)?think>|</Think>|</thinking>|</thought>|◁/think▷|"
+    r"\[/THINK\]|<\|end_of_thought\|>|<\|channel\|>final"
+)
+"""What one of them ends with: one quick look, for most answers have none."""
 
 
 def finished(example: Example) -> tuple[Example | str, list[str]]:
@@ -316,11 +342,19 @@ def finish(chat: Chat) -> tuple[Chat | str, list[str]]:
 
 
 def thought_apart(turn: Turn) -> Turn:
-    """Moves a leading ``<think>…</think>`` of an answer into its reasoning."""
-    found = _THINKING.match(turn.content) if turn.role == "assistant" else None
+    """Moves a block of thinking at the beginning of an answer, such as ``<think>…</think>``, into
+    its reasoning.
+    """
+    said = turn.content if turn.role == "assistant" else ""
+    blocks = _THINKING if _CLOSED.search(said) else ()
+    found = next(filter(None, (block.match(said) for block in blocks)), None)
     if found is None:
         return turn
-    own = [part for part in ((turn.reasoning or "").strip(), found[1].strip()) if part]
+    own = [part for part in ((turn.reasoning or "").strip(), found["thought"].strip()) if part]
+    solution = found.groupdict().get("said")
+    if solution is not None:
+        said = solution.strip() + said[found.end() :]
+        return replace(turn, content=said, reasoning="\n\n".join(dict.fromkeys(own)) or None)
     cut = found.end()
     spans = tuple((start - cut, stop - cut, w) for start, stop, w in turn.spans if start >= cut)
     reasoning = "\n\n".join(dict.fromkeys(own)) or None

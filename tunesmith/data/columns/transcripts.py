@@ -4,7 +4,9 @@ before chats had columns (Guanaco, Vicuna, MOSS, Baize, ChatML).
 
 from __future__ import annotations
 
+import json
 import re
+from dataclasses import replace
 
 from tunesmith.examples import Role, Turn
 
@@ -14,6 +16,7 @@ _ROLES: dict[str, Role] = {
     **dict.fromkeys(_USERS, "user"),
     **dict.fromkeys(_ANSWERS, "assistant"),
     "system": "system",
+    "function response": "tool",
 }
 _WHO = "(human|user|assistant|moss|ai|bot|gpt|system)"
 _MARKS = tuple(
@@ -26,16 +29,28 @@ _MARKS = tuple(
         (r"###\s*(Human|User|Instruction|Input|Assistant|Response|System)\s*[:：]\s*", 0),
         (r"\[(/?INST)\]\s*", 0),
         (r"(?:\A|\n)\s*(Human|User|Assistant|System|用户|助手|问|答)\s*[:：]\s*", 0),
-        (r"(?:\A|\s)(USER|ASSISTANT):\s*", 0),
+        (r"(?:\A|\s)(USER|ASSISTANT|FUNCTION RESPONSE):\s*", 0),
     )
 )
 _ENDS = re.compile(r"<eo[hamtcr]>|</?s>|<\|im_end\|>|<\|endoftext\|>|<\|end\|>|<</?SYS>>")
+
+_SYSTEM = re.compile(r"<<SYS>>(.*?)<</SYS>>", re.DOTALL)
+"""Where Llama 2 writes its system prompt: inside the first question."""
+
+_CALL = re.compile(
+    r"<functioncall>\s*\{\s*\"name\":\s*\"(?P<name>[^\"]+)\",\s*\"arguments\":\s*"
+    r"'?(?P<arguments>\{.*\})'?\s*\}\s*\Z",
+    re.DOTALL,
+)
+"""The call of a function as Glaive writes it."""
 
 
 def written_out(text: str) -> list[Turn]:
     """Returns the turns of a dialogue that a text writes out, what stands above the first as a
     system turn; none where the text is no such dialogue.
     """
+    system = _SYSTEM.search(text)
+    text = _SYSTEM.sub("", text, count=1)
     for mark in _MARKS:
         above, *parts = mark.split(text)
         turns = [
@@ -48,6 +63,22 @@ def written_out(text: str) -> list[Turn]:
         if len(asked) > 1 and asked[0].role == "user" and asked[1].role != "system":
             if not any(turn.role == "assistant" for turn in asked):
                 continue
-            before = _ENDS.sub("", above).strip()
+            turns = [_with_call(turn) for turn in turns]
+            told = [system[1] if system else "", _ENDS.sub("", above)]
+            before = "\n\n".join(part.strip() for part in told if part.strip())
             return [Turn("system", before), *turns] if before else turns
     return []
+
+
+def _with_call(turn: Turn) -> Turn:
+    """Returns a turn with the call at its end as such; the turn itself where it has none."""
+    found = _CALL.search(turn.content) if turn.role == "assistant" else None
+    if found is None:
+        return turn
+    try:
+        arguments = json.loads(found["arguments"])
+    except ValueError:
+        return turn
+    called = {"name": found["name"], "arguments": arguments}
+    said = turn.content[: found.start()].rstrip()
+    return replace(turn, content=said, tool_calls=({"type": "function", "function": called},))

@@ -7,12 +7,11 @@ from __future__ import annotations
 import json
 import math
 import re
-from collections.abc import Mapping
 from typing import Any
 
-from tunesmith.data.columns.cells import SAID, SPEAKERS, as_json, printed_objects
+from tunesmith.data.columns.cells import printed_objects
 from tunesmith.errors import DataError, Problem
-from tunesmith.examples import Media, MediaKind, Role, Turn
+from tunesmith.examples import MediaKind, Role, Turn
 from tunesmith.plain import JsonObject, Row
 from tunesmith.words import say
 
@@ -31,9 +30,13 @@ TURNS = (
     "dialogs",
     "chat",
     "turns",
+    "contents",
 )
 """Columns in which conversations are found."""
-SYSTEM = ("system", "system_prompt", "system_message", "meta_instruction")
+SYSTEM = (
+    *("system", "system_prompt", "system_message", "meta_instruction"),
+    *("systemInstruction", "system_instruction"),
+)
 """Columns that hold a row's own system prompt."""
 MEDIA: dict[MediaKind, tuple[str, ...]] = {
     "image": ("images", "image"),
@@ -54,14 +57,14 @@ CHOICES = frozenset({"options", "choices", "choice0", "option_a", "A"})
 """Columns of multiple-choice rows: question and answer alone make no sense there."""
 
 _USERS = (
-    "user human usr customer client patient student prompter question q "
-    "用户 客户 患者 病人 学生 顾客 来访者 咨询者 "
+    "user human usr customer client patient student prompter seeker buyer question q "
+    "用户 客户 患者 病人 学生 顾客 来访者 咨询者 求助者 提问者 买家 "
     "问"
 )
 _ASSISTANTS = (
-    "assistant gpt bot sys agent model ai chatgpt bard doctor lawyer teacher answer a "
-    "function_call tool_call "
-    "助手 助理 客服 律师 医生 老师 机器人 咨询师 答"
+    "assistant gpt bot chatbot sys agent model ai chatgpt bard doctor lawyer teacher therapist "
+    "counselor supporter seller answer a function_call tool_call "
+    "助手 助理 客服 人工客服 智能客服 坐席 律师 医生 老师 机器人 咨询师 专家 卖家 答"
 )
 _SPEAKERS: dict[str, Role] = {
     **dict.fromkeys(_USERS.split(), "user"),
@@ -74,9 +77,6 @@ _SPEAKERS: dict[str, Role] = {
 _HALF = re.compile("[\ud800-\udfff]")
 _MARKED = re.compile(
     r"^\s*(?:\[([^\]]{1,12})\]|【([^】]{1,12})】|<([^>]{1,12})>\s*[:：]|([^\s:：]{1,12})[:：])\s*"
-)
-_INSIDE = re.compile(
-    r"<(user|human|bot|assistant|gpt|用户|客户|患者|助手|医生|律师)>\s*[:：]\s*", re.IGNORECASE
 )
 
 
@@ -136,7 +136,12 @@ def text_of(row: Row, *names: str, required: bool = True) -> str:
 
 def system_turn(row: Row) -> list[Turn]:
     """Returns the row's own system prompt as a turn; none where it has none."""
-    text = text_of(row, *SYSTEM, required=False)
+    name = next((name for name in SYSTEM if name in row), SYSTEM[0])
+    value = row.get(name)
+    value = value.get("parts") if isinstance(value, dict) and "parts" in value else value
+    listed = value if isinstance(value, list) else [value]
+    texts = [one["text"] if isinstance(one, dict) and "text" in one else one for one in listed]
+    text = "\n\n".join(as_text(one, name) for one in texts)
     return [Turn("system", text)] if text.strip() else []
 
 
@@ -177,166 +182,6 @@ def is_spoken(value: object) -> bool:
     return True
 
 
-def pairs(row: Row, field: str = "history") -> list[Turn]:
-    """Reads the turns of a history: pairs of question and answer, or turns that name their
-    speakers.
-    """
-    value = row.get(field)
-    history = json_list(value)
-    if not value or history == []:
-        return []
-    if history is None:
-        raise field_problem(field, "reader.not_list", kind=kind_of(value), seen=shown(value))
-    turns: list[Turn] = []
-    # A person may ask "doctor" or "AI": first items are speakers only where all of them are, and
-    # they differ.
-    named = all(map(is_spoken, history)) and len({spoken(item, field).role for item in history}) > 1
-    for n, item in enumerate(history):
-        where = f"{field}[{n}]"
-        if isinstance(item, dict):
-            turns.append(turn_of(item, where))
-        elif isinstance(item, list) and len(item) == 2 and not named:
-            turns += [
-                Turn("user", as_text(item[0], where)),
-                Turn("assistant", as_text(item[1], where)),
-            ]
-        else:
-            turns.append(spoken(item, where))
-    return turns
-
-
-def inside(text: str) -> list[Turn]:
-    """Reads the turns of a dialogue in one text, ``<user>: … <bot>: … <user>: …``; none where the
-    text is not one.
-    """
-    parts = _INSIDE.split(text)
-    if len(parts) < 3 or parts[0].strip():
-        return []
-    turns = [
-        Turn(role_of(who, ""), said.strip())
-        for who, said in zip(parts[1::2], parts[2::2], strict=True)
-    ]
-    return turns if turns[0].role == turns[-1].role == "user" else []
-
-
-def turn_of(item: object, field: str) -> Turn:
-    """Reads a turn from an object: role and content (OpenAI), or from and value (ShareGPT)."""
-    if not isinstance(item, dict):
-        return spoken(item, field)
-    speaker = next((item[key] for key in SPEAKERS if item.get(key)), None)
-    if speaker is None:
-        raise field_problem(field, "reader.no_role", keys=", ".join(map(str, item)))
-    role = role_of(speaker, field)
-    key = next((key for key in SAID if key in item), "content")
-    content, media = _content(item.get(key), f"{field}.{key}")
-    calls = item.get("tool_calls") or ()
-    if str(speaker).strip().lower() in ("function_call", "tool_call"):
-        return Turn("assistant", "", tool_calls=tool_calls(content, f"{field}.{key}"))
-    reasoning = next(
-        (item[key] for key in ("reasoning_content", "reasoning", "thinking") if item.get(key)), None
-    )
-    weight = _weight(item.get("weight"), f"{field}.weight")
-    return Turn(
-        role,
-        content,
-        reasoning=as_text(reasoning, field) or None,
-        tool_calls=tool_calls(calls, f"{field}.tool_calls") if calls else (),
-        name=item.get("name") or None,
-        train=_trained(item, field) if role == "assistant" else None,
-        weight=weight or 1.0,  # one of 0 is not trained at all
-        spans=_spans(item, content, field),
-        media=media,
-    )
-
-
-_WORDS = {"true": True, "yes": True, "1": True, "false": False, "no": False, "0": False}
-
-
-def _trained(item: Mapping[str, object], field: str) -> bool | None:
-    """Reads from a turn's own flag whether it is trained; None where it has no such flag."""
-    for key in ("train", "loss"):
-        value = item.get(key)
-        if value is None or no_number(value) or value == "":
-            continue
-        if isinstance(value, float) and value.is_integer():
-            value = int(value)  # a column with gaps makes 0.0 of a 0
-        found = _WORDS.get(str(value).strip().lower())
-        if found is None:
-            raise field_problem(f"{field}.{key}", "reader.turn_flag", seen=shown(value))
-        return found
-    weight = item.get("weight")
-    return None if weight is None else bool(weight)
-
-
-def _weight(value: object, field: str) -> float:
-    """Reads a weight: OpenAI's 0 or 1, or any other number from 0 on."""
-    if value is None:
-        return 1.0
-    if (
-        isinstance(value, bool | str)
-        or not isinstance(value, int | float)
-        or not 0 <= value < math.inf
-    ):
-        raise field_problem(field, "reader.weight", seen=shown(value))
-    return float(value)
-
-
-def _spans(item: JsonObject, content: str, field: str) -> tuple[tuple[int, int, float], ...]:
-    """Reads axolotl's ``train_detail``: parts from ``begin_offset`` to ``end_offset``, the last
-    letter included, trained or not; a ``weight`` in place of ``train`` says how much.
-    """
-    found: list[tuple[int, int, float]] = []
-    for n, part in enumerate(item.get("train_detail") or ()):
-        where = f"{field}.train_detail[{n}]"
-        given = part if isinstance(part, dict) else {}
-        start, last = given.get("begin_offset"), given.get("end_offset")
-        if not (
-            isinstance(start, int) and isinstance(last, int) and 0 <= start <= last < len(content)
-        ):
-            raise field_problem(where, "reader.span", seen=shown(part), length=len(content))
-        weight = (
-            _weight(given.get("weight"), f"{where}.weight") if given.get("train", True) else 0.0
-        )
-        found.append((start, last + 1, weight))
-    return tuple(found)
-
-
-def _content(value: object, field: str) -> tuple[str, tuple[Media, ...]]:
-    """Reads a message's text and its media; OpenAI also writes a message as a list of parts. An
-    object is an answer in JSON.
-    """
-    if not isinstance(value, list):
-        return as_text(as_json(value), field), ()
-    text, media = "", []
-    for n, part in enumerate(value):
-        where = f"{field}[{n}]"
-        if isinstance(part, str):
-            text += as_text(part, where)
-        elif isinstance(part, dict) and part.get("type") in _TEXTS:
-            text += as_text(part.get("text", part.get("value")), where)
-        elif isinstance(part, dict) and part.get("type") in _KINDS:
-            media.append(Media(_KINDS[part["type"]], _address(part), len(text), where))
-        else:
-            raise field_problem(where, "reader.part", seen=shown(part))
-    return text, tuple(media)
-
-
-_TEXTS = ("text", "input_text", "output_text")
-_KINDS: dict[object, MediaKind] = {
-    **dict.fromkeys(("image", "image_url", "input_image"), "image"),
-    **dict.fromkeys(("video", "video_url"), "video"),
-    **dict.fromkeys(("audio", "audio_url", "input_audio"), "audio"),
-}
-
-
-def _address(part: JsonObject) -> str:
-    """Returns where the picture or sound of a part lies; empty where another column says it."""
-    value = next((part[key] for key in (part["type"], "url", "path") if part.get(key)), "")
-    if isinstance(value, dict):
-        value = next((value[key] for key in ("url", "path") if value.get(key)), "data:")
-    return str(value)
-
-
 def json_of(value: object, field: str) -> Any:
     """Returns a value, parsed where it is given as its JSON text."""
     if not isinstance(value, str):
@@ -366,17 +211,31 @@ def tool_calls(value: object, field: str) -> tuple[JsonObject, ...]:
 
 def tools_of(row: Row) -> tuple[dict[str, object], ...]:
     """Reads the row's tools, given as a list or as JSON text, into OpenAI's form."""
-    value = row.get("tools")
+    value = row.get("tools", row.get("functions"))
     if value is None or (isinstance(value, str) and not value.strip()):
         return ()
     found = json_of(value, "tools")
     made: list[dict[str, object]] = []
-    for tool in found if isinstance(found, list) else [found]:
+    listed = found if isinstance(found, list) else [found]
+    for tool in [one for given in listed for one in _declared(given)]:
         tool = json_of(tool, "tools")
         if not isinstance(tool, dict) or not isinstance(tool.get("function", tool), dict):
             raise field_problem("tools", "reader.tool", seen=shown(tool))
         made.append(tool if "function" in tool else {"type": "function", "function": tool})
     return tuple(made)
+
+
+def _declared(tool: object) -> list[Any]:
+    """Returns the functions of one tool, in the words of OpenAI: Gemini lists several in one,
+    Anthropic calls their parameters an input schema.
+    """
+    told = tool if isinstance(tool, dict) else {}
+    several = told.get("functionDeclarations", told.get("function_declarations"))
+    if isinstance(several, list):
+        return several
+    if "input_schema" not in told:
+        return [tool]
+    return [{"parameters" if key == "input_schema" else key: told[key] for key in told}]
 
 
 def json_list(value: object) -> list[Any] | None:

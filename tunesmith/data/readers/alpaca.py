@@ -6,10 +6,11 @@ from __future__ import annotations
 
 from typing import ClassVar
 
-from tunesmith.data.columns.asking import judged
+from tunesmith.data.columns.asking import judged, offered, with_calls
+from tunesmith.data.columns.messages import inside, pairs
 from tunesmith.data.columns.names import ABOUT, ranked
 from tunesmith.data.columns.transcripts import written_out
-from tunesmith.data.columns.turns import ANOTHER_TASK, inside, pairs, system_turn, text_of
+from tunesmith.data.columns.turns import ANOTHER_TASK, system_turn, text_of
 from tunesmith.data.readers import READERS, Reader, Row
 from tunesmith.examples import Chat, Turn
 
@@ -27,6 +28,7 @@ class Alpaca(Reader):
         "output": "the answer",
         "system": "a system prompt",
         "history": "earlier rounds: [[question, answer], …]",
+        "tools": "the functions that may be called",
     }
 
     learned: ClassVar[str | None] = "output"
@@ -53,13 +55,15 @@ class Alpaca(Reader):
             else "\n\n".join(part for part in (instruction, about) if part.strip())
         )
         answer, system = text_of(row, "output"), system_turn(row)
-        turns = (*system, *history, *told[:-1], Turn("user", question), Turn("assistant", answer))
+        tools = offered(row)
+        said = with_calls(Turn("assistant", answer), tools)
+        turns = (*system, *history, *told[:-1], Turn("user", question), said)
         names = {
             "question": question,
             "answer": answer,
             **({"system": system[0].content} if system else {}),
         }
-        return Chat(turns, columns={**row, **names})
+        return Chat(turns, tools, {**row, **names})
 
 
 def _begun(instruction: str) -> list[Turn]:

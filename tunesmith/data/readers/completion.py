@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from typing import ClassVar
 
-from tunesmith.data.columns.asking import answers, judged, known
+from tunesmith.data.columns.asking import answers, judged, known, offered, with_calls
 from tunesmith.data.columns.asking import asked as turns_before
 from tunesmith.data.columns.choices import option_columns, options_name, wrong_columns
+from tunesmith.data.columns.messages import pairs
 from tunesmith.data.columns.names import ABOUT, ANSWER, QUESTION, ranked
-from tunesmith.data.columns.turns import ANOTHER_TASK, pairs, system_turn, text_of
+from tunesmith.data.columns.turns import ANOTHER_TASK, system_turn, text_of
 from tunesmith.data.readers import READERS, Reader, Row
 from tunesmith.examples import Chat, Turn
 
@@ -40,6 +41,7 @@ class Completion(Reader):
         "output": "the answer",
         "system": "a system prompt",
         "history": "earlier rounds: [[question, answer], …]",
+        "tools": "the functions that may be called",
     }
 
     learned: ClassVar[str | None] = "answer"
@@ -73,4 +75,6 @@ class Completion(Reader):
         if not before:
             before = [*system_turn(row), *pairs(row), Turn("user", text_of(row, asked))]
         said = answers(row, answered)
-        return Chat((*before, *said), columns={**known(row, before), "answer": said[-1].content})
+        tools = offered(row)
+        turns = (*before, *said[:-1], with_calls(said[-1], tools))
+        return Chat(turns, tools, {**known(row, before), "answer": said[-1].content})
