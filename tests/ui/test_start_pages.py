@@ -523,6 +523,13 @@ def test_what_a_text_says_to_set_is_a_button_unless_a_page_may_not(place: Path) 
     assert typed(told) == ["data.steps=clean"]
     told = "tunesmith data clean FILE OUT scripts=[zh]"
     assert typed(told) == ["data.steps={name: clean, scripts: [zh]}"]
+    told = (
+        "tunesmith data leave_out FILE OUT found=[cut] objective=dpo "
+        "'columns={prompt: x, chosen: y}' reader=preference"
+    )
+    left_out = ["data.steps={name: leave_out, found: [cut]}"]
+    assert typed(told) == left_out, "how the rows are read is the run's own"
+    assert typed(f"{told[: told.index('{')]}…'") == left_out
     draft.values["data.steps"] = "clean"
     told = "tunesmith data clean FILE OUT and tunesmith data dedup FILE OUT, with columns=[COLUMN]"
     assert typed(told) == ["data.steps=[clean, dedup]"], "what is set stays, and stands once"

@@ -17,6 +17,7 @@ from tunesmith.data.one_row import OneRow, rows_named, title, trained
 from tunesmith.data.prepare import Prepared
 from tunesmith.data.prepare_once import prepare_once
 from tunesmith.data.reading import examples
+from tunesmith.data.remedies import whole
 from tunesmith.data.rows import Progress
 from tunesmith.examples import Labelled
 from tunesmith.plain import JsonObject
@@ -100,7 +101,9 @@ def check(
         else Run.model_validate({"model": "-", "data": asked, "out": "-"})
     )
     prepared = prepare_once(run, tokenizer, limit=limit, progress=progress)
-    prepared.ledger.notes += _doubted_labels(run.data, prepared.objective)
+    reads = prepared.render.data, prepared.objective.eats
+    doubts = _doubted_labels(run.data, prepared.objective)
+    prepared.ledger.notes += [whole(line, *reads) for line in doubts]
     return of(prepared)
 
 

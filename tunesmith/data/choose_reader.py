@@ -325,7 +325,7 @@ def _of_what_kind(
         text = say(
             "reader.other_kind",
             kind=known_kinds[f"is_{kind.__name__.lower()}"],
-            objective=_objective_of(kind),
+            objective=usual_objective(kind),
             table=table,
             line=to_paste("data.columns", meaning.columns),
         )
@@ -365,7 +365,7 @@ def _another_objective(
     return None
 
 
-def _objective_of(kind: type) -> str:
+def usual_objective(kind: type) -> str:
     """Returns the usual objective for a kind of row."""
     fitting = [name for name in OBJECTIVES.names() if OBJECTIVES.get(name).eats is kind]
     usual = [name for name in ("sft", "dpo", "classify", "pretrain") if name in fitting]

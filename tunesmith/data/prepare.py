@@ -18,6 +18,7 @@ from tunesmith.data.ledger import Ledger, counted, histogram, lost_note, sides_n
 from tunesmith.data.lengths import default_limit, refuse_too_many, truncate_row, unanswered_note
 from tunesmith.data.mix import epoch_of
 from tunesmith.data.reading import Reading
+from tunesmith.data.remedies import whole_remedies
 from tunesmith.data.rendering.render import Render
 from tunesmith.data.rendering.tokenizers import Tokenizer, converses
 from tunesmith.data.rows import Encoder, Progress, Row, items_of
@@ -85,9 +86,9 @@ def prepare(
     ``limit`` is the model's own longest sequence (tokens), used where ``data.max_length`` is not
     given; the split is drawn by ``seed``, that of the run when not given.
     """
-    return _Preparation(
-        run, tokenizer, limit, progress, run.split_seed if seed is None else seed
-    ).done()
+    rows = _Preparation(run, tokenizer, limit, progress, run.split_seed if seed is None else seed)
+    with whole_remedies(rows.ledger, rows.render.data, rows.objective.eats):
+        return rows.done()
 
 
 def limits(run: Run, tokenizer: Tokenizer, limit: int | None) -> tuple[int, int]:

@@ -53,14 +53,21 @@ def to_paste(path: str, value: object) -> str:
     """Writes a setting as it is typed after a verb, quoted for the shell, and as a line of a YAML
     file.
     """
+    whole = typed(path, value)
+    line = f"{path}: {whole.removeprefix(f'{path}=')}"
+    return say("spec.to_paste", typed=shlex.quote(whole), line=line)
+
+
+def typed(path: str, value: object) -> str:
+    """Writes a setting as it is typed, ``data.columns={answer: Antwort}``; not quoted for a
+    shell.
+    """
     if isinstance(value, str) and "\n" in value:
-        typed = json.dumps(value, ensure_ascii=False)  # which is YAML too, and one line
-    else:
-        whole = yaml.safe_dump(
-            {path: value}, default_flow_style=True, allow_unicode=True, sort_keys=False, width=10**9
-        )
-        typed = whole.strip()[1:-1].removeprefix(f"{path}: ")
-    return say("spec.to_paste", typed=shlex.quote(f"{path}={typed}"), line=f"{path}: {typed}")
+        return f"{path}={json.dumps(value, ensure_ascii=False)}"  # which is YAML too, and one line
+    whole = yaml.safe_dump(
+        {path: value}, default_flow_style=True, allow_unicode=True, sort_keys=False, width=10**9
+    )
+    return f"{path}={whole.strip()[1:-1].removeprefix(f'{path}: ')}"
 
 
 # Settings that are one plain text are taken as it is typed: a template is seldom YAML.

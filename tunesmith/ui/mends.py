@@ -20,7 +20,9 @@ SETTING = re.compile(
     r"(\{[^{}\n]*\}|\[[^\[\]\n]*\]|[\w.\-]+(?![\w.\-<]|[:/][^\s]))"
 )
 """A setting within a text, ``data.too_long=drop``; none whose value goes on, ``model=ms:<id>``."""
-STEP = re.compile(r"tunesmith data (\w+) FILE OUT((?: \w+=(?:\[[^\]\n]*\]|[\w.\-]+))*)")
+STEP = re.compile(
+    r"tunesmith data (\w+) FILE OUT((?: (?:'\w+=[^'\n]*'|\w+=(?:\[[^\]\n]*\]|[\w.\-]+)))*)"
+)
 """A verb that writes changed rows, which can be a step of the run as well."""
 MEANT = re.compile(r"\b[A-Z]{2,}\b|…|\.\.\.|<")
 """Where a text leaves something to be filled in."""
@@ -68,8 +70,11 @@ def _steps(text: str) -> list[str]:
     found = []
     for name, rest in STEP.findall(text):
         if name in TRANSFORMS.names():
+            read_by = TRANSFORMS.get(name).read_by  # in a run these are the run's own
             given = [
-                pair.replace("=", ": ", 1) for pair in re.findall(r"\w+=(?:\[.*?\]|\S+)", rest)
+                ": ".join(pair)
+                for pair in re.findall(r" (\w+)=(\[.*?\]|\S+)", rest)
+                if pair[0] not in read_by
             ]
             settings = ", ".join([f"name: {name}", *given])
             found.append(f"{{{settings}}}" if given else name)

@@ -25,7 +25,9 @@ from tunesmith.diagnosis.under_base import UnderBase
 from tunesmith.words import texts
 
 Row = dict[str, Any]
-COMMAND = re.compile(r"tunesmith data (\w+) FILE OUT((?: \w+=(?:\[[^\]\n]*\]|[\w.\-]+))*)")
+COMMAND = re.compile(
+    r"tunesmith data (\w+) FILE OUT((?: (?:'\w+=[^'\n]*'|\w+=(?:\[[^\]\n]*\]|[\w.\-]+)))*)"
+)
 PLACES = range(7, 10)
 """The rows that become faulty, counted from 0."""
 
@@ -244,10 +246,9 @@ def write(path: Path, rows: list[Row]) -> Path:
     return path
 
 
-def mend(line: str, source: Path, out: Path, more: list[str]) -> Any:
+def mend(line: str, source: Path, out: Path) -> Any:
     step, settings = COMMAND.findall(line)[-1]
-    own = more if step == "leave_out" else []
-    return api.change_rows(step, str(source), out, [*shlex.split(settings), *own])
+    return api.change_rows(step, str(source), out, shlex.split(settings))
 
 
 SHOWN = ("encoding", "near", "order_call", "contradiction", "margin")
@@ -276,7 +277,7 @@ def test_the_command_of_a_line_takes_the_line_away(
         assert {
             int(n) for n in re.findall(r"in\.jsonl:(\d+)(?! ↔| \()", line.split(" ↔ ")[0])
         } & bad
-    account = mend(line, source, tmp_path / "out.jsonl", [f"objective={fault.objective}"])
+    account = mend(line, source, tmp_path / "out.jsonl")
     assert {one.row for one in account.changes.values()} == bad
     assert bool(account.left_out) != fault.keeps_rows
     after = notes(tmp_path / "out.jsonl", fault.objective)
@@ -343,7 +344,7 @@ def test_what_outweighs_is_balanced_by_its_line(
     source = write(tmp_path / "in.jsonl", rows)
     line = line_of(key, notes(source, objective))
     assert line is not None and f"by={column}" in line
-    account = mend(line, source, tmp_path / "out.jsonl", [])
+    account = mend(line, source, tmp_path / "out.jsonl")
     assert account.written == 6
     assert line_of(key, notes(tmp_path / "out.jsonl", objective)) is None
     evened = {"path": str(source), "mix": {"by": column, "temperature": 2}}
@@ -368,7 +369,7 @@ def test_doubted_labels_are_left_out(tmp_path: Path, shared_data: Path) -> None:
     assert line is not None and {"in.jsonl:11", "in.jsonl:32"} <= set(
         re.findall(r"in\.jsonl:\d+", line)
     )
-    account = mend(line, source, tmp_path / "out.jsonl", ["objective=classify"])
+    account = mend(line, source, tmp_path / "out.jsonl")
     assert sorted(one.row for one in account.left_out) == [11, 32]
     assert line_of("check.doubted", notes(tmp_path / "out.jsonl", "classify")) is None
 
@@ -381,5 +382,5 @@ def test_what_a_base_says_of_rows_names_them_as_leave_out_takes_them(tmp_path: P
     )
     _, known, hard = said_by_base.lines()
     for line, left_out in ((known, [2]), (hard, [4])):
-        account = mend(line, source, tmp_path / f"{left_out[0]}.jsonl", [])
+        account = mend(line, source, tmp_path / f"{left_out[0]}.jsonl")
         assert [one.row for one in account.left_out] == left_out
