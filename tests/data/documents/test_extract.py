@@ -179,11 +179,12 @@ def test_a_folder_becomes_rows_that_add_up(tmp_path: Path) -> None:
     ],
 )
 def test_what_cannot_be_read_is_named_and_nothing_is_written(
-    name: str, content: bytes, told: str, tmp_path: Path
+    name: str, content: bytes, told: str, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     (tmp_path / name).write_bytes(content)
     with pytest.raises(DataError, match=told) as raised:
         change_rows("documents", str(tmp_path / name), tmp_path / "out.jsonl")
+    assert not caplog.records, "a library's own lines stood before ours"
     assert name in str(raised.value) and not (tmp_path / "out.jsonl").exists()
 
 

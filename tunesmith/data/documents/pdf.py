@@ -5,9 +5,11 @@ number) are left out.
 
 from __future__ import annotations
 
+import logging
 import re
 from collections import Counter
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from pypdf import PdfReader
@@ -24,14 +26,27 @@ def sections(path: Path) -> Iterator[Section]:
     pictures of pages alone gives none.
     """
     try:
-        reader = PdfReader(path)
-        if reader.is_encrypted and not reader.decrypt(""):
-            raise ValueError("it is locked with a password")
-        pages = _without_running([page.extract_text().splitlines() for page in reader.pages])
-        starts = _bookmarks(reader)
+        with _in_silence():
+            reader = PdfReader(path)
+            if reader.is_encrypted and not reader.decrypt(""):
+                raise ValueError("it is locked with a password")
+            pages = _without_running([page.extract_text().splitlines() for page in reader.pages])
+            starts = _bookmarks(reader)
     except (PyPdfError, OSError, KeyError, RecursionError) as error:
         raise ValueError(str(error)) from None
     return _cut(pages, starts)
+
+
+@contextmanager
+def _in_silence() -> Iterator[None]:
+    """Keeps pypdf from logging what it stumbles over: the error says it, and names the file."""
+    logger = logging.getLogger("pypdf")
+    level = logger.level
+    logger.setLevel(logging.CRITICAL + 1)
+    try:
+        yield
+    finally:
+        logger.setLevel(level)
 
 
 def _cut(pages: list[list[str]], starts: dict[int, list[tuple[int, str]]]) -> Iterator[Section]:
