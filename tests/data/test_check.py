@@ -81,8 +81,10 @@ def test_one_row_as_the_model_gets_it(rows: Path, tiny_llama: Path) -> None:
     assert (
         copy.side == "dropped" and "not used: duplicate" in copy.lines()[0] and not copy.sequences
     )
-    with pytest.raises(DataError, match="--row: there is no row '62' among the 61"):
+    with pytest.raises(DataError, match="--row: there is no row '62' among the 61") as raised:
         found.row("62")
+    assert str(raised.value).endswith("a number (61), or a file with one (rows.json:61)")
+    assert found.row("61") == found.row("rows.json:61"), "what is offered is there"
 
 
 def test_where_a_row_is_learned_as_a_whole_its_label_stands_beside_it(tmp_path: Path) -> None:

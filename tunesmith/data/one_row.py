@@ -65,24 +65,28 @@ def rows_named(prepared: Prepared, asked: str) -> list[OneRow]:
     """
     sides = {"train": prepared.train, "watch": prepared.watch, "proof": prepared.proof}
     found: dict[str, OneRow] = {}
+    places: list[str] = []
     for side, items in sides.items():
         for item in items:
             # A long text stands there in windows (/2), a row that weighs double twice (#2).
             parts = re.fullmatch(r"(.*:\d+)(/\d+)?(#\d+)?", item.id)
             assert parts is not None, f"{item.id} is no row of a file"
             row, _, again = parts.groups()
+            places.append(row)
             if again or not _is(row, asked):
                 continue
             known = found.get(row, OneRow(row, side, "", ()))
             found[row] = OneRow(row, side, "", known.sequences + _sequences(prepared, item))
     for entry in prepared.ledger.dropped:
         row = f"{Path(entry['file']).name}:{entry['row']}"
+        places.append(row)
         if _is(row, asked) or _is(f"{entry['file']}:{entry['row']}", asked):
             why = f"{say(reason_key(entry['reason']))}  {entry.get('seen', '')}".rstrip()
             found[row] = OneRow(row, "dropped", why, ())
     if not found:
-        number = prepared.ledger.rows
-        raise DataError(Problem("--row", say("check.no_row", row=asked, number=number)))
+        last = max(places, key=_number)
+        told = {"number": prepared.ledger.rows, "like": _number(last), "place": last}
+        raise DataError(Problem("--row", say("check.no_row", row=asked, **told)))
     return list(found.values())
 
 
@@ -105,6 +109,10 @@ def _is(place: str, asked: str) -> bool:
     if ":" not in asked:
         return place.rpartition(":")[2] == asked
     return place == asked or place.endswith("/" + asked)
+
+
+def _number(place: str) -> int:
+    return int(place.rpartition(":")[2])
 
 
 def _sequences(prepared: Prepared, item: Item) -> tuple[Sequence, ...]:
