@@ -9,6 +9,7 @@ from typing import Any
 import yaml
 
 from tunesmith.errors import Problem, SpecError
+from tunesmith.settings.yaml_faults import fault
 from tunesmith.words import Said, say
 
 
@@ -54,10 +55,9 @@ def read_yaml(text: str, where: str = "") -> Any:
     except RecursionError:
         raise SpecError(Problem(where, say("spec.yaml_too_large"))) from None
     except yaml.MarkedYAMLError as error:
-        line = f":{error.problem_mark.line + 1}" if error.problem_mark else ""
-        raise SpecError(
-            Problem(f"{where}{line}", say("spec.not_yaml", problem=error.problem))
-        ) from None
+        line, text = fault(error)
+        place = where if line is None else f"{where}:{line}"
+        raise SpecError(Problem(place, say("spec.not_yaml", problem=text))) from None
     except (yaml.YAMLError, ValueError) as error:  # no day is 2026-02-31
         raise SpecError(Problem(where, say("spec.not_yaml", problem=str(error)))) from None
 
