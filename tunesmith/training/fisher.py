@@ -181,13 +181,9 @@ def kept_rows(ready: Asked) -> tuple[str, list[Tokens]]:
     sequences: the training rows of a run, or all of a file; raises SpecError or DataError at
     ``objective.rows``.
     """
-    from tunesmith.data.prepare_once import prepare_once
-
     source = rows_source(ready.run)
-    run, seed = _reading(ready, source)
-    tokenizer = ready.prepared.render.tokenizer
     try:
-        rows = prepare_once(run, tokenizer, seed=seed, progress=ready.events.phase)
+        rows = _read_rows(ready, source)
     except (DataError, SpecError) as error:
         told = [
             Problem(f"objective.rows: {problem.where}", problem.text) for problem in error.problems
@@ -205,16 +201,21 @@ def kept_rows(ready: Asked) -> tuple[str, list[Tokens]]:
     return source, sequences
 
 
-def _reading(ready: Asked, source: str) -> tuple[Run, int]:
-    """Returns a run that reads the rows, and the seed of their split."""
+def _read_rows(ready: Asked, source: str) -> Prepared:
+    """Reads the rows of a run as it read them, or those of a file."""
+    from tunesmith.data.prepare_once import prepare_once
+    from tunesmith.training.sources._earlier import rows_of_run
+
     folder, run = RunFolder(Path(source)), ready.run
+    tokenizer, phase = ready.prepared.render.tokenizer, ready.events.phase
     if folder.run_yaml.is_file():
-        old = folder.resolved().run
-        data = old.data.model_copy(update={"max_length": run.data.max_length})
-        return old.model_copy(update={"data": data}), old.train.seed
+        reads = folder.resolved().run.model_copy(update={"data": run.data})
+        return rows_of_run(folder, reads, tokenizer, phase)
     how = {"path": source, "columns": None, "reader": None}
     how |= {"held_out": 0, "limit": None, "split_by": None}
-    return run.model_copy(update={"data": run.data.model_copy(update=how)}), run.train.seed
+    data, every = run.data.model_copy(update=how), run.train.model_copy(update={"rows": None})
+    reads = run.model_copy(update={"data": data, "train": every})
+    return prepare_once(reads, tokenizer, progress=phase)
 
 
 def _read(path: Path) -> Fisher | None:

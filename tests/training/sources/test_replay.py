@@ -13,7 +13,7 @@ from material import runs
 from material.two_processes import same_runs, two_ranks
 from tunesmith import api
 from tunesmith.data.prepare import Prepared, prepare
-from tunesmith.errors import SpecError
+from tunesmith.errors import DataError, SpecError
 from tunesmith.models.loading.tokenizer import load_tokenizer
 from tunesmith.settings.resolved import Resolved
 from tunesmith.storage.run_folder import RunFolder
@@ -103,27 +103,57 @@ def test_a_run_with_old_rows_counts_them_and_goes_on_bit_equal(tiny_llama, tmp_p
         train(one, None, resume=True)
 
 
-def test_of_a_finished_run_only_the_training_rows_are_replayed(tiny_llama, tmp_path, old):
-    first = runs.resolved(
-        tmp_path / "first", tiny_llama, **{"train.steps": 1, "data.held_out": 0.25}
-    )
+@pytest.mark.parametrize(
+    ("first_is", "now"),
+    [
+        ({}, {}),
+        ({"train.split_seed": 8}, {}),
+        ({"train.rows": 20}, {"train.rows": 5}),
+        # A third of the rows is too long now, so that a draw among the others holds out others.
+        ({}, {"data.max_length": 70, "data.too_long": "drop"}),
+    ],
+    ids=["as it was", "split by another seed", "of fewer rows", "shorter rows"],
+)
+def test_of_a_finished_run_only_the_training_rows_are_replayed(
+    first_is, now, tiny_llama, tmp_path, old
+):
+    settings = {"train.steps": 1, "data.held_out": 0.25, **first_is}
+    first = runs.resolved(tmp_path / "first", tiny_llama, **settings)
     folder: RunFolder = train(first, None)
     before = prepare(first.run, load_tokenizer(tiny_llama))
-    prepared = rows_of(
-        asked(tmp_path / "second", tiny_llama, folder.path, data={"path": str(old), "held_out": 0})
-    )
+    second = asked(tmp_path / "second", tiny_llama, folder.path, **{"data.path": str(old), **now})
+    prepared = rows_of(second)
     assert len(before.train) < 36
 
     def asked_of(items: Any) -> set[bytes]:
         return {item.tokens[0].ids_T.tobytes() for item in items}
 
-    assert asked_of(prepared.replayed) == asked_of(before.train)
+    kept = asked_of(
+        item for item in before.train if len(item.tokens[0]) <= second.run.data.max_length
+    )
+    assert kept and asked_of(prepared.replayed) == kept
     assert not asked_of(prepared.replayed) & asked_of([*before.watch, *before.proof])
+
+
+def test_a_run_whose_rows_are_others_by_now_is_not_replayed(tiny_llama, tmp_path, old):
+    rows = tmp_path / "rows.json"
+    rows.write_text(json.dumps(runs.rows()), encoding="utf-8")
+    settings = {"train.steps": 1, "data": {"path": str(rows), "held_out": 0.25}}
+    folder: RunFolder = train(runs.resolved(tmp_path / "first", tiny_llama, **settings), None)
+    rows.write_text(json.dumps(runs.rows()[1:]), encoding="utf-8")
+    second = asked(tmp_path / "second", tiny_llama, folder.path, data={"path": str(old)})
+    with pytest.raises(DataError, match=r"source\.path: the data, or how it is read, has changed"):
+        rows_of(second)
 
 
 def test_what_is_wrong_is_said_at_source(tiny_llama, tmp_path, old):
     with pytest.raises(SpecError, match=r"source\.path: there is no file and no run folder"):
         rows_of(asked(tmp_path / "run", tiny_llama, tmp_path / "absent.json"))
+    broken = tmp_path / "data.json"
+    broken.write_text('[{"instruction": ', encoding="utf-8")
+    with pytest.raises(DataError) as error:
+        rows_of(asked(tmp_path / "run", tiny_llama, broken))
+    assert error.value.problems[0].where.startswith(str(broken))
 
 
 def test_old_preferences_bring_their_reference(tiny_llama, tmp_path):

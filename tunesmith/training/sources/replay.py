@@ -7,6 +7,7 @@ The new rows keep their order, their steps and their learning rates; the old one
 from __future__ import annotations
 
 import hashlib
+import re
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -27,6 +28,9 @@ if TYPE_CHECKING:
     from tunesmith.machine.parallel import Processes
     from tunesmith.models.calling.loss_models import Models
     from tunesmith.settings.run import Run
+
+_SETTING = re.compile(r"^data(?=$|\.(path|columns|reader)\b)")
+"""What the old rows have a setting of their own for; a file may have "data" in its name too."""
 
 
 @SOURCES.register
@@ -57,7 +61,7 @@ class Replay(StepSource):
             every = self._old(run, self.config, prepared.render.tokenizer, progress)
         except (DataError, SpecError) as error:
             problems = [
-                Problem(problem.where.replace("data", "source", 1), problem.text)
+                replace(problem, where=_SETTING.sub("source", problem.where))
                 for problem in error.problems
             ]
             raise type(error)(problems) from None
@@ -88,22 +92,22 @@ class Replay(StepSource):
         """
         from tunesmith.data.prepare_once import prepare_once
         from tunesmith.storage.run_folder import RunFolder
+        from tunesmith.training.sources._earlier import rows_of_run
 
         folder = RunFolder(Path(config.path))
-        seed: int = run.train.seed
         earlier: Any = None  # the source of the run that is replayed
         if folder.run_yaml.is_file():
-            old = folder.resolved().run
-            data = old.data.model_copy(update={"max_length": run.data.max_length})
-            seed, earlier = old.train.seed, old.source
+            earlier = folder.resolved().run.source
+            prepared = [rows_of_run(folder, run, tokenizer, progress)]
         elif Path(config.path).exists():
             settings = {"path": config.path, "columns": config.columns, "reader": config.reader}
             settings |= {"held_out": 0, "limit": None, "split_by": None}
             data = run.data.model_copy(update=settings)
+            every = run.train.model_copy(update={"rows": None})
+            reads = run.model_copy(update={"data": data, "train": every})
+            prepared = [prepare_once(reads, tokenizer, progress=progress)]
         else:
             raise SpecError(Problem("source.path", say("train.replay_absent", path=config.path)))
-        reads = run.model_copy(update={"data": data})
-        prepared = [prepare_once(reads, tokenizer, seed=seed, progress=progress)]
         if self.config.reservoir is not None and isinstance(earlier, Replay.Config):
             prepared += self._old(run, earlier, tokenizer, progress)
         return prepared
