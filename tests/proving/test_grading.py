@@ -124,11 +124,14 @@ def test_a_form_is_matched_as_a_whole(tmp_path: Path):
 
 
 @pytest.mark.slow
-def test_an_expression_that_never_ends_is_stopped(tmp_path: Path):
-    endless = {"name": "regex", "pattern": "(a+)+b", "seconds": 0.01}
+def test_an_expression_that_never_ends_is_stopped_within_the_seconds_that_it_may_take(
+    tmp_path: Path,
+):
+    endless = {"name": "regex", "pattern": "(a+)+b", "seconds": 0.5}
     given = asked({"base": ["a" * 60], TUNED: ["ab"]}, [""], [{}])
     found = graded(endless, given, tmp_path / "kept")["regex"]
-    assert found["ungraded"] == 1 and "r:0" in found["faults"][0]
+    assert found["ungraded"] == 1
+    assert found["faults"][0].startswith("r:0: regex took more than 0.5 s")
 
 
 def test_code_is_run_against_the_tests_of_its_row(tmp_path: Path):

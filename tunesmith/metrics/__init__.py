@@ -76,6 +76,11 @@ class Metric:
         return None
 
     @property
+    def patience(self) -> float:
+        """The longest that this reward may take over one answer (seconds)."""
+        return self.config.seconds
+
+    @property
     def asks(self) -> str | None:
         """The model that grades, as the address and the name of an endpoint; None where none
         does.

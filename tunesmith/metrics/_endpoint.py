@@ -17,8 +17,10 @@ if TYPE_CHECKING:
 MOST_TOKENS = 512
 """Room for a judge that explains itself before it decides."""
 TRIES = 3
-PATIENCE = 300.0
-"""Seconds for one reply, after which the judge has said nothing."""
+PATIENCE, REACHED = 300.0, 10.0
+"""Seconds for one reply, after which the judge has said nothing, and those in which it must be
+reached: a host that is off often refuses nothing and says nothing.
+"""
 
 
 @dataclass(frozen=True)
@@ -49,7 +51,8 @@ class Asker:
 
         key = os.environ.get(self.key_env, "").strip()
         headers = {"Authorization": f"Bearer {key}"} if key else {}
-        return httpx.Client(headers=headers, timeout=PATIENCE)
+        timeout = httpx.Timeout(PATIENCE, connect=REACHED)
+        return httpx.Client(headers=headers, timeout=timeout)
 
     def ask(self, client: httpx.Client, text: str) -> Said:
         """Returns the reply; asks again where the endpoint is busy or broken for a moment. Raises

@@ -39,6 +39,13 @@ class Code(Metric):
         """Memory of the process (MiB)."""
 
     @property
+    def patience(self) -> float:
+        """The seconds on the clock, and those that a process takes to begin and end: the code is
+        ended within it.
+        """
+        return 2.0 * self.config.seconds + 10
+
+    @property
     def facts(self) -> JsonObject:
         """Whether the code ran apart from the machine: where it could not, it did not run."""
         return {"apart": self.config.apart}

@@ -95,8 +95,7 @@ def _scorer(metric: Metric, place: str) -> Scorer | None:
     wanted = metric.reward()
     if wanted is None:
         return None
-    seconds = 2.0 * metric.config.seconds + 10
-    return Scorer([REWARDS.config(wanted)], seconds, place, [place])
+    return Scorer([REWARDS.config(wanted)], metric.patience, place, [place])
 
 
 def grade(
