@@ -35,9 +35,13 @@ def test_rows_that_were_seen_are_left_out_and_the_run_s_own_proof_stays(
     told = found.to_json()
     # All but the run's own proof rows were trained on or watched.
     assert len(told["file_leaked"]) == 400 - prepared_ids["proof"]
-    assert told["items"] == 60 and told["file_rows"] == 460
+    assert told["items"] == 60 and told["file_rows"] == 461
+    assert told["file_left_out"] == {"duplicate": 1}
+    assert any(
+        f"Other rows of {file} that were not asked: duplicate: 1" in one for one in found.lines()
+    )
     line = next(line for line in found.lines() if "were left out" in line)
-    assert f"{400 - prepared_ids['proof']} of the 460 rows of {file}" in line
+    assert f"{400 - prepared_ids['proof']} of the 461 rows of {file}" in line
     for leak in told["file_leaked"]:
         place, row = leak["id"].split(":")[1], leak["beside"].split(":")[1]
         assert own[int(place) - 61] == own[int(row) - 1]
@@ -56,5 +60,8 @@ def test_a_file_of_seen_rows_alone_proves_nothing(label_run: RunFolder, tmp_path
     ).to_json()["file_leaked"]
     seen = [rows[int(one["id"].split(":")[1]) - 1] for one in leaked]
     assert len(seen) == 400 - prepared["proof"]
-    with pytest.raises(DataError, match=r"none of its \d+ rows can prove anything"):
-        api.prove(label_run, data=written(tmp_path / "seen.jsonl", seen), shots=0)
+    long = {"instruction": "red " * 3000, "output": "color"}
+    file = written(tmp_path / "seen.jsonl", [*seen, long, {"instruction": "red", "output": ""}])
+    told = rf"none of its {len(seen) + 2} rows can prove anything: {len(seen)} are the same.*"
+    with pytest.raises(DataError, match=told + "no answer: 1, too long: 1"):
+        api.prove(label_run, data=file, shots=0)

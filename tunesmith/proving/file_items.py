@@ -4,12 +4,14 @@ near copies, and the same questions.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
 from tunesmith.data.clustering import clusters
 from tunesmith.data.grouping import Marker, Marks
 from tunesmith.data.items import Item
+from tunesmith.data.ledger import counted
 from tunesmith.data.prepare import Prepared
 from tunesmith.data.reading import examples
 from tunesmith.data.rows import Encoder, Row, chosen_rows, items_of
@@ -36,7 +38,8 @@ def file_items(path: str, run: Run, prepared: Prepared) -> tuple[list[Item], Jso
     encoder = Encoder(objective, prepared.render, marker)
     read = encoder.rows(reading)
     # Whoever chose a model by these would prove it by his own votes.
-    rows = _different([row for row in read if not row.voted])
+    own = [row for row in read if not row.voted]
+    rows = _different(own)
     seen = _seen_rows(run, prepared, encoder)
     # A cluster is named by its first row.
     roots = clusters([*seen, *rows]).roots
@@ -46,10 +49,20 @@ def file_items(path: str, run: Run, prepared: Prepared) -> tuple[list[Item], Jso
         if root < len(seen)
     }
     limit = run.data.max_length
-    kept = [row for row in rows if id(row) not in leaked and not (limit and row.length > limit)]
+    fresh = [row for row in rows if id(row) not in leaked]
+    kept = [row for row in fresh if not (limit and row.length > limit)]
+    empty = sum(not row.length for row in own)
+    left = Counter(dropped.reason for dropped in reading.dropped) + Counter(
+        {
+            "nothing to train": empty,
+            "duplicate": len(own) - empty - len(rows),
+            "too long": len(fresh) - len(kept),
+        }
+    )
     facts = {
         "file": str(path),
-        "file_rows": len(rows) + len(reading.dropped),
+        "file_rows": len(read) + len(reading.dropped),
+        "file_left_out": dict(left),
         "file_leaked": [
             {
                 "id": f"{row.file.name}:{row.number}",
@@ -63,7 +76,8 @@ def file_items(path: str, run: Run, prepared: Prepared) -> tuple[list[Item], Jso
     if voted:
         facts["file_voted"] = voted
     if not kept:
-        raise DataError(Problem(str(path), say("prove.file_all_leaked", rows=facts["file_rows"])))
+        fields = {"rows": facts["file_rows"], "seen": len(leaked), "reasons": counted(left)}
+        raise DataError(Problem(str(path), say("prove.file_all_leaked", **fields)))
     known = dict(encoder.examples(reading, {(row.file, row.number): row.key for row in kept}))
     items = [
         item

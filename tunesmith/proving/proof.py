@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from tunesmith.data.ledger import counted
 from tunesmith.display.table import table_lines
 from tunesmith.plain import JsonObject, Named
 from tunesmith.proving.cloze import told_lines
@@ -255,6 +256,8 @@ def _asked_notes(found: JsonObject) -> list[str]:
         pairs = ", ".join(f"{one['id']} ({one['beside']})" for one in seen[:3])
         fields = {"count": len(seen), "of": found["file_rows"], "file": found["file"]}
         lines.append(say("prove.file_leaked", rows=pairs, **fields))
+    if left := found.get("file_left_out"):
+        lines.append(say("prove.file_left_out", file=found["file"], reasons=counted(left)))
     lines += [say("prove.writes_only", rival=name) for name in found.get("written_only", [])]
     return lines
 
