@@ -51,14 +51,8 @@ def file_items(path: str, run: Run, prepared: Prepared) -> tuple[list[Item], Jso
     limit = run.data.max_length
     fresh = [row for row in rows if id(row) not in leaked]
     kept = [row for row in fresh if not (limit and row.length > limit)]
-    empty = sum(not row.length for row in own)
-    left = Counter(dropped.reason for dropped in reading.dropped) + Counter(
-        {
-            "nothing to train": empty,
-            "duplicate": len(own) - empty - len(rows),
-            "too long": len(fresh) - len(kept),
-        }
-    )
+    left = Counter(dropped.reason for dropped in reading.dropped) + _left_out(own, rows)
+    left += Counter({"too long": len(fresh) - len(kept)})
     facts = {
         "file": str(path),
         "file_rows": len(read) + len(reading.dropped),
@@ -85,6 +79,12 @@ def file_items(path: str, run: Run, prepared: Prepared) -> tuple[list[Item], Jso
         for item in items_of(row, row.file.name, example=known[row.file, row.number])
     ]
     return items, facts
+
+
+def _left_out(every: list[Row], different: list[Row]) -> Counter[str]:
+    """Counts the rows that ``_different`` left out, by reason."""
+    empty = sum(not row.length for row in every)
+    return Counter({"nothing to train": empty, "duplicate": len(every) - empty - len(different)})
 
 
 def _different(rows: list[Row]) -> list[Row]:
