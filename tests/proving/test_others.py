@@ -157,3 +157,13 @@ def test_an_option_within_another_is_told_from_it() -> None:
     assert named("The answer: not good.", ["good", "not good"]) == "The answer: not good."
     assert named("not good", ["good", "not good"]) == "not good"
     assert named("答案是肯定的", ["肯定", "否定"]) == "肯定"
+
+
+@pytest.mark.parametrize(
+    "options", [["1", "-1", "0"], ["C", "C++", "C#"], ["+", "-", "="], ["👍", "👎"]]
+)
+def test_options_that_differ_by_marks_alone_are_told_apart(options: list[str]) -> None:
+    for option in options:
+        assert named(f" {option}.\n", options) == named(option.lower(), options) == option
+    assert named("nothing", options) == "nothing"
+    assert named("", options) == ""

@@ -314,14 +314,19 @@ def _same_tokens(one: Task, other: Task) -> bool:
 
 def named(answer: str, options: Iterable[str]) -> str:
     """Finds the option that a written answer is, or the only one whose words stand in it; else
-    returns the answer itself, which is wrong. Case and marks do not count.
+    returns the answer itself, which is wrong. Case and marks do not count, but where options such
+    as -1 and 1 or C and C++ differ by nothing else.
     """
+    bare = answer.strip().casefold()
+    for option in (options := list(options)):
+        if bare in (option.strip().casefold(), f"{option.strip().casefold()}."):
+            return option
     said = words(answer)
-    runs = {option: words(option) for option in options}
+    runs = {option: run for option in options if (run := words(option))}
     whole = [option for option, run in runs.items() if run == said]
     within = [
         option
         for option, run in runs.items()
         if any(said[start : start + len(run)] == run for start in range(len(said) - len(run) + 1))
     ]
-    return whole[0] if whole else within[0] if len(within) == 1 else answer
+    return next((found[0] for found in (whole, within) if len(found) == 1), answer)

@@ -17,11 +17,14 @@ EITHER = " | "
 def contains(answer: str, right: str) -> bool:
     """Tells whether the words of one of the right answers stand in the answer, in a row."""
     said = words(answer)
-    return any(
-        said[start : start + len(run)] == run
-        for run in map(words, right.split(EITHER))
-        for start in range(len(said) - len(run) + 1)
-    )
+    for one in right.split(EITHER):
+        run = words(one)
+        if not run:  # a sign, such as > or +
+            if one.strip() in answer:
+                return True
+        elif any(said[at : at + len(run)] == run for at in range(len(said) - len(run) + 1)):
+            return True
+    return False
 
 
 def number(answer: str, right: str) -> bool:
@@ -30,8 +33,13 @@ def number(answer: str, right: str) -> bool:
 
 
 def same(answer: str, right: str) -> bool:
-    """Tells whether the answer is one of the right ones, but for case, spaces and marks."""
-    return words(answer) in [words(one) for one in right.split(EITHER)]
+    """Tells whether the answer is one of the right ones, but for case, spaces and marks; one of
+    marks alone, such as > or +, is compared as it is.
+    """
+    return any(
+        words(answer) == words(one) if words(one) else answer.strip() == one.strip()
+        for one in right.split(EITHER)
+    )
 
 
 def pattern(answer: str, right: str) -> bool:
