@@ -14,6 +14,7 @@ from tunesmith.api import change_rows
 from tunesmith.batches.order import Order
 from tunesmith.data.mix import shares
 from tunesmith.errors import DataError, SpecError
+from tunesmith.settings.run import Data
 
 
 def write(path: Path, number: int, start: int = 0) -> str:
@@ -112,3 +113,9 @@ def test_a_file_that_is_named_twice_is_refused(tmp_path: Path) -> None:
     with pytest.raises(SpecError, match="is named twice"):
         change_rows("mix", [str(file), str(tmp_path / "." / "a.jsonl")], tmp_path / "out.jsonl")
     assert [path.name for path in tmp_path.iterdir()] == ["a.jsonl"]
+
+
+def test_the_columns_of_a_run_may_be_called_by_numbers() -> None:
+    named = {"split_by": 1, "curriculum": 2, "mix": {"by": 3, "temperature": 2}}
+    data = Data.model_validate({"path": "rows.csv", **named})
+    assert (data.split_by, data.curriculum, data.mix and data.mix.by) == ("1", "2", "3")

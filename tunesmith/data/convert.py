@@ -17,7 +17,7 @@ from tunesmith.errors import DataError
 from tunesmith.plain import JsonObject
 from tunesmith.settings.family import OBJECTIVES
 from tunesmith.settings.run import Data
-from tunesmith.settings.spec import Spec
+from tunesmith.settings.spec import Spec, Word
 
 
 class Convert(Spec):
@@ -27,7 +27,7 @@ class Convert(Spec):
     """How a conversation is written; other rows have one form each."""
     objective: str = "sft"
     """What the rows are for, where a file could be read in several ways: dpo, kto, classify."""
-    columns: dict[str, str] | None = None
+    columns: dict[str, Word] | None = None
     """Our names to the file's, as ``data.columns``."""
     reader: str | None = None
     """The reader by name, as ``data.reader``."""

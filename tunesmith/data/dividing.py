@@ -25,7 +25,7 @@ from tunesmith.data.texts.duplicates import Clusters, join_near, normalise, sket
 from tunesmith.data.texts.strings import strings
 from tunesmith.data.transforms import Account, came_from, content_columns
 from tunesmith.errors import DataError, Problem, SpecError
-from tunesmith.settings.spec import Spec
+from tunesmith.settings.spec import Spec, Word
 from tunesmith.storage.atomic import replace_folder
 from tunesmith.words import say
 
@@ -39,11 +39,11 @@ class Split(Spec):
     """The share of the groups that is held out. Each group falls by a hash of its own, so it is
     about this share of the rows and not exactly.
     """
-    by: str | None = None
+    by: Word | None = None
     """A column whose equal values stay together (patient, document); rows that are nearly the same
     stay together without it.
     """
-    stratify: str | None = None
+    stratify: Word | None = None
     """A column of which every value gives its share exactly, such as the label; a group counts for
     the value that most of its rows have. New rows may then move an old one: name the earlier split
     in ``like``.
@@ -56,7 +56,7 @@ class Split(Spec):
     """Hold out the rows whose column ``time`` is at or after this, instead of a share. An earlier
     row of a group that goes on until then is left out.
     """
-    time: str | None = None
+    time: Word | None = None
     """The column with a date or time, in a form that sorts as text: 2026-11-27."""
     seed: Annotated[int, Ge(0)] = 0
     """Another number holds out others."""

@@ -8,7 +8,7 @@ from annotated_types import Gt
 
 from tunesmith.metrics import METRICS, Metric
 from tunesmith.plain import JsonObject
-from tunesmith.settings.spec import Spec
+from tunesmith.settings.spec import Spec, Word
 
 
 @METRICS.register
@@ -29,7 +29,7 @@ class Code(Metric):
         system does not let a process leave these; false leaves limits and an empty environment,
         which keep accidents away, not an attacker.
         """
-        column: str = "tests"
+        column: Word = "tests"
         """The column with the tests: a list of Python statements (``assert add(1, 2) == 3``), or
         one text of them, which counts as a whole.
         """

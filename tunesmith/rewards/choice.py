@@ -5,7 +5,7 @@ from __future__ import annotations
 from tunesmith.examples import final
 from tunesmith.metrics._letters import letter_in
 from tunesmith.rewards import REWARDS, AnswerReward, Row
-from tunesmith.settings.spec import Spec
+from tunesmith.settings.spec import Spec, Word
 
 
 @REWARDS.register
@@ -15,7 +15,7 @@ class Choice(AnswerReward):
     class Config(Spec):
         """Which option is right."""
 
-        column: str = "answer"
+        column: Word = "answer"
         """The column with the right letter, or a text that begins with it (``B. Paris``)."""
 
     @property

@@ -28,7 +28,7 @@ from tunesmith.errors import Problem, SpecError
 from tunesmith.examples import final
 from tunesmith.plain import JsonObject
 from tunesmith.rewards import REWARDS, AnswerReward, Row
-from tunesmith.settings.spec import Spec
+from tunesmith.settings.spec import Spec, Word
 from tunesmith.words import say
 
 RUNNER = Path(__file__).with_name("_run_code.py")
@@ -49,7 +49,7 @@ class Code(AnswerReward):
         system does not let a process leave these; false leaves limits and an empty environment,
         which keep accidents away, not an attacker.
         """
-        column: str = "tests"
+        column: Word = "tests"
         """The column with the tests: a list of Python statements (``assert add(1, 2) == 3``), or
         one text of them, which counts as a whole.
         """

@@ -6,7 +6,7 @@ from typing import Any
 
 from tunesmith.examples import final
 from tunesmith.rewards import REWARDS, AnswerReward, Row, bare
-from tunesmith.settings.spec import Spec
+from tunesmith.settings.spec import Spec, Word
 
 
 @REWARDS.register
@@ -16,7 +16,7 @@ class Exact(AnswerReward):
     class Config(Spec):
         """What the answer is compared with."""
 
-        column: str = "answer"
+        column: Word = "answer"
         """The column that holds the right answer."""
         strict: bool = False
         """Whether case, and marks at the ends (``Positive.``), make it another answer."""

@@ -17,7 +17,7 @@ from tunesmith.errors import Problem, SpecError
 from tunesmith.examples import Chat, Turn
 from tunesmith.rewards import REWARDS, AnswerReward, Asked
 from tunesmith.rewards.model import whole
-from tunesmith.settings.spec import Spec
+from tunesmith.settings.spec import Spec, Word
 from tunesmith.storage.run_folder import RunFolder
 from tunesmith.words import say
 
@@ -40,7 +40,7 @@ class Likelihood(AnswerReward):
         """A run that learned to write, or any language model with a chat template: a folder, a hub
         id or ``starter``. Its weights stay as they are.
         """
-        column: str = "answer"
+        column: Word = "answer"
         """The column with the right answer."""
         ask: str = "So the answer is:"
         """What it is asked after the sampled answer."""

@@ -11,7 +11,7 @@ from annotated_types import Ge
 from tunesmith.examples import final
 from tunesmith.metrics._number import same_number
 from tunesmith.rewards import REWARDS, AnswerReward, Row
-from tunesmith.settings.spec import Spec
+from tunesmith.settings.spec import Spec, Word
 
 
 @REWARDS.register
@@ -21,7 +21,7 @@ class Number(AnswerReward):
     class Config(Spec):
         """Which number is right, and how nearly."""
 
-        column: str = "answer"
+        column: Word = "answer"
         """The column whose last number is the right one (``… #### 72``)."""
         tolerance: Annotated[float, Ge(0)] = 1e-6
         """Largest difference, as a share of the right number."""

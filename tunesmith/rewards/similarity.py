@@ -8,7 +8,7 @@ from tunesmith.examples import final
 from tunesmith.metrics.chrf import Chrf
 from tunesmith.metrics.rouge_l import RougeL
 from tunesmith.rewards import REWARDS, AnswerReward, Row
-from tunesmith.settings.spec import Spec
+from tunesmith.settings.spec import Spec, Word
 
 
 @REWARDS.register
@@ -18,7 +18,7 @@ class Similarity(AnswerReward):
     class Config(Spec):
         """What is compared, and how."""
 
-        column: str = "answer"
+        column: Word = "answer"
         """The column that holds the reference."""
         metric: Literal["rouge_l", "chrf"] = "rouge_l"
         """rouge_l compares words in their order, chrf pieces of words."""

@@ -123,13 +123,13 @@ class Data(Spec):
     """What is kept from training: a share below 1, a number of rows from 1 on, or a file of its
     own.
     """
-    split_by: str | None = None
+    split_by: Word | None = None
     """A column whose equal values stay on one side of the split (patient, document, customer)."""
     mix: Mix | None = None
     """How the files, or the values of a column, share an epoch: ``{by: source, temperature: 2}``.
     Held-out rows stay as they are.
     """
-    curriculum: str | None = None
+    curriculum: Word | None = None
     """The first epoch from easy to hard: by ``length``, or by the numbers of a column; the other
     epochs are shuffled. Shuffled from the start when not given.
     """

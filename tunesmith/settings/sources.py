@@ -41,7 +41,7 @@ class Mix(Spec):
     """A kind gets its number of rows to the power 1/temperature: 1 leaves the shares as they are, 2
     lifts the small ones, 100 makes all alike.
     """
-    by: str = "file"
+    by: Word = "file"
     """What makes a kind: ``file``, or a column (source, label)."""
     most: Annotated[float, Gt(0)] = 4
     """How often a row is seen in an epoch at most (times); more teaches little that is new

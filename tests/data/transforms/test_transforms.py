@@ -141,6 +141,33 @@ def test_balance_levels_a_column(tmp_path: Path) -> None:
         change_rows("balance", source, tmp_path / "out.jsonl", ["by=lable"])
 
 
+@pytest.mark.parametrize(
+    ("step", "settings", "left"),
+    [
+        ("balance", ["by=1"], 20),
+        ("dedup", ["columns=[1]", "near=false"], 2),
+        ("clean", ["columns=[1]"], 50),
+        ("leave_out", ["found=[cut]", "columns={question: 2.5, answer: 1}"], 50),
+        ("convert", ["columns={question: 2.5, answer: 1}"], 50),
+    ],
+)
+def test_a_number_may_be_the_name_of_a_column(
+    step: str, settings: list[str], left: int, tmp_path: Path
+) -> None:
+    rows = [{"2.5": f"What is the number {n}?", "1": "a" if n % 5 else "b"} for n in range(50)]
+    source = write(tmp_path / "in.jsonl", rows)
+    change_rows(step, source, tmp_path / "out.jsonl", settings)
+    assert len(read(tmp_path / "out.jsonl")) == left
+
+
+def test_rows_are_split_by_columns_whose_names_are_numbers(tmp_path: Path) -> None:
+    rows = [{"text": f"t{n}", "1": n // 5, "2": n % 2} for n in range(100)]
+    source = write(tmp_path / "in.jsonl", rows)
+    change_rows("split", source, tmp_path / "out", ["by=1", "held_out=0.3", "stratify=2"])
+    parts = [{row["1"] for row in read(file)} for file in (tmp_path / "out").glob("*.jsonl")]
+    assert len(parts) == 2 and not parts[0] & parts[1]
+
+
 PEOPLE = questions(
     "我叫张伟明，手机13800138000，身份证11010519491231002X。",
     "患者张伟明的电话是138-0013-8000，邮箱zhang@mail.com，卡号4539 1488 0343 6467。",

@@ -8,7 +8,7 @@ from annotated_types import Ge, Gt, Le
 from pydantic import AfterValidator
 
 from tunesmith.errors import Problem, SpecError
-from tunesmith.settings.spec import Spec
+from tunesmith.settings.spec import Spec, Word
 from tunesmith.settings.teacher import Teacher
 from tunesmith.words import say
 
@@ -55,7 +55,7 @@ class Augment(Spec):
     """``collect.jsonl`` of a proof: rows of the kinds that it names are reworded, until each
     has as many variants as it asks for; the other rows have none.
     """
-    column: str | None = None
+    column: Word | None = None
     """The column that is reworded; what is asked (question, text) when not given. Of a
     conversation it is the last question.
     """

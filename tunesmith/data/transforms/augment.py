@@ -15,7 +15,7 @@ from tunesmith.data.columns.names import CAME_FROM
 from tunesmith.data.files.file_facts import Located
 from tunesmith.data.rewording import settings
 from tunesmith.data.transforms import TRANSFORMS, Account, Rows, Transform, came_from
-from tunesmith.settings.spec import Spec
+from tunesmith.settings.spec import Spec, Word
 from tunesmith.words import say
 
 
@@ -46,7 +46,7 @@ class Augment(Transform):
         """Variants of each row at most."""
         share: Annotated[float, Gt(0), Le(1)] = 0.15
         """The share of the words that is changed, at least one."""
-        column: str | None = None
+        column: Word | None = None
         """The column that is reworded; what is asked (question, text) when not given. Of a
         conversation it is the last question.
         """

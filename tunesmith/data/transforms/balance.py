@@ -15,7 +15,7 @@ from tunesmith.data.files.file_facts import Located
 from tunesmith.data.transforms import TRANSFORMS, Account, Rows, Transform
 from tunesmith.errors import Problem, SpecError
 from tunesmith.plain import JsonObject
-from tunesmith.settings.spec import Spec
+from tunesmith.settings.spec import Spec, Word
 from tunesmith.words import say
 
 
@@ -26,7 +26,7 @@ class Balance(Transform):
     class Config(Spec):
         """By which column, and how many rows a value may have."""
 
-        by: str
+        by: Word
         """The column whose values are balanced: label, source."""
         most: Annotated[int, Gt(0)] | None = None
         """Rows that a value may have at most; as many as the rarest value has when not given."""

@@ -19,7 +19,7 @@ from tunesmith.data.transforms import TRANSFORMS, Account, Content, Rows, Transf
 from tunesmith.data.transforms._perplexity import Perplexity, Scorer, bounds
 from tunesmith.errors import Problem, SpecError
 from tunesmith.plain import JsonObject
-from tunesmith.settings.spec import Spec
+from tunesmith.settings.spec import Spec, Word
 from tunesmith.words import say
 
 Mend = Callable[[str], str]
@@ -32,7 +32,7 @@ class Clean(Transform):
     class Config(Spec):
         """What is repaired, and what is left out."""
 
-        columns: list[str] | None = None
+        columns: list[Word] | None = None
         """The columns that are cleaned; all but those about the row (id, source, url) when not
         given.
         """

@@ -10,7 +10,7 @@ from tunesmith.data.files.file_facts import Located
 from tunesmith.data.texts.duplicates import Clusters, fold, join_near, sketch_of
 from tunesmith.data.texts.strings import strings
 from tunesmith.data.transforms import TRANSFORMS, Account, Content, Rows, Transform
-from tunesmith.settings.spec import Spec
+from tunesmith.settings.spec import Spec, Word
 
 
 @TRANSFORMS.register
@@ -20,7 +20,7 @@ class Dedup(Transform):
     class Config(Spec):
         """What counts as the same."""
 
-        columns: list[str] | None = None
+        columns: list[Word] | None = None
         """The columns that are compared, such as the question; all but those about the row (id,
         source, url) when not given.
         """

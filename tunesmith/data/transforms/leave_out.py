@@ -59,7 +59,7 @@ class LeaveOut(Transform):
         """What the rows are read for: dpo, kto, classify; sft when not given. In a run that of the
         run, as are columns and reader.
         """
-        columns: Mapping[str, str] | None = None
+        columns: Mapping[str, Word] | None = None
         """Our names to the file's, as ``data.columns``."""
         reader: str | None = None
         """The reader by name, as ``data.reader``."""
