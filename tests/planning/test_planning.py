@@ -16,7 +16,7 @@ from tunesmith import words
 from tunesmith.display.table import readable
 from tunesmith.planning.duration import Expected, expected
 from tunesmith.planning.duration import told as told_of
-from tunesmith.planning.lines import leaves
+from tunesmith.planning.lines import leaves, value_rows
 from tunesmith.planning.make import make
 from tunesmith.planning.plan import Plan
 from tunesmith.settings.run import read_run, validate
@@ -519,6 +519,10 @@ def test_choosing_by_too_few_rows_has_no_effect_and_the_plan_says_so_at_the_sett
     made = plan(tiny_llama, few, tmp_path / "run", train={"keep": keep})
     assert not made.problems
     assert made.facts["rows"] == {"train": 100, "watch": 0, "proof": 20}
+    shown = {
+        path: value for path, value, *_ in value_rows(made.resolved.run, made.resolved.origins)
+    }
+    assert shown["data.held_out"] == "20" and "0.1" in shown.values()
     run, origins = made.resolved.run, made.resolved.origins
     assert run.train.keep.final == "last"
     for name in ("best_by", "patience", "final"):

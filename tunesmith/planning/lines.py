@@ -137,6 +137,8 @@ def _short(value: object) -> str:
             str(item.values().get("name", item)) if isinstance(item, Spec) else str(item)
             for item in value
         )
+    if isinstance(value, float) and value.is_integer():
+        return f"{value:.0f}"
     return str(value).replace("\n", "\\n")
 
 
