@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 
 from material.terminal import Done, Terminal, rows
 
@@ -36,3 +37,20 @@ def test_generate(trained: tuple[Terminal, Done]):
     assert again.code == 2 and "out: taught.jsonl already exists; choose another out" in again.error
     shown = terminal(*words, "out=other.jsonl", "--lang", "zh")
     assert shown.code == 0 and "已写入：other.jsonl" in shown.out
+
+
+def test_where_a_refused_setting_says_to_change_answers_they_change(
+    trained: tuple[Terminal, Done],
+) -> None:
+    terminal, _ = trained
+    shutil.copytree(terminal.cwd / "run", terminal.cwd / "brief")
+    refused = terminal("predict", "brief", "rows.json", "generate.max_new_tokens=1", "--lang", "en")
+    assert refused.code == 2 and "generate in brief/run.yaml" in refused.error
+    before = terminal("predict", "brief", "rows.json").out.splitlines()
+    file = terminal.cwd / "brief" / "run.yaml"
+    text = file.read_text(encoding="utf-8")
+    assert text.count("  max_new_tokens: 8") == 1
+    file.write_text(text.replace("  max_new_tokens: 8", "  max_new_tokens: 1"), encoding="utf-8")
+    after = terminal("predict", "brief", "rows.json").out.splitlines()
+    told = [[len(json.loads(line)["prediction"]) for line in lines] for lines in (before, after)]
+    assert len(told[0]) == len(told[1]) and sum(told[1]) < sum(told[0]) / 2

@@ -92,9 +92,19 @@ def test_help_is_whole_and_fits_the_window(
         ("prove a b c", "b c: is too much: tunesmith prove ", "b c: 是多余的：tunesmith prove "),
         (
             "chat a generate.samples=2",
-            "generate.samples=2: is a setting, and tunesmith chat takes none",
-            "generate.samples=2: 是一项设置，而 tunesmith chat 不接受设置",
+            "chat takes none: answers are written as generate in a/run.yaml says",
+            "generate.samples=2: 是一项设置，而 tunesmith chat 不接受设置：怎样回答以 a/run.yaml",
         ),
+        (
+            "chat a train.steps=2",
+            "train.steps=2: is a setting, and tunesmith chat takes none. What",
+            "train.steps=2: 是一项设置，而 tunesmith chat 不接受设置。",
+        ),
+        *(
+            (line, "lang: the language of what is printed is an option: --lang zh", "--lang zh")
+            for line in ("data clean a b lang=zh", "data convert a b lang=zh")
+        ),
+        ("report a lang=zh", "lang=zh: the language of what is printed is an option", "--lang zh"),
         ("prove a --items", "--items: needs a value", "--items: 后面缺少值"),
         ("prove a --json=3", "--json: takes no value", "--json: 后面不能带值"),
     ],

@@ -73,10 +73,19 @@ def refused(error: Any) -> SpecError:
         key = "cli.takes_no_value" if "not take" in message else "cli.needs_value"
         return SpecError(Problem(error.option_name, say(key)))
     extra = re.search(r"extra argument.* \((.*)\)$", message)
-    if extra:
-        key = "cli.extra_setting" if re.match(r"[a-z_.]+=", extra[1]) else "cli.extra_words"
-        return SpecError(Problem(extra[1], say(key, command=error.ctx.command_path)))
-    return SpecError(message)
+    return SpecError(Problem(extra[1], _extra(extra[1], error.ctx)) if extra else message)
+
+
+def _extra(words: str, ctx: Any) -> str:
+    """Says what to do with words that the verb does not take."""
+    setting = re.match(r"([a-z_.]+)=(\S*)", words)
+    if setting is None:
+        return say("cli.extra_words", command=ctx.command_path)
+    if setting[1] == "lang":
+        return say("spec.lang_option", value=setting[2])
+    fields = {"command": ctx.command_path, "run": ctx.params.get("run"), "setting": words}
+    answers = setting[1].startswith("generate.") and fields["run"] is not None
+    return say("cli.extra_generate" if answers else "cli.extra_setting", **fields)
 
 
 def _number(error: Any) -> str:

@@ -42,6 +42,8 @@ def problems_of(
                 found.setdefault(problem.where, []).append(problem.text)
         elif item["type"] == "extra_forbidden":
             hinted = hint(where) if hint else None
+            if where == "lang":
+                hinted = say("spec.lang_option", value=item["input"])
             found.setdefault(where, []).append(
                 hinted or say("spec.extra", told=_near(spec, item["loc"]))
             )
