@@ -237,7 +237,7 @@ def _undecided(
     held = _held(known.columns, sample)
     width = max(map(len, held), default=0)
     table = "\n".join(f"    {name:<{width}}  {shown(value)}" for name, value in held.items())
-    prefix = say("labelled.or_classify") if labelled else ""
+    prefix = _as_labels() if labelled else ""
     if matching:
         return prefix + say(
             "reader.several",
@@ -262,6 +262,11 @@ def _undecided(
     if "input_ids" in known.columns:
         return say("reader.token_ids", table=table)
     return _of_what_kind(known.columns, sample, eats, table=table, named=named, labelled=labelled)
+
+
+def _as_labels() -> str:
+    """Returns the line for the rows as texts with a label, before what is said of answers."""
+    return say("labelled.or_classify", line=to_paste("objective", "classify"))
 
 
 def _keyed(known: FileFacts, sample: Sequence[Row], guess: Meaning | None) -> str | None:
@@ -334,7 +339,7 @@ def _of_what_kind(
         rest = {name: column for name, column in meaning.columns.items() if name != "label"}
         return f"{text}\n{say('reader.every_answer', line=to_paste('data.columns', rest))}"
     line = to_paste("data.columns", dict.fromkeys(_LINES.get(eats, ("text",)), "…"))
-    prefix = say("labelled.or_classify") if labelled else ""
+    prefix = _as_labels() if labelled else ""
     return prefix + say("reader.none", needs=needs, table=table, line=line)
 
 

@@ -5,6 +5,8 @@ their label; real files.
 from __future__ import annotations
 
 import json
+import re
+import shlex
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +14,7 @@ import pytest
 
 from material.fast import slow_but
 from material.headed import encoder
+from tunesmith import api
 from tunesmith.data.prepare import Prepared, prepare
 from tunesmith.data.reading import examples
 from tunesmith.errors import DataError
@@ -102,8 +105,18 @@ def test_labels_may_be_answers_so_a_conversation_asks(tmp_path: Path) -> None:
     (tmp_path / "rows.json").write_text(json.dumps(rows))
     with pytest.raises(DataError) as caught:
         read(tmp_path / "rows.json", Chat)
-    assert "objective=classify would learn these rows as texts with a label" in str(caught.value)
-    assert str(caught.value).endswith("data.columns: {question: text, answer: label}")
+    told = str(caught.value)
+    assert "objective=classify would learn these rows as texts with a label" in told
+    assert told.endswith("data.columns: {question: text, answer: label}")
+    first, second = (
+        line.strip() for line in told.splitlines() if re.match(r"    \S+=|    '", line)
+    )
+    asked = {"data": str(tmp_path / "rows.json")}
+    assert (first, api.check(asked, [first]).ledger.files[0]["reader"]) == (
+        "objective=classify",
+        "labelled",
+    )
+    assert api.check(asked, shlex.split(second)).ledger.rows == 2
 
 
 @pytest.fixture(scope="module")
