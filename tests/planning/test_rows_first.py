@@ -7,9 +7,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from huggingface_hub import constants
 
 from tunesmith import api
-from tunesmith.errors import DataError, TunesmithError
+from tunesmith.errors import DataError, ModelError, TunesmithError
 from tunesmith.models.finding import hub
 from tunesmith.settings.run import Model
 
@@ -65,3 +66,35 @@ def test_what_lies_here_as_it_is_is_at_hand(tmp_path: Path) -> None:
         assert hub.at_hand(Model(path=str(path)))
     assert not hub.at_hand(Model(path=str(adapter(tmp_path / "adapter"))))
     assert not hub.at_hand(Model(path="owner/name"))
+
+
+def test_absent_rows_and_a_misspelt_model_are_told_at_once(
+    tmp_path: Path, never: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "runs" / "first").mkdir(parents=True)
+    (tmp_path / "runs" / "first" / "run.yaml").write_text("", "utf-8")
+    for model, meant in (("startr", "starter"), ("runs/frist", "runs/first")):
+        plan = api.plan({"model": model, "data": "absent.json", "out": "out"})
+        told = {problem.where: problem.text for problem in plan.problems}
+        assert set(told) == {"absent.json", model}
+        assert f"did you mean '{meant}'" in told[model] and "no hub was asked" in told[model]
+
+
+def test_a_model_of_a_hub_is_not_doubted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path))
+    assert hub.misspelt("owner/startr") == hub.misspelt("gpt2") == []
+    assert hub.misspelt("startr")
+    (tmp_path / "models--startr").mkdir()
+    assert hub.misspelt("startr") == []
+
+
+def test_an_absent_place_says_where_it_was_looked_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(ModelError, match=rf"\(searched in {tmp_path}\)$"):
+        hub.find_model("./some/model")
+    (tmp_path / "other").mkdir()
+    with pytest.raises(ModelError, match=rf"only {tmp_path / 'other'} exists$"):
+        hub.find_model(str(tmp_path / "other" / "some" / "model"))

@@ -114,6 +114,7 @@ def make(
         if data_is_there:
             data_is_there = making.attempt(lambda: look_at_rows(run)) is not None
         if not data_is_there:
+            making.problems += hub.misspelt(run.model.path)
             return making.plan(None)
     _parent(making)
     folder = making.attempt(lambda: hub.folder_of(run.model))

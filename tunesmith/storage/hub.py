@@ -32,6 +32,14 @@ def offline_by() -> str:
     return "HF_HUB_OFFLINE" if os.environ.get("HF_HUB_OFFLINE") else "TRANSFORMERS_OFFLINE"
 
 
+def is_kept(name: str) -> bool:
+    """Tells whether something of a model was fetched before, by its id on Hugging Face."""
+    from huggingface_hub import constants
+
+    kept = f"models--{name.replace('/', '--')}"
+    return os.path.isdir(os.path.join(constants.HF_HUB_CACHE, kept))
+
+
 def snapshot(
     name: str, kind: Kind, *, patterns: list[str], ignore: list[str], revision: str | None = None
 ) -> Path:

@@ -18,7 +18,7 @@ from tunesmith.settings.run import Model
 from tunesmith.settings.spec import closest
 from tunesmith.settings.teacher import is_endpoint
 from tunesmith.storage.headers import is_pointer
-from tunesmith.storage.hub import looks_local, snapshot
+from tunesmith.storage.hub import is_kept, looks_local, snapshot
 from tunesmith.storage.run_folder import RunFolder, told_near
 from tunesmith.words import say
 
@@ -59,18 +59,43 @@ def find_model(path: str, *, revision: str | None = None, code: bool = False) ->
         return _checked(_inner(here, path), path)
     local = looks_local(path) or path.endswith((".gguf", ".safetensors"))
     if local and not path.startswith("ms:"):
-        raise ModelError(Problem(path, say("hub.no_folder", folder=Path.cwd())))
+        raise ModelError(Problem(path, _absent(here)))
     patterns = [*MODEL_PATTERNS, "*.py"] if code else MODEL_PATTERNS
     try:
         folder = snapshot(path, "model", patterns=patterns, ignore=NOT_MODEL, revision=revision)
     except ModelError as error:
-        # A run's name that was mistyped (runs/frist) reads as the id of a model on a hub.
-        if len(here.parts) > 1:
-            near = told_near(here) if here.parent.is_dir() else ""
-        else:
-            near = closest(path, ["starter"])
+        near = _near(path)
         raise ModelError([Problem(one.where, one.text + near) for one in error.problems]) from None
     return _checked(folder, path)
+
+
+def misspelt(path: str) -> list[Problem]:
+    """Returns what is probably meant by the name of a model that is neither on this machine nor
+    kept from a hub; no hub is asked.
+    """
+    here = Path(path).expanduser()
+    if path == "starter" or looks_local(path) or os.path.exists(here) or is_kept(path):
+        return []
+    near = _near(path)
+    return [Problem(path, say("hub.not_asked") + near)] if near else []
+
+
+def _near(path: str) -> str:
+    """Says what lies near a name that reads as the id of a model on a hub: a run's name that was
+    mistyped (runs/frist) reads so too.
+    """
+    here = Path(path).expanduser()
+    if len(here.parts) > 1:
+        return told_near(here) if here.parent.is_dir() else ""
+    return closest(path, ["starter"])
+
+
+def _absent(here: Path) -> str:
+    """Says that nothing is at a path, and where it was looked for."""
+    if not here.is_absolute():
+        return say("hub.no_folder", folder=Path.cwd())
+    there = next(folder for folder in here.parents if os.path.isdir(folder))
+    return say("hub.no_place", folder=there)
 
 
 def at_hand(model: Model) -> bool:
