@@ -132,6 +132,15 @@ def test_a_verb_loads_what_it_needs(words, tmp_path):
     assert set(told["heavy"]) == VERBS[words]
 
 
+def test_a_training_without_its_rows_says_so_before_torch_is_loaded(tmp_path):
+    base = Path(__file__).parent / "material" / "old_runs" / "base"
+    given = [f"model={base}", f"data={tmp_path / 'absent.json'}", f"out={tmp_path / 'run'}"]
+    command = [sys.executable, "-c", LOADED, json.dumps(sorted(HEAVY)), "train", *given]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
+    assert json.loads(done.stdout) == {"code": 2, "heavy": []}, done.stderr
+    assert "absent.json: " in done.stderr and not (tmp_path / "run").exists()
+
+
 def test_recipes_are_short():
     for path in RECIPES.glob("*.yaml"):
         assert len(path.read_text(encoding="utf-8").splitlines()) < 25, path.name

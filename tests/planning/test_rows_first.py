@@ -83,10 +83,12 @@ def test_absent_rows_and_a_misspelt_model_are_told_at_once(
 
 def test_a_model_of_a_hub_is_not_doubted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path))
-    assert hub.misspelt("owner/startr") == hub.misspelt("gpt2") == []
-    assert hub.misspelt("startr")
+    for name in ("owner/startr", "gpt2"):
+        hub.refuse_absent(Model(path=name))
+    with pytest.raises(ModelError, match="did you mean 'starter'"):
+        hub.refuse_absent(Model(path="startr"))
     (tmp_path / "models--startr").mkdir()
-    assert hub.misspelt("startr") == []
+    hub.refuse_absent(Model(path="startr"))
 
 
 def test_an_absent_place_says_where_it_was_looked_for(

@@ -210,7 +210,7 @@ def _planned(
     RunFolder(Path(asked.out)).refuse_taken()  # before the rows are read, which may take minutes
     from tunesmith.planning.make import make
 
-    made = make(asked, progress=events.phase).require()
+    made = make(asked, early=True, progress=events.phase).require()
     events(Planned(made))
     if on_plan is not None:
         on_plan(made)

@@ -92,10 +92,11 @@ def make(
     *,
     prepared: Prepared | None = None,
     probe: bool = False,
+    early: bool = False,
     progress: Progress | None = None,
 ) -> Plan:
     """Makes the plan of ``run``: reads the data unless given, and of the model only config and
-    headers; ``probe`` measures.
+    headers; ``probe`` measures, ``early`` ends it at absent rows, before torch is loaded.
     """
     from tunesmith.models.finding import hub
     from tunesmith.models.loading.tokenizer import load_tokenizer
@@ -109,13 +110,13 @@ def make(
     data_is_there = None not in [
         making.attempt(lambda path=path: find_data(path)) for path in paths(run)
     ]
-    if not hub.at_hand(run.model):
+    at_hand = hub.at_hand(run.model)
+    if data_is_there and not at_hand:
         # A merge, or a download, takes minutes: what is wrong with the rows is said before.
-        if data_is_there:
-            data_is_there = making.attempt(lambda: look_at_rows(run)) is not None
-        if not data_is_there:
-            making.problems += hub.misspelt(run.model.path)
-            return making.plan(None)
+        data_is_there = making.attempt(lambda: look_at_rows(run)) is not None
+    if not data_is_there and (early or not at_hand):
+        making.attempt(lambda: hub.refuse_absent(run.model))
+        return making.plan(None)
     _parent(making)
     folder = making.attempt(lambda: hub.folder_of(run.model))
     if folder is None:

@@ -69,15 +69,16 @@ def find_model(path: str, *, revision: str | None = None, code: bool = False) ->
     return _checked(folder, path)
 
 
-def misspelt(path: str) -> list[Problem]:
-    """Returns what is probably meant by the name of a model that is neither on this machine nor
-    kept from a hub; no hub is asked.
+def refuse_absent(model: Model) -> None:
+    """Raises ModelError where a run's base model is not there, or its name is doubtful and neither
+    on this machine nor kept from a hub; nothing is fetched, merged or converted.
     """
-    here = Path(path).expanduser()
-    if path == "starter" or looks_local(path) or os.path.exists(here) or is_kept(path):
-        return []
-    near = _near(path)
-    return [Problem(path, say("hub.not_asked") + near)] if near else []
+    if at_hand(model):
+        folder_of(model)
+    elif not os.path.exists(Path(model.path).expanduser()) and not is_kept(model.path):
+        near = _near(model.path)
+        if near:
+            raise ModelError(Problem(model.path, say("hub.not_asked") + near))
 
 
 def _near(path: str) -> str:
