@@ -28,6 +28,8 @@ CUT_OFF = """() => {
     if (cell.getBoundingClientRect().height > 3.2 * 16 * 1.6) found.push("tall " + cell.textContent.trim());
   for (const table of document.querySelectorAll(".scroll"))
     if (table.scrollWidth > table.clientWidth + 1) found.push("hidden " + table.textContent.trim().slice(0, 40));
+  for (const option of document.querySelectorAll(".option"))
+    if (option.getClientRects().length > 1) found.push("broken " + option.textContent);
   for (const text of document.querySelectorAll("svg text")) {
     const box = text.getBoundingClientRect(), all = text.ownerSVGElement.getBoundingClientRect();
     if (box.left < all.left - 1 || box.right > all.right + 1) found.push("cut " + text.textContent);

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from tunesmith.errors import DiskError, Problem
 from tunesmith.health.course import Course
 from tunesmith.health.rules import all_signs
+from tunesmith.pages.templates import templates
 from tunesmith.plain import JsonObject
 from tunesmith.proving.grading import grading_lines
 from tunesmith.proving.judge import metric
@@ -115,21 +116,13 @@ def page(folder: RunFolder, run: Run, say: Say, *, buttons: Mapping[str, str] | 
 @cache
 def templates_of() -> Environment:
     """Opens the folder of templates, once: to compile that of a run takes half of the time of its
-    page. Autoescape is on for every name: rows and answers are text from outside.
+    page.
     """
-    from jinja2 import Environment, FileSystemLoader, StrictUndefined
-
-    templates = Environment(
-        loader=FileSystemLoader(Path(__file__).parent),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    templates.filters["cut"] = _cut
-    templates.filters["count"] = lambda value: f"{value:,}"
-    templates.filters["short"] = short
-    return templates
+    made = templates(Path(__file__).parent)
+    made.filters["cut"] = _cut
+    made.filters["count"] = lambda value: f"{value:,}"
+    made.filters["short"] = short
+    return made
 
 
 def _cut(text: str) -> str:

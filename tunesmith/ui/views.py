@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tunesmith import words
+from tunesmith.pages.templates import templates
 from tunesmith.plain import JsonObject
 from tunesmith.ui.control import Control
 from tunesmith.ui.runs import Runs
@@ -69,8 +70,4 @@ class Views:
 
 @cache  # once a process: a look at ten pages compiles them all
 def _templates() -> Environment:
-    from jinja2 import Environment, FileSystemLoader, StrictUndefined
-
-    places = FileSystemLoader([HERE, HERE.parent / "report"])
-    strict = {"autoescape": True, "undefined": StrictUndefined}
-    return Environment(loader=places, trim_blocks=True, lstrip_blocks=True, **strict)
+    return templates(HERE, HERE.parent / "report")

@@ -11,6 +11,7 @@ from urllib.parse import parse_qs
 
 from tunesmith import words
 from tunesmith.errors import TunesmithError
+from tunesmith.pages.templates import templates
 from tunesmith.voting.comparison import Comparison
 from tunesmith.voting.votes import CHOICES, Choice, left_of
 from tunesmith.words import say
@@ -126,9 +127,4 @@ def _choice(sent: str) -> Choice | None:
 
 @cache
 def _template() -> Template:
-    from jinja2 import Environment, FileSystemLoader, StrictUndefined
-
-    place = FileSystemLoader(HERE)
-    strict = {"autoescape": True, "undefined": StrictUndefined}
-    made = Environment(loader=place, trim_blocks=True, lstrip_blocks=True, **strict)
-    return made.get_template("arena.html.j2")
+    return templates(HERE).get_template("arena.html.j2")

@@ -79,18 +79,20 @@ _SHARE = re.compile(r"[+−-]?[\d.,]+ %$")
 
 
 def filled(text: str, values: Mapping[str, object], language: str) -> str:
-    """Fills ``values`` into the text; a text without values is not formatted, and its braces are
-    braces, unless they are doubled as in the other texts. Chinese writes 30% where English pages
-    write 30 %.
+    """Fills ``values``, written as in that language, into the text; a text without values is not
+    formatted, and its braces are braces, unless they are doubled as in the other texts.
     """
-    if language == "zh":
-        values = {
-            name: value.replace(" ", "")
-            if isinstance(value, str) and _SHARE.match(value)
-            else value
-            for name, value in values.items()
-        }
+    values = {name: written(value, language) for name, value in values.items()}
     return _FILL.vformat(text, (), values) if values or "{{" in text else text
+
+
+def written(value: object, language: str) -> object:
+    """Returns a share as it is written in a language, 30% in Chinese where English pages have
+    30 %; any other value as it is.
+    """
+    if language == "zh" and isinstance(value, str) and _SHARE.match(value):
+        return value.replace(" ", "")
+    return value
 
 
 class Said(str):
