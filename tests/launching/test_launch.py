@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+import yaml
 
 from material.cluster import put_commands
 from tunesmith.cli.main import main
@@ -67,6 +68,40 @@ def test_a_job_that_could_not_run_is_told_here(
 ) -> None:
     assert main(["launch", *words, "--out", str(tmp_path / "job")]) == 2
     assert told in capsys.readouterr().err and not (tmp_path / "job").exists()
+
+
+POD = {"image": "lab/tunesmith:1", "claim": "runs"}
+
+
+@pytest.mark.parametrize(
+    ("words", "file", "image"),
+    [
+        (["launch.cluster={image: lab/tunesmith:1, claim: runs}"], None, "lab/tunesmith:1"),
+        (["launch.cluster.image=i", "launch.cluster.claim=c"], None, "i"),
+        ([], {"name": "k8s", **POD}, "lab/tunesmith:1"),
+        ([], POD, "lab/tunesmith:1"),
+        (["launch.cluster.image=other"], POD, "other"),
+        (["launch.cluster={image: i, claim: c}"], {"name": "slurm", "hours": 4}, "i"),
+    ],
+)
+def test_the_word_behind_launch_is_the_cluster_whose_settings_are_meant(
+    words: list[str], file: dict[str, str] | None, image: str, tmp_path: Path
+) -> None:
+    run = {"model": "m", "data": "d", "out": "/runs/a"}
+    settings = tmp_path / "run.yaml"
+    settings.write_text(yaml.safe_dump(run | ({"launch": {"cluster": file}} if file else {})))
+    job = tmp_path / "job.yaml"
+    assert main(["launch", "k8s", str(settings), *words, "--out", str(job)]) == 0
+    (training,) = [one for one in yaml.safe_load_all(job.read_text()) if "spec" in one]
+    pod = training["spec"]["pytorchReplicaSpecs"]["Master"]["template"]["spec"]
+    assert pod["containers"][0]["image"] == image
+
+
+def test_what_a_run_says_of_another_cluster_is_left_out(tmp_path: Path) -> None:
+    run = {"model": "m", "data": "d", "out": "/runs/a", "launch.cluster": {"name": "k8s", **POD}}
+    (tmp_path / "run.yaml").write_text(yaml.safe_dump(run))
+    words = ["launch", "slurm", str(tmp_path / "run.yaml"), "--out", str(tmp_path / "job.sh")]
+    assert main(words) == 0 and "#SBATCH" in (tmp_path / "job.sh").read_text()
 
 
 def test_a_run_may_name_its_cluster_and_is_trained_all_the_same() -> None:

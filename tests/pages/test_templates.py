@@ -28,7 +28,5 @@ def test_an_option_within_a_text_stays_on_one_line_and_the_text_stays_text() -> 
     page = unbroken(told)
     assert page.count('<span class="option">--which best</span>') == 1
     assert Markup(page).striptags() == told
-    assert unbroken("<b> a--b 加--x-y") == (
-        '&lt;b&gt; a--b 加<span class="option">--x-y</span>'
-    )
+    assert unbroken("<b> a--b 加--x-y") == ('&lt;b&gt; a--b 加<span class="option">--x-y</span>')
     assert unbroken("a – b, -- c") == "a – b, -- c"

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import os
+import tempfile
 from pathlib import Path
 
 import pytest
@@ -57,6 +59,22 @@ def test_where_nothing_can_be_written_is_told_before(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     assert barred(tmp_path / "a" / "b" / "c") is None
     assert str(tmp_path / "file") in (barred(tmp_path / "file" / "b" / "c") or "")
+    assert not [path for path in tmp_path.iterdir() if path.name != "file"], "nothing is left"
+
+
+@pytest.mark.skipif(not Path("/proc").is_dir(), reason="no folder in which nobody can write")
+def test_a_folder_in_which_not_even_root_can_write_is_told_before() -> None:
+    for place in (Path("/proc/job.yaml"), Path("/proc/a/b/job.yaml")):
+        with pytest.raises(SpecError, match="cannot write in /proc"):
+            file_to_write(place)
+
+
+def test_a_full_disk_is_told_by_who_writes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(**_: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(tempfile, "TemporaryFile", full)
+    assert barred(tmp_path / "a") is None
 
 
 def test_a_link_is_followed_and_a_device_is_refused(tmp_path: Path) -> None:

@@ -7,8 +7,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tunesmith.errors import Problem, SpecError
+from tunesmith.plain import JsonObject
 from tunesmith.settings.family import CLUSTERS
-from tunesmith.settings.given import settings_of, speak
+from tunesmith.settings.given import Settings, of_one_run, settings_of, speak
+from tunesmith.settings.overrides import with_overrides
 from tunesmith.words import say
 
 if TYPE_CHECKING:
@@ -31,8 +33,7 @@ def launch(
     """
     from tunesmith.launching.launch import launch as write
 
-    named = f"launch.cluster={cluster}"
-    run = settings_of({} if settings is None else settings, [named, *overrides])
+    run = settings_of(_on(cluster, {} if settings is None else settings, overrides))
     speak(run)
     asked = run.launch.cluster.name if run.launch is not None else cluster
     if asked != cluster:
@@ -45,3 +46,23 @@ def launch(
     words = [] if settings is None else [str(Path(settings).absolute())]
     words += [*own, f"out={run.out}"]
     return write(run, words, out=None if out is None else Path(out), submit=submit)
+
+
+def _on(cluster: str, settings: Settings, overrides: Sequence[str]) -> JsonObject:
+    """Lays overrides over settings for the cluster of the verb: what the settings say of another is
+    left out, and where ``launch.cluster`` has no name, it is that one's.
+    """
+    plain = with_overrides(of_one_run(settings), ())
+    own = _asked(plain)
+    if not isinstance(own, dict) or own.get("name", cluster) != cluster:
+        plain = with_overrides(plain, {"launch.cluster": cluster})
+    merged = with_overrides(plain, overrides)
+    asked = _asked(merged)
+    if isinstance(asked, dict):
+        merged = with_overrides(merged, {"launch.cluster": {"name": cluster, **asked}})
+    return merged
+
+
+def _asked(settings: JsonObject) -> object:
+    launched = settings.get("launch")
+    return launched.get("cluster") if isinstance(launched, dict) else None

@@ -20,13 +20,20 @@ Overrides = Sequence[str] | Mapping[str, object]
 
 def settings_of(settings: Settings, overrides: Overrides = ()) -> Run:
     """Validates a YAML file, a mapping or a Run into a Run; answers a peer's settings with ours."""
+    return validate(with_overrides(of_one_run(settings), overrides))
+
+
+def of_one_run(settings: Settings) -> Mapping[str, object]:
+    """Returns the settings as they were given; raises SpecError for a run's folder, for stages, and
+    for a peer's settings, with ours.
+    """
     if isinstance(settings, str | Path) and os.path.isdir(settings):
         raise SpecError(Problem(str(settings), say("cli.is_folder", folder=settings)))
     plain = given(settings)
     if "stages" in plain:
         raise SpecError(Problem("stages", say("stages.for_rlhf")))
     refuse_peer(plain)
-    return validate(with_overrides(plain, overrides))
+    return plain
 
 
 def look_settings(settings: Settings, overrides: Overrides = ()) -> Run:

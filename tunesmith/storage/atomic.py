@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import os
 import shutil
+import tempfile
 import uuid
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -47,7 +49,20 @@ def barred(path: Path) -> str | None:
         place = place.parent
     if not place.is_dir():
         return say("plan.out_is_file", out=place)
-    return None if os.access(place, os.W_OK | os.X_OK) else say("plan.out_unwritable", place=place)
+    return None if _may_write(place) else say("plan.out_unwritable", place=place)
+
+
+def _may_write(folder: Path) -> bool:
+    """Tells whether a file can be made in a folder. A nameless one is made, because where all is
+    allowed, as to root in /proc, not all is possible.
+    """
+    if not os.access(folder, os.W_OK | os.X_OK):
+        return False
+    try:
+        with tempfile.TemporaryFile(dir=folder):
+            return True
+    except OSError as error:
+        return error.errno in (errno.ENOSPC, errno.EDQUOT)  # which who writes tells, with the sizes
 
 
 def file_to_write(path: Path | None) -> Path | None:
