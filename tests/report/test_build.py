@@ -375,7 +375,8 @@ def test_what_was_kept_stands_on_the_page(tmp_path: Path, lang: str) -> None:
     text = read(folder, lang).text
     told = found["suites"]["probe"]
     low, high = (f"{100 * told[side]:+.1f}".replace("-", "−") for side in ("low", "high"))
-    assert "100.0 % 50.0 %" in text and low in text and high in text and "−50.0" in text
+    shares = {"en": "100.0 % 50.0 %", "zh": "100.0% 50.0%"}[lang]
+    assert shares in text and low in text and high in text and "−50.0" in text
     assert {"en": "something was lost", "zh": "丢失了一部分能力"}[lang] in text
     assert text.index("kind 0") < text.index("kind 1")
     assert "What is question" not in text, "without suites.jsonl there is nothing to show"

@@ -26,7 +26,7 @@ from tunesmith.report.build import build
         (
             "zh",
             [
-                "标签 = ABBR 25 0.0 % 100.0 %",
+                "标签 = ABBR 25 0.0% 100.0%",
                 "仅凭偶然",
                 "ABBR ENTY 25 0",
                 "label = ABBR 更弱 83 83",

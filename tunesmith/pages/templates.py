@@ -6,7 +6,7 @@ import re
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from tunesmith.words import written
+from tunesmith.words import Share, written
 
 if TYPE_CHECKING:
     from jinja2 import Environment
@@ -36,6 +36,7 @@ def templates(*folders: Path) -> Environment:
         finalize=finalize,
     )
     made.filters["unbroken"] = unbroken
+    made.filters["share"] = lambda share: Share(f"{100 * share:.0f} %")
     return made
 
 

@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 from tunesmith.plain import Named
 from tunesmith.proving.judge import metric
+from tunesmith.words import Share
 
 
 def shown(name: str, value: float | None, *, sign: bool = False) -> str:
@@ -16,7 +17,8 @@ def shown(name: str, value: float | None, *, sign: bool = False) -> str:
         return "–"
     mark = "+" if sign else ""
     if metric(name).right_or_wrong:
-        return plain_zero(f"{100 * value:{mark}.1f}") + ("" if sign else " %")
+        number = plain_zero(f"{100 * value:{mark}.1f}")
+        return number if sign else Share(f"{number} %")
     wide = abs(value) >= 10 or name in ("bleu", "chrf")
     return plain_zero(f"{value:{mark}.1f}" if wide else f"{value:{mark}.3f}")
 

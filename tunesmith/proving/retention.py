@@ -33,7 +33,7 @@ from tunesmith.proving.writing import written
 from tunesmith.settings.run import Generate
 from tunesmith.suites import Question, Suite
 from tunesmith.suites._rules import RULES
-from tunesmith.words import say
+from tunesmith.words import Share, say
 
 if TYPE_CHECKING:
     from tunesmith.data.rendering.render import Render
@@ -382,5 +382,6 @@ def amount(unit: str, value: float | None, *, sign: bool = False) -> str:
         return "–"
     mark = "+" if sign else ""
     if unit == "share":
-        return plain_zero(f"{100 * value:{mark}.1f}") + ("" if sign else " %")
+        number = plain_zero(f"{100 * value:{mark}.1f}")
+        return number if sign else Share(f"{number} %")
     return plain_zero(f"{value:{mark}.3f}")

@@ -50,6 +50,7 @@ from tunesmith.settings.family import OBJECTIVES
 from tunesmith.settings.run import Run
 from tunesmith.storage.atomic import write_whole
 from tunesmith.storage.run_folder import RunFolder
+from tunesmith.words import Share
 
 if TYPE_CHECKING:
     from jinja2 import Environment
@@ -168,7 +169,7 @@ def _proof(folder: RunFolder, run: Run, say: Say) -> JsonObject | None:
             if (found := intervals(proof, name, say))
         ],
         "stopped": {
-            name_of(who, proof, say): f"{share * 100:.0f} %"
+            name_of(who, proof, say): Share(f"{share * 100:.0f} %")
             for who, share in (proof.get("stopped") or {}).items()
         },
         "samples": [

@@ -50,7 +50,6 @@ def _slice(name: str, one: Named, say: Say) -> JsonObject:
         if word in ("weaker", "worse")
     ]
     values = {key: shown(name, one[key]) for key in ("tuned", "elsewhere")}
-    apart, gain = (interval_shown(name, one[key]) for key in ("weaker", "gain"))
-    told = {"rows": one["rows"], "word": ", ".join(words), "apart": apart, "gain": gain, **values}
-    signed = {key: str(value).replace("-", "−") for key, value in told.items()}
-    return {"name": slice_name(one, say), **signed}
+    apart, gain = (interval_shown(name, one[key]).replace("-", "−") for key in ("weaker", "gain"))
+    told = {"rows": one["rows"], "word": ", ".join(words), "apart": apart, "gain": gain}
+    return {"name": slice_name(one, say), **told, **values}

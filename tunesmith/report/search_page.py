@@ -15,7 +15,7 @@ from tunesmith.report.language import Say
 from tunesmith.report.scatter import Dot, scatter
 from tunesmith.settings.family import method_has
 from tunesmith.storage.atomic import write_whole
-from tunesmith.words import metric_name, say
+from tunesmith.words import Share, metric_name, say
 
 
 def tried(trials: Sequence[JsonObject]) -> int:
@@ -88,7 +88,7 @@ def write_page(found: JsonObject, path: Path) -> None:
     mattered = [
         [
             one["setting"],
-            *(f"{_percent(one)[name]} %" for name in ("share", "low", "high", "chance")),
+            *(Share(f"{_percent(one)[name]} %") for name in ("share", "low", "high", "chance")),
         ]
         for one in found["importance"]
     ]
@@ -162,7 +162,7 @@ def _cells(one: JsonObject, by: str) -> list[str]:
     """Returns a trial's number, share, score, seconds and settings."""
     number = say("search.failed") if one["score"] is None else f"{one['watch'][by]:.4f}"
     seconds = f"{one['seconds']:.0f}" if "seconds" in one else ""
-    return [one["run"], f"{100 * one['share']:.3g} %", number, seconds, typed(one["values"])]
+    return [one["run"], Share(f"{100 * one['share']:.3g} %"), number, seconds, typed(one["values"])]
 
 
 def _with_general(one: JsonObject, by: str, general: bool) -> list[str]:

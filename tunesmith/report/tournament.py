@@ -18,7 +18,7 @@ from tunesmith.report.language import Say
 from tunesmith.report.machine import machine, versions
 from tunesmith.report.scatter import Dot, scatter
 from tunesmith.report.verdict import metric_name, number
-from tunesmith.words import language
+from tunesmith.words import Share, language
 
 Found = Named
 Cells = list[list[str]]
@@ -53,7 +53,7 @@ def _cell(found: Found, row: Found, name: str, say: Say) -> str:
     made = {
         "place": lambda: str(place),
         "method": lambda: row["method"],
-        "trainable": lambda: (
+        "trainable": lambda: Share(
             f"{row['trainable']:,} ({_percent(row['trainable'] / row['parameters'])})"
         ),
         "rate": lambda: f"{row['rate']:g}",
@@ -97,7 +97,7 @@ def _seeds(primary: str, row: Found) -> str:
     each = row["each_quality"]
     if len(each) == 1:
         return "1"
-    return f"{len(each)}: {number(primary, min(each))}–{number(primary, max(each))}"
+    return Share(f"{len(each)}: {number(primary, min(each))}–{number(primary, max(each))}")
 
 
 def _or_dash(value: float | None, form: str) -> str:
@@ -184,7 +184,7 @@ def notes(standing: Found, say: Say) -> list[str]:
         within = sum(pair["verdict"] == "within the noise" for pair in standing["pairs"])
         told.append(say("tournament.pairs", within=within, pairs=len(standing["pairs"])))
     settings = standing["settings"]
-    shares = ", ".join(f"{100 * share:g} %" for share in settings["rungs"])
+    shares = Share(", ".join(f"{100 * share:g} %" for share in settings["rungs"]))
     chosen = (
         metric_name(standing["chosen_by"], say)
         if standing["chosen_by"] != "loss"

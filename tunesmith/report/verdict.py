@@ -12,6 +12,7 @@ from tunesmith.proving.metric_values import interval_kind, shown
 from tunesmith.proving.proof import rival_of, stands_key, unbeaten, would_show
 from tunesmith.proving.record import called
 from tunesmith.report.language import Say
+from tunesmith.words import Share
 
 ORDER = (TUNED, "base", "prompted", "few_shot")
 
@@ -42,7 +43,8 @@ class Verdict:
 
 def number(name: str, value: float | None, *, sign: bool = False) -> str:
     """Formats a value of the metric ``name`` with the typographic minus sign."""
-    return shown(name, value, sign=sign).replace("-", "−")
+    told = shown(name, value, sign=sign)
+    return told if isinstance(told, Share) else told.replace("-", "−")  # no share is below 0
 
 
 def answer_score(name: str, value: float | None) -> str:

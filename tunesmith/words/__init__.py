@@ -79,20 +79,34 @@ _SHARE = re.compile(r"[+−-]?[\d.,]+ %$")
 
 
 def filled(text: str, values: Mapping[str, object], language: str) -> str:
-    """Fills ``values``, written as in that language, into the text; a text without values is not
-    formatted, and its braces are braces, unless they are doubled as in the other texts.
+    """Fills ``values`` into the text, shares as they are written in that language; a text without
+    values is not formatted, and its braces are braces, unless they are doubled as in the other
+    texts.
     """
-    values = {name: written(value, language) for name, value in values.items()}
+    if language == "zh":
+        values = {
+            name: _in_chinese(value) if isinstance(value, str) and _SHARE.match(value) else value
+            for name, value in values.items()
+        }
     return _FILL.vformat(text, (), values) if values or "{{" in text else text
 
 
-def written(value: object, language: str) -> object:
-    """Returns a share as it is written in a language, 30% in Chinese where English pages have
-    30 %; any other value as it is.
+class Share(str):
+    """A share as English pages write it, 30 %; what a person gave is none, whatever it looks
+    like.
     """
-    if language == "zh" and isinstance(value, str) and _SHARE.match(value):
-        return value.replace(" ", "")
-    return value
+
+    __slots__ = ()
+
+
+def written(value: object, language: str) -> object:
+    """Returns a Share as it is written in a language; any other value as it is."""
+    return _in_chinese(value) if language == "zh" and isinstance(value, Share) else value
+
+
+def _in_chinese(share: str) -> str:
+    """Writes 30% where English pages have 30 %."""
+    return share.replace(" %", "%")
 
 
 class Said(str):
