@@ -16,6 +16,7 @@ from material.proved import KINDS
 from tunesmith import api
 from tunesmith.errors import SpecError
 from tunesmith.proving.answers import named
+from tunesmith.proving.others import other_model
 from tunesmith.storage.run_folder import RunFolder
 
 
@@ -85,6 +86,16 @@ def test_another_run_and_the_base_as_a_model_enter_the_contest(
     assert min(value for value in raised.values() if value is not None) == min(1, 5 * by_p[0])
     lines = "\n".join(api.prove(label_run, items=24, shots=0, against=base).lines())
     assert base in lines and "cheaper way: " + base not in lines
+
+
+def test_a_folder_that_is_called_as_a_contender_is_told_from_it(
+    label_run: RunFolder, tiny_llama: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its answers would stand in place of the base's."""
+    monkeypatch.chdir(tmp_path)
+    for name, place in (("tuned", label_run.path), ("base", tiny_llama)):
+        (tmp_path / name).symlink_to(place)
+        assert other_model(name, label_run.resolved().run).name == f"./{name}"
 
 
 def own_tokens(folder: Path) -> None:

@@ -16,6 +16,7 @@ from material.page import Page
 from tunesmith import api, words
 from tunesmith.errors import SpecError
 from tunesmith.proving.judge import judge
+from tunesmith.report.compared import compare_runs
 from tunesmith.storage.run_folder import RunFolder
 
 
@@ -79,6 +80,12 @@ def test_pairs_are_judged_as_in_a_proof_of_two_contenders(pair):
     assert f"{new} is better than {old}: accuracy, difference +33.3" in "\n".join(
         api.compare(pair).lines()
     )
+
+
+def test_runs_may_be_called_as_the_contenders_of_a_proof_are(pair):
+    told = compare_runs(pair, names=["base", "tuned"]).to_json()["proof"]
+    assert told["values"] == pytest.approx({"base": 84 / 90, "tuned": 54 / 90})
+    assert told["differences"]["tuned"]["verdict"] == "improved"
 
 
 def test_proofs_on_one_file_are_compared_where_the_runs_share_no_row(pair):

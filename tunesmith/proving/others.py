@@ -13,6 +13,7 @@ from tunesmith.data.rendering.render import Render
 from tunesmith.errors import Problem, SpecError
 from tunesmith.examples import Chat
 from tunesmith.proving.interrupted import weights_in
+from tunesmith.proving.record import OWN
 from tunesmith.settings.family import OBJECTIVES
 from tunesmith.settings.run import Model, Run
 from tunesmith.storage.run_folder import RunFolder
@@ -57,19 +58,20 @@ Other = OtherModel | OtherWriter
 
 def other_model(place: str, run: Run) -> OtherModel:
     """Finds a finished run by its folder, or a model by folder or id; raises SpecError for a run
-    of another kind.
+    of another kind. A folder that is called as a contender of the run, such as ``base``, is
+    ``./base``.
     """
     from tunesmith.models.finding.hub import folder_of
     from tunesmith.models.saved import load_other, load_run
 
-    folder = RunFolder(Path(place))
+    folder, name = RunFolder(Path(place)), f"./{place}" if place in OWN else place
     ours = OBJECTIVES.make(run.objective)
     if not folder.run_yaml.is_file():
         if not ours.output.writes:
             text = say("prove.other_run_only", objective=ours.name)
             raise SpecError(Problem(f"against: {place}", text))
         found = folder_of(Model(path=place))
-        return OtherModel(place, weights_in(found), lambda render: load_other(found, run, render))
+        return OtherModel(name, weights_in(found), lambda render: load_other(found, run, render))
     own = folder.resolved().run
     theirs = OBJECTIVES.make(own.objective)
     kinds = [(one.output.name, one.output.continues) for one in (ours, theirs)]
@@ -77,5 +79,5 @@ def other_model(place: str, run: Run) -> OtherModel:
         text = say("prove.other_kind", theirs=theirs.name, ours=ours.name)
         raise SpecError(Problem(f"against: {place}", text))
     return OtherModel(
-        place, weights_in(folder.model, folder_of(own.model)), lambda render: load_run(folder)
+        name, weights_in(folder.model, folder_of(own.model)), lambda render: load_run(folder)
     )

@@ -160,8 +160,8 @@ def _paired(names: Sequence[str], folders: Sequence[RunFolder]) -> JsonObject:
     if len(proved) < 2 or not shared:
         return told
     together = [_together(rows, primary, first) for rows in shared]
-    judged = judge(together, [primary], seed=seed, decides=("", primary))
-    values = {name: judged["contenders"][TUNED if name == first else name] for name in proved}
+    judged = judge(together, [primary], seed=seed, decides=("", primary), judged=first)
+    values = {name: judged["contenders"][name] for name in proved}
     return told | {
         "items": int(rows_of(together).max()) + 1,
         "values": {name: one[primary] for name, one in values.items()},
@@ -184,12 +184,9 @@ def _row(line: Named) -> tuple[str, str, str]:
 
 
 def _together(rows: dict[str, JsonObject], primary: str, first: str) -> JsonObject:
-    """Makes one line of a row, in which each run is a contender, the first one as tuned."""
+    """Makes one line of a row, in which each run is a contender."""
     mine = rows[first]
-    given = {
-        TUNED if name == first else name: given_by(row, primary)[TUNED]
-        for name, row in rows.items()
-    }
+    given = {name: given_by(row, primary)[TUNED] for name, row in rows.items()}
     reads = metric(primary).reads
     told = {"grades": {primary: given}} if reads == "grade" else {FIELDS[reads]: given}
     kept = {key: mine[key] for key in ("id", "prompt", "reference", "group") if key in mine}
