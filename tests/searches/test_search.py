@@ -5,6 +5,9 @@ from __future__ import annotations
 import json
 import os
 import signal
+import subprocess
+import sys
+import time
 from pathlib import Path
 from typing import Any
 
@@ -176,3 +179,38 @@ def test_one_setting_alone_is_trained_whole_and_nothing_is_chosen(
     assert "nothing was chosen" in found.lines()[0]
     page = found.searched.page.read_text(encoding="utf-8")
     assert "nothing was chosen" in page and "<table" not in page
+
+
+@pytest.mark.slow  # 40 s
+def test_tpe_with_two_processes_goes_on_after_a_kill_and_ends_as_one_that_was_not(
+    tiny_llama: Path, tmp_path: Path
+) -> None:
+    """The command itself, as a process whose trials are processes of their own."""
+    pytest.importorskip("optuna")
+    asked = settings(tmp_path, tiny_llama, "whole")
+    over = {"train.learning_rate": "log(1e-5, 1e-2)"}
+    engine = {"name": "tpe", "random": 2, "share": 0.5}
+    asked["search"] = {"over": over, "trials": 6, "engine": engine, "workers": 2}
+
+    def begin(out: str) -> subprocess.Popen[bytes]:
+        file = tmp_path / f"{out}.json"  # JSON is YAML
+        file.write_text(json.dumps({**asked, "out": str(tmp_path / out)}), encoding="utf-8")
+        words = [sys.executable, "-m", "tunesmith", "search", str(file)]
+        own = {**os.environ, "OMP_NUM_THREADS": "1"}
+        return subprocess.Popen(words, env=own, start_new_session=True, stderr=subprocess.DEVNULL)
+
+    assert begin("whole").wait(900) == 0
+    first = begin("killed")
+    scored, until = tmp_path / "killed" / "trials", time.monotonic() + 900
+    while len([*scored.glob("*/trial.json")]) < 3 and time.monotonic() < until:
+        assert first.poll() is None, "it ended before it was killed"
+        time.sleep(0.05)
+    os.killpg(first.pid, signal.SIGKILL)
+    first.wait(60)
+    assert not (tmp_path / "killed" / "search.json").exists()
+    assert begin("killed").wait(900) == 0
+    found = [
+        without_times(json.loads((tmp_path / out / "search.json").read_text(encoding="utf-8")))
+        for out in ("whole", "killed")
+    ]
+    assert len(found[0]["trials"]) == 6 and found[0] == found[1]
