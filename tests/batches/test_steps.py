@@ -1,6 +1,9 @@
 from __future__ import annotations
 
 import random
+from collections.abc import Iterable
+from itertools import combinations
+from typing import Any
 
 import numpy as np
 import pytest
@@ -131,3 +134,41 @@ def test_padding_beyond_the_cost_of_a_pass_makes_another_pass():
     assert cut(rows, 10**6, padded=True, waste=5) == [[0, 2, 4], [5, 1, 3]]
     assert cut(rows, 10**6, padded=True, waste=2) == [[0, 2], [4], [5, 1], [3]]
     assert len(cut(rows, 10**6, waste=0)) == 1, "a forest has no padding"
+
+
+def dearest(examples: list[Any], groups: Iterable[Iterable[int]], padded: bool) -> int:
+    """Counts the tokens of the micro-batch that costs most."""
+    return max(computed([examples[n] for n in group], 10**6, padded=padded) for group in groups)
+
+
+@pytest.mark.parametrize("padded", [False, True])
+@pytest.mark.parametrize("parts", [2, 3, 4])
+def test_every_process_gets_as_many_micro_batches_and_none_is_dearer_than_need_be(
+    padded: bool, parts: int
+) -> None:
+    """Against every way to cut the ordered rows into so many pieces."""
+    drawn = np.random.default_rng(parts)
+    for rows in range(parts, 9):
+        beginning = drawn.integers(5, 9, 4)
+        examples = [
+            (tokens([*beginning, *drawn.integers(9, 99, drawn.integers(1, 9))]),)
+            for _ in range(rows)
+        ]
+        found = cut(examples, 40, padded=padded, parts=parts)
+        order = [index for group in found for index in group]
+        assert sorted(order) == [*range(rows)]
+        assert len(found) % parts == 0 or len(found) == rows
+
+        pieces = [
+            np.split(np.array(order), places)
+            for places in combinations(range(1, rows), len(found) - 1)
+        ]
+        least = min(dearest(examples, groups, padded) for groups in pieces)
+        assert dearest(examples, found, padded) == least
+
+
+def test_eight_rows_in_two_processes_are_one_pass_for_each() -> None:
+    # Rows of 115 tokens after a beginning of 35 that all share, as a chat template makes them.
+    shared = [*range(5, 40)]
+    examples = [(tokens([*shared, *([100 + row] * 80)]),) for row in range(8)]
+    assert [len(group) for group in cut(examples, 512, parts=2)] == [4, 4]
