@@ -199,6 +199,9 @@ def test_own_rows_and_what_is_wrong_with_them(tmp_path: Path) -> None:
     rows = [{"question": f"q{n}?", "answer": f"a {n}"} for n in range(5)]
     path.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
     assert [one.rule for one in questions(f"rows={path}")] == ["same"] * 5
+    with pytest.raises(DataError, match="no row that is read as plain text") as error:
+        questions(f"text={path}")
+    assert f"--suite '{{name: text, path: {path}, columns: {{…}}}}'" in str(error.value)
     with pytest.raises(SpecError, match="probe, rows, safety, text"):
         questions("prob")
     with pytest.raises(SpecError, match="path"):

@@ -126,7 +126,7 @@ def read_examples(name: str, config: Any, kind: type[Chat | Text]) -> Iterator[A
     try:
         yield from examples(Data(path=config.path, columns=config.columns), kind)
     except DataError as error:
-        beside = say("suite.columns_beside", name=name, path=config.path)
+        beside = columns_beside(name, config.path)
         raise DataError(
             [
                 replace(problem, text=f"{problem.text}\n{beside}")
@@ -135,6 +135,11 @@ def read_examples(name: str, config: Any, kind: type[Chat | Text]) -> Iterator[A
                 for problem in error.problems
             ]
         ) from None
+
+
+def columns_beside(name: str, path: str) -> str:
+    """Returns a line that says how a suite names the columns of its file."""
+    return say("suite.columns_beside", name=name, path=path)
 
 
 def title_of(path: str) -> str:

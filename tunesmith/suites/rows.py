@@ -16,7 +16,16 @@ from tunesmith.examples import Chat, Turn
 from tunesmith.metrics._number import is_number, readings
 from tunesmith.settings.run import Word
 from tunesmith.settings.spec import Spec
-from tunesmith.suites import SUITES, Question, Rule, Suite, read_examples, spread, title_of
+from tunesmith.suites import (
+    SUITES,
+    Question,
+    Rule,
+    Suite,
+    columns_beside,
+    read_examples,
+    spread,
+    title_of,
+)
 from tunesmith.words import say
 
 _LINE = re.compile(r"^([A-J])\. ", re.MULTILINE)
@@ -60,7 +69,9 @@ class Rows(Suite):
             if isinstance(chat, Chat) and chat.answer.strip()
         ]
         if not rows:
-            raise DataError(Problem(self.config.path, say("suite.none_answered")))
+            beside = columns_beside(self.name, self.config.path)
+            text = f"{say('suite.none_answered')}\n{beside}"
+            raise DataError(Problem(self.config.path, text))
         rule: Rule = self.config.rule
         if self.config.rule == "auto":
             numbers = all(is_number(chat.answer) for _, chat in rows)

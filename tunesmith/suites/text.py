@@ -13,7 +13,15 @@ from tunesmith.errors import DataError, Problem
 from tunesmith.examples import Text
 from tunesmith.settings.run import Word
 from tunesmith.settings.spec import Spec
-from tunesmith.suites import SUITES, Question, Suite, read_examples, spread, title_of
+from tunesmith.suites import (
+    SUITES,
+    Question,
+    Suite,
+    columns_beside,
+    read_examples,
+    spread,
+    title_of,
+)
 from tunesmith.words import say
 
 
@@ -48,7 +56,8 @@ class Texts(Suite):
             if isinstance(text, Text) and text.text.strip()
         ]
         if not rows:
-            raise DataError(Problem(self.config.path, say("suite.no_texts")))
+            beside = columns_beside(self.name, self.config.path)
+            raise DataError(Problem(self.config.path, f"{say('suite.no_texts')}\n{beside}"))
         return [
             Question(f"{located.file.name}:{located.number}", located.file.stem, text, "likelihood")
             for located, text in spread(rows, self.config.items)
