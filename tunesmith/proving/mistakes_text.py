@@ -34,7 +34,7 @@ def mistake_lines(mistakes: Named | None, rival: str) -> list[str]:
     changed = say("mistakes.changed", rival=rival, **numbers)
     if mistakes["regressions"]:
         rows = ", ".join(one["id"] for one in mistakes["regressions"][:NAMED])
-        changed += " " + say("mistakes.worst", rows=rows)
+        changed += say("mistakes.worst", rows=rows)
     lines = ["", changed]
     weak = [one for one in mistakes["slices"] if one["weaker"]["verdict"] == "weaker"]
     lost = [one for one in mistakes["slices"] if one["gain"]["verdict"] == "worse"]
@@ -49,7 +49,7 @@ def mistake_lines(mistakes: Named | None, rival: str) -> list[str]:
     lines += chance_lines(mistakes, say)
     lines += cluster_lines(mistakes, say)[:NAMED]
     if mistakes["confusions"]:
-        pairs = ", ".join(
+        pairs = say("mistakes.pair_and").join(
             say(
                 "mistakes.pair",
                 rival=rival,

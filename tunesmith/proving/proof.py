@@ -297,7 +297,9 @@ def _notes(found: JsonObject) -> list[str]:
         for rival in unbeaten(found)
     ]
     if many := [rival for rival in unbeaten(found) if _why(found, rival) == "many_compared"]:
-        names = ", ".join(called(rival, shots=len(found["shots"])) for rival in many)
+        names = say("suite.beside_and").join(
+            called(rival, shots=len(found["shots"])) for rival in many
+        )
         lines.append(say("prove.many_compared", rivals=names, count=len(found["differences"]) - 1))
     if found.get("shots_wanted", 0) > len(found["shots"]):
         lines.append(

@@ -51,5 +51,6 @@ def _slice(name: str, one: Named, say: Say) -> JsonObject:
     ]
     values = {key: shown(name, one[key]) for key in ("tuned", "elsewhere")}
     apart, gain = (interval_shown(name, one[key]).replace("-", "−") for key in ("weaker", "gain"))
-    told = {"rows": one["rows"], "word": ", ".join(words), "apart": apart, "gain": gain}
+    word = say("suite.beside_and").join(words)
+    told = {"rows": one["rows"], "word": word, "apart": apart, "gain": gain}
     return {"name": slice_name(one, say), **told, **values}
