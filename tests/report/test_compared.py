@@ -88,7 +88,7 @@ def test_runs_may_be_called_as_the_contenders_of_a_proof_are(pair):
     assert told["differences"]["tuned"]["verdict"] == "improved"
 
 
-def test_proofs_on_one_file_are_compared_where_the_runs_share_no_row(pair):
+def test_proofs_on_one_file_are_compared_where_the_runs_share_no_row(pair, tmp_path):
     for folder, right in zip(pair, (30, 20), strict=True):
         place = folder.path / "proofs" / "asked"
         place.mkdir(parents=True)
@@ -96,6 +96,17 @@ def test_proofs_on_one_file_are_compared_where_the_runs_share_no_row(pair):
         write_lines(place / "items.jsonl", answered(right, 40))
     told = api.compare(pair, data="some/asked.json").to_json()["proof"]
     assert told["items"] == 40 and list(told["values"].values()) == [0.75, 0.5]
+    files = [tmp_path / name / "asked.json" for name in "ab"]
+    for file in files:
+        file.parent.mkdir()
+        file.write_text("[]", encoding="utf-8")
+    for folder, file in zip(pair, files, strict=True):
+        write(
+            folder.path / "proofs" / "asked" / "proof.json",
+            proof() | {"seed": 5, "file": str(file)},
+        )
+    told = api.compare(pair, data=str(files[0])).to_json()["proof"]
+    assert told["left_out"] == {str(pair[1].path): "no proof"}, "it is that of b/asked.json"
     lines = api.compare(pair, data="absent.json").lines()
     assert lines[-1].endswith(f"tunesmith prove {pair[1].path} --data absent.json")
 

@@ -68,7 +68,7 @@ def compare_runs(
         _course(name, folder) | {"suites": _suites(proof_folder)}
         for name, folder, proof_folder in zip(names, folders, places, strict=True)
     ]
-    proof = _paired(names, places) | {"data": data}
+    proof = _paired(names, places, data) | {"data": data}
     found: JsonObject = {"runs": runs, "settings": differ, "proof": proof}
     return Comparison(folders, found | {"unbeaten": _unbeaten(runs, proof)})
 
@@ -138,7 +138,7 @@ def _unbeaten(runs: Sequence[Named], proof: Named) -> list[str]:
     ]
 
 
-def _paired(names: Sequence[str], folders: Sequence[RunFolder]) -> JsonObject:
+def _paired(names: Sequence[str], folders: Sequence[RunFolder], data: str | None) -> JsonObject:
     """Compares the proofs in ``folders``: the first run's deciding metric on the rows that all runs
     with a proof share.
 
@@ -146,7 +146,11 @@ def _paired(names: Sequence[str], folders: Sequence[RunFolder]) -> JsonObject:
     """
     lines = {name: read_items(f.items) for name, f in zip(names, folders, strict=True)}
     proofs = {name: f.read(f.proof) for name, f in zip(names, folders, strict=True)}
-    left_out = {name: "no proof" for name in names if not lines[name] or proofs[name] is None}
+    left_out = {
+        name: "no proof"
+        for name, proof in proofs.items()
+        if not lines[name] or proof is None or _is_of_another(proof, data)
+    }
     first = names[0]
     if first in left_out:
         return {"left_out": left_out, "items": 0}
@@ -167,6 +171,14 @@ def _paired(names: Sequence[str], folders: Sequence[RunFolder]) -> JsonObject:
         "values": {name: one[primary] for name, one in values.items()},
         "differences": {name: one[primary] for name, one in judged["differences"].items()},
     }
+
+
+def _is_of_another(proof: Named, data: str | None) -> bool:
+    """Tells whether a proof lies where that on ``data`` would, and is of another file, whose name
+    is the same.
+    """
+    files = [Path(one) for one in (proof.get("file"), data) if one is not None]
+    return len(files) == 2 and all(map(Path.exists, files)) and not files[0].samefile(files[1])
 
 
 def _shared(lines: dict[str, list[JsonObject]]) -> list[dict[str, JsonObject]]:
