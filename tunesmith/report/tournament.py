@@ -97,7 +97,8 @@ def _seeds(primary: str, row: Found) -> str:
     each = row["each_quality"]
     if len(each) == 1:
         return "1"
-    return Share(f"{len(each)}: {number(primary, min(each))}–{number(primary, max(each))}")
+    low, high = number(primary, min(each)), number(primary, max(each))
+    return Share(f"{len(each)}: {low.removesuffix(' %')}–{high}")
 
 
 def _or_dash(value: float | None, form: str) -> str:
