@@ -222,6 +222,8 @@ class Reading:
             if opened.told_by is not None:
                 roles = ", ".join(f"{ours}: {theirs}" for ours, theirs in opened.columns.items())
                 found.append(say(f"reader.note_by_{opened.told_by}", file=path.name, roles=roles))
+            if opened.reader.note is not None:
+                found.append(say(f"reader.note_{opened.reader.note}", file=path.name))
             if opened.label is not None:
                 found.append(say("labelled.note_file", file=path.name, label=opened.label))
             left = [name for name in unused(opened) if name not in self._in_template]

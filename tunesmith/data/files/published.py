@@ -8,7 +8,9 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+from tunesmith.data.files.annotated import ANNOTATED
 from tunesmith.data.files.layout import Layout
+from tunesmith.data.files.services import SERVICES
 from tunesmith.data.files.toolkits import TOOLKITS
 from tunesmith.plain import JsonObject, Row
 
@@ -254,5 +256,7 @@ LAYOUTS = {
     "Natural Instructions": Layout(_is_task, _task),
     "DuReader": Layout(_is_searched, _searched),
     **TOOLKITS,
+    **SERVICES,
+    **ANNOTATED,
     DIALOGUES: Layout(_is_dialogue, _dialogue),
 }

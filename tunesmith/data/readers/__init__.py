@@ -45,6 +45,8 @@ class Reader:
 
     looks: ClassVar[bool] = False
     """Whether it must ``look`` at many rows before it reads one."""
+    note: str | None = None
+    """What it saw there that a person should know: the end of the key of a note."""
 
     class Config(Spec):
         """No settings."""

@@ -5,6 +5,7 @@ it, under the usual names.
 from __future__ import annotations
 
 import math
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any, ClassVar
 
 from tunesmith.data.columns.asking import flag_of
@@ -27,6 +28,7 @@ PAIRS = (
     ("question", "positive"),
     ("query", "pos"),
     ("query", "passage"),
+    ("query", "document"),
     ("sentence1", "sentence2"),
     ("sentence_A", "sentence_B"),
     ("premise", "hypothesis"),
@@ -43,6 +45,14 @@ GRADES = (
     *("is_duplicate", "相似度", "是否相似"),
 )
 NEGATIVES = ("negatives", "negative", "neg", "hard_negative", "hard_negatives")
+
+_INFERENCE = ("gold_label", "label", "labels")
+_WORDS = {
+    **dict.fromkeys(("entailment", "entails", "蕴含"), 1.0),
+    **dict.fromkeys(("neutral", "中立"), 0.5),
+    **dict.fromkeys(("contradiction", "contradictory", "not_entailment", "矛盾"), 0.0),
+}
+_NUMBERS = {"0": 1.0, "1": 0.5, "2": 0.0}
 
 
 @READERS.register
@@ -68,7 +78,13 @@ class TextPairReader(Reader):
         **dict.fromkeys(GRADES[1:], "as similarity"),
         **dict.fromkeys(NEGATIVES[1:], "as negatives"),
     }
-    answers: ClassVar[frozenset[str]] = frozenset({*GRADES, *NEGATIVES})
+    answers: ClassVar[frozenset[str]] = frozenset({*GRADES, *NEGATIVES, *_INFERENCE})
+
+    looks: ClassVar[bool] = True
+
+    def __init__(self) -> None:
+        self._inference: tuple[str, Mapping[str, float]] | None = None
+        """The column that says what follows from what, and the degree that each word is."""
 
     @classmethod
     def matches(cls, columns: frozenset[str], row: Row) -> bool:
@@ -76,6 +92,18 @@ class TextPairReader(Reader):
         return any(columns.issuperset(pair) for pair in PAIRS) and not columns & (
             ANOTHER_TASK | CHOICES
         )
+
+    def uses(self, columns: Collection[str]) -> frozenset[str]:
+        """Returns the reader's own fields, and the column that says what follows from what."""
+        return frozenset({*self.fields, *([self._inference[0]] if self._inference else [])})
+
+    def look(self, rows: Sequence[Row]) -> None:
+        """Learns whether the pairs are graded by what follows from what: their classes are no
+        numbers of likeness, and as such would stand in the wrong order.
+        """
+        graded = any({"similarity", "score", "similarity_score"} & row.keys() for row in rows)
+        self._inference = None if graded else _inference(rows)
+        self.note = "inference" if self._inference else None
 
     def read(self, row: Row) -> TextPair:
         """Reads the two texts, their grade and the negatives; the second is empty where a row has
@@ -87,15 +115,39 @@ class TextPairReader(Reader):
         if whole is None:
             first = next((name for name, _ in PAIRS if name in held), first)
         texts = _texts(row.get(second), second)
-        grade = next((name for name in GRADES if name in row), None)
+        grade = self._grade(row)
         negatives = next((name for name in NEGATIVES if name in held), None)
         return TextPair(
             as_text(row.get(first), first),
             texts[0] if texts else "",
-            None if grade is None else _number(row[grade], grade),
+            grade,
             tuple(_texts(row[negatives], negatives)) if negatives else (),
             dict(row),
         )
+
+    def _grade(self, row: Row) -> float | None:
+        if self._inference is not None:
+            name, degrees = self._inference
+            return degrees.get(str(row.get(name)).strip().lower(), math.nan)
+        name = next((name for name in GRADES if name in row), None)
+        return None if name is None else _number(row[name], name)
+
+
+def _inference(rows: Sequence[Row]) -> tuple[str, Mapping[str, float]] | None:
+    """Returns the column that says for each pair whether the second text follows from the first,
+    and the degree of each of its classes; None where no column says it.
+
+    The numbers are those of SNLI and all that followed it (Bowman et al. 2015): 0 where it follows,
+    2 where it cannot be. They are taken for classes only under the names of such pairs.
+    """
+    for name in _INFERENCE:
+        found = {str(row.get(name)).strip().lower() for row in rows if row.get(name) is not None}
+        if len(found & _WORDS.keys()) > 1 and found <= {*_WORDS, "", "-", "other"}:
+            return name, _WORDS
+        pairs = bool(rows) and {"premise", "hypothesis"} <= rows[0].keys()
+        if pairs and {*_NUMBERS} <= found <= {*_NUMBERS, "-1", ""}:
+            return name, _NUMBERS
+    return None
 
 
 def _texts(value: Any, field: str) -> list[str]:

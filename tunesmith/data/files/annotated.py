@@ -1,0 +1,133 @@
+"""Rows as tools and tutorials for texts with labels, entities and partners write them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from tunesmith.data.files.layout import Layout
+from tunesmith.plain import JsonObject, Row
+
+
+def _texts(value: object) -> list[str]:
+    """Returns the texts of a list; none where it holds anything else."""
+    listed = value if isinstance(value, list) else []
+    found = [one for one in listed if isinstance(one, str)]
+    return found if len(found) == len(listed) else []
+
+
+def _is_intent(row: Row) -> bool:
+    return "tag" in row and bool(_texts(row.get("patterns"))) and "responses" in row
+
+
+def _intent(row: Row) -> Iterator[JsonObject]:
+    """Yields what a user may say, each with the intent, and with the answers in turn."""
+    answers = _texts(row["responses"])
+    for number, text in enumerate(_texts(row["patterns"])):
+        said = {"response": answers[number % len(answers)]} if answers else {}
+        yield {"text": text, "label": row["tag"], **said}
+
+
+def _examples(row: Row) -> list[Mapping[str, Any]]:
+    """Returns the examples of a file of Rasa; none where this is none."""
+    listed = row.get("common_examples")
+    found = [one for one in listed if isinstance(one, Mapping)] if isinstance(listed, list) else []
+    return found if found and all({"text", "intent"} <= one.keys() for one in found) else []
+
+
+def _rasa(row: Row) -> Iterator[JsonObject]:
+    yield from (dict(one) for one in _examples(row))
+
+
+def _is_spacy(row: Row) -> bool:
+    told = row.get("1")
+    if {*row} != {"0", "1"} or not isinstance(row["0"], str) or not isinstance(told, Mapping):
+        return False
+    return isinstance(told.get("entities"), list) or isinstance(told.get("cats"), Mapping)
+
+
+def _spacy(row: Row) -> Iterator[JsonObject]:
+    """Yields the text with its entities and the classes that hold of it."""
+    told = row["1"]
+    cats = told.get("cats")
+    labels = {"labels": [name for name, held in cats.items() if held]} if cats else {}
+    entities = {"entities": told["entities"]} if "entities" in told else {}
+    yield {"text": row["0"], **entities, **labels}
+
+
+def _is_w2ner(row: Row) -> bool:
+    told = row.get("ner")
+    return (
+        bool(_texts(row.get("sentence")))
+        and isinstance(told, list)
+        and all(isinstance(one, Mapping) and {"index", "type"} <= one.keys() for one in told)
+    )
+
+
+def _w2ner(row: Row) -> Iterator[JsonObject]:
+    """Yields the words, each with its tag; an entity in pieces is one for each piece."""
+    tags = ["O"] * len(row["sentence"])
+    for one in row["ner"]:
+        places = sorted(index for index in one["index"] if index in range(len(tags)))
+        for index in places:
+            tags[index] = f"{'I' if index - 1 in places else 'B'}-{one['type']}"
+    yield {"tokens": row["sentence"], "tags": tags}
+
+
+def _is_set(row: Row) -> bool:
+    held = row.get("set")
+    return {*row} == {"set"} and (len(_texts(held)) > 1 or isinstance(held, Mapping))
+
+
+def _set(row: Row) -> Iterator[JsonObject]:
+    """Yields each text of a set with the first: all of them belong together."""
+    held = row["set"]
+    if isinstance(held, Mapping):
+        yield dict(held)
+        return
+    first, *others = held
+    yield from ({"text": first, "second": other} for other in others)
+
+
+def _is_stepwise(row: Row) -> bool:
+    sides = ("initial_reason_steps", "chosen", "rejected")
+    return all(isinstance(row.get(name), str) for name in sides)
+
+
+def _stepwise(row: Row) -> Iterator[JsonObject]:
+    """Yields both answers whole: they go on after the same first steps (Lai et al. 2024)."""
+    begun = row["initial_reason_steps"]
+    whole = {name: begun + row[name] for name in ("chosen", "rejected")}
+    left = ("initial_reason_steps", "full_chosen", "full_rejected")
+    yield {**{key: value for key, value in row.items() if key not in left}, **whole}
+
+
+def _judged_choices(row: Row) -> tuple[list[str], list[str]] | None:
+    """Returns the right and the wrong ones of options that are each judged (TruthfulQA, Lin et al.
+    2022); None where this is no such row, or several are right.
+    """
+    told = row.get("mc1_targets")
+    told = told if isinstance(told, Mapping) else {}
+    options, judged = _texts(told.get("choices")), told.get("labels")
+    if not options or not isinstance(judged, list) or len(judged) != len(options):
+        return None
+    right = [text for text, good in zip(options, judged, strict=True) if good]
+    wrong = [text for text, good in zip(options, judged, strict=True) if not good]
+    return (right, wrong) if len(right) == 1 and wrong else None
+
+
+def _choices(row: Row) -> Iterator[JsonObject]:
+    right, wrong = _judged_choices(row) or ([""], [])
+    numbered = {f"Incorrect Answer {n}": text for n, text in enumerate(wrong, 1)}
+    yield {"question": row.get("question"), "Correct Answer": right[0], **numbered}
+
+
+ANNOTATED = {
+    "intents of a chat bot": Layout(_is_intent, _intent),
+    "Rasa": Layout(lambda row: bool(_examples(row)), _rasa),
+    "spaCy": Layout(_is_spacy, _spacy),
+    "W2NER": Layout(_is_w2ner, _w2ner),
+    "sentence-transformers": Layout(_is_set, _set),
+    "Step-DPO": Layout(_is_stepwise, _stepwise),
+    "TruthfulQA": Layout(lambda row: _judged_choices(row) is not None, _choices),
+}
