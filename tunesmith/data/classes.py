@@ -211,7 +211,7 @@ def _alike(names: Sequence[str], counts: Mapping[str, int]) -> list[str]:
     (SNLI writes -1), and on names that differ only in case or width.
     """
     notes = []
-    for mark in ",;|/、，；+ ":
+    for mark in ",;|/、，；+# ":
         made = [name for name in names if mark in name and _made_of(name, mark, names)]
         if made:
             some = ", ".join(map(repr, made[:3]))

@@ -210,6 +210,12 @@ def made_of_it(columns: list[str], rows: Sequence[Row]) -> Meaning | None:
     return Meaning({"source": first, "target": second}, sure=len(of) == len(made) == 1)
 
 
+def _each_its_own(name: str, rows: Sequence[Row]) -> bool:
+    """Tells whether a column holds one text in each row, all different: no classes."""
+    values = held(name, rows)
+    return len(values) > 1 and is_text(name, rows) and len(set(values)) == len(values)
+
+
 def by_place(columns: list[str], rows: Sequence[Row]) -> Meaning | None:
     """Takes the first text as the question and the last as the answer, where the columns' names say
     nothing.
@@ -238,6 +244,7 @@ def by_place(columns: list[str], rows: Sequence[Row]) -> Meaning | None:
         or (
             is_called(answer, names.LABEL)
             and any(json_list(row.get(n)) for row in rows[:1] for n in columns)
+            and not _each_its_own(answer, rows)
         )
     ):
         return None

@@ -13,7 +13,7 @@ from typing import Any
 from tunesmith.data.columns.cells import SAID, SPEAKERS, is_turn, question_in
 from tunesmith.data.columns.chats import conversation
 from tunesmith.data.columns.messages import pairs, turn_of, turns_in
-from tunesmith.data.columns.names import ABOUT, QUESTION, ranked
+from tunesmith.data.columns.names import ABOUT, QUESTION, THOUGHTS, ranked
 from tunesmith.data.columns.turns import (
     TURNS,
     Row,
@@ -107,6 +107,13 @@ def answers(row: Row, field: str) -> list[Turn]:
     if isinstance(value, dict):
         return [turn_of(value, field)]
     return told(text_of(row, field), "assistant")
+
+
+def with_thought(said: Turn, row: Row) -> Turn:
+    """Returns an answer with what the row says in another column was thought before it."""
+    held = [row[name] for name in ranked(THOUGHTS, row)]
+    thought = next((one.strip() for one in held if isinstance(one, str) and one.strip()), None)
+    return said if thought is None or said.reasoning else replace(said, reasoning=thought)
 
 
 def with_calls(said: Turn, tools: Sequence[JsonObject]) -> Turn:

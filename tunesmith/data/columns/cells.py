@@ -168,7 +168,7 @@ _PARTS = {"text", "image", "image_url", "video", "audio"}
 FEW = 5
 """Below this many rows one value throughout says nothing."""
 _ID = re.compile(
-    r"[0-9a-f]{8}-[0-9a-f-]{20,}|[0-9a-f]{16,}|[A-Za-z]{0,20}[_\-/#:]?\d+([_\-/]\d+)*|\d+",
+    r"[0-9a-f]{8}-[0-9a-f-]{20,}|[0-9a-f]{16,}|\d{0,4}[A-Za-z]{0,20}[_\-/#:]?\d+([_\-/]\d+)*|\d+",
     re.IGNORECASE,
 )
 _ATTRIBUTION = re.compile(

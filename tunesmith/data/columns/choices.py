@@ -17,7 +17,10 @@ from tunesmith.data.columns.turns import as_text, field_problem, json_list, json
 from tunesmith.plain import Row
 
 LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
-SETS = ("options", "choices", "endings", "option", "choice", "candidates", "选项", "候选", "备选")
+SETS = (
+    *("options", "choices", "endings", "option", "choice", "candidates", "alternatives"),
+    *("选项", "候选", "备选"),
+)
 """Columns that hold all options of a question."""
 _ONE = re.compile(
     r"(?:(?:choices?|options?|opt?|endings?|answers?|ans|sol|solution|选项)[ _.]?)?"
@@ -39,6 +42,7 @@ RIGHT = words_of(
 )
 """Columns that say which option is right, the surest first."""
 _MARKED = re.compile(r"\s*[（(\[【]?([A-Za-z])(?:[)）\]】]|[.．、:：,，])\s*")
+_BEFORE_MARK = re.compile(r"(?<=[\s;；|,，])(?=[（(]?[B-J](?:[)）]|[.．、:：]))")
 _LETTER = re.compile(
     r"(?:(?:the )?(?:correct )?(?:answer|option|choice)(?: is)?|答案(?:是|为)?|选项?)?\s*[:：]?\s*"
     r"[（(\[【]?([A-Za-z](?:\s*[,，、;；/|]?\s*[A-Z])*)[)）\]】]?[.。．、]?\s*",
@@ -183,6 +187,13 @@ def _written_out(text: str) -> list[str] | None:
     the text is not such a list.
     """
     lines = [line.strip() for line in text.splitlines() if line.strip()]
+    if len(lines) == 1:
+        inline = [part.strip(" \t;；|,，") for part in _BEFORE_MARK.split(text.strip())]
+        lines = inline if len(inline) > 1 else lines
+    if len(lines) == 1 and not text.lstrip().startswith(("[", "{")):
+        parts = [part.strip() for part in text.split("|")]
+        if len(parts) > 1 and all(parts):  # ReCO (Wang et al. 2020)
+            return [f"{LETTERS[n]}. {part}" for n, part in enumerate(parts[: len(LETTERS)])]
     marks = [match[1].upper() if (match := _MARKED.match(line)) else line[:1] for line in lines]
     if len(lines) < 2 or marks != list(LETTERS[: len(lines)]):
         return None

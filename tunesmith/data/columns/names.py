@@ -36,12 +36,17 @@ REASONING = words_of(
     "thinking thought thoughts rationale analysis explanation "
     "思考 思考过程 推理 推理过程 思维链 分析 解析"
 )
+THOUGHTS = words_of(
+    "complexcot cot chainofthought reasoning reasoningcontent reasoningtrace think thinking "
+    "thought thoughts 思考 思考过程 推理过程 思维链"
+)
+"""Those of them that can only be what was thought before the answer."""
 ANSWER = words_of(
     "response answer output completion reply multiplechoiceanswer answers outputs responses ans "
     "references solutions assistant bot "
     "target golden gold solution generation correctanswer finalanswer groundtruth "
-    "referenceanswer rewrite "
-    "回答 答案 回复 答复 输出 "
+    "referenceanswer rewrite ideal "
+    "回答 答案 回复 答复 输出 分段内容 "
     "客服回复 客服回答 助手回复 模型回答 回复内容 解答 "
     "sql sqlquery cypher sparql "
     "诊断 处方 医生回复 标准答案 参考答案 回应 诊疗建议"
@@ -186,6 +191,10 @@ _PREFIXES = ("textbox_q", "textbox", "trans", "translated")
 """What COIG writes before every name: the part of the set."""
 
 
+_ASIDE = re.compile(r"[（(【\[][^（(【\[]*[）)】\]]")
+"""What a form says of a column beside its name: 问题（必填）."""
+
+
 def cores(name: str) -> tuple[str, ...]:
     """Returns the plain name, and also without an ending that names its language or kind, or a
     beginning that says nothing of it: ``instruction_zh`` is an instruction, ``trans_input`` an
@@ -199,6 +208,9 @@ def cores(name: str) -> tuple[str, ...]:
         return tuple(dict.fromkeys(core for part in around for core in cores(part)))
     spelled = re.sub(r"[\s.\-]", "_", name.casefold())
     found = [plain(name)]
+    bare = plain(_ASIDE.sub("", name))
+    if bare and bare != found[0]:
+        found.append(bare)
     before = next((one for one in _PREFIXES if spelled.startswith(f"{one}_")), None)
     if before is not None:
         spelled = spelled.removeprefix(f"{before}_")

@@ -256,7 +256,7 @@ def _json_lines(found: FileFacts, stream: Any, faults: Faults) -> Iterator[Locat
         yield from _json_values(found, jsonstream.values(stream, decoder), faults, decoder)
         return
     for number, line in enumerate(stream, 1):
-        text = line.strip()
+        text = line.strip().strip("\ufeff").strip()  # of files that were put together
         if not text:
             continue
         if text.startswith(("//", "#")):

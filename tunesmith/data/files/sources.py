@@ -319,6 +319,10 @@ def _table(found: FileFacts, read: Iterator[list[Any]], faults: Faults) -> Itera
     for number, cells in enumerate(read, 0 if found.header else 1):
         if number == 0:
             continue
+        if found.header and _repeats(cells, found.columns):
+            text = found.delimiter.join(map(str, cells))[:80]
+            faults.skipped.append(Located(found.path, number, {"text": text}))
+            continue
         if len(cells) == len(found.columns):
             row = dict(zip(found.columns, cells, strict=True))
             if not ERRORS.isdisjoint(cells):
@@ -332,6 +336,13 @@ def _table(found: FileFacts, read: Iterator[list[Any]], faults: Faults) -> Itera
                 names=", ".join(found.columns),
             )
             faults.add(found.path, number, text)
+
+
+def _repeats(cells: list[Any], columns: tuple[str, ...]) -> bool:
+    """Tells whether a row is the header once more, as in tables that were put together."""
+    return len(columns) > 1 and columns == tuple(
+        cell.strip("\ufeff").strip() if isinstance(cell, str) else cell for cell in cells
+    )
 
 
 def _lines(found: FileFacts, stream: Any, faults: Faults) -> Iterator[Located]:

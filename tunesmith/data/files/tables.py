@@ -74,9 +74,9 @@ def delimiter_of(sample: str) -> str:
     return "\t" if counts["\t"] else max(counts, key=lambda mark: counts[mark])
 
 
-_PARTED = ("|||", "_!_", "+++$+++", "\x01")
-"""What parts the fields of lines where no field is quoted: translations, Toutiao's headlines,
-Cornell's films, Hive.
+_PARTED = ("|||", "||", "_!_", "+++$+++", "\x01")
+"""What parts the fields of lines where no field is quoted: translations, Chinese STS-B, Toutiao's
+headlines, Cornell's films, Hive.
 """
 
 
@@ -148,6 +148,8 @@ def has_header(
         return False
     if any(len(cell) > 60 or (cell and cell[-1] in _SENTENCE_ENDS) for cell in cells):
         return False
+    if len(cells) > 1 and _names_columns(cells):  # once more, in tables that were put together
+        body = [row for row in body if [*row] != [*first]]
     below = [[str(row[n]) for row in body if n < len(row)] for n in range(len(cells))]
     if any(cell and cell in column for cell, column in zip(cells, below, strict=True)):
         return False
@@ -195,7 +197,8 @@ def names(first: Sequence[object], header: bool, path: Path) -> tuple[str, ...]:
     if not header:
         return tuple(str(n) for n in range(len(first)))
     found = tuple(
-        str(cell).strip() if cell not in (None, "") else str(n) for n, cell in enumerate(first)
+        str(cell).strip("\ufeff").strip() if cell not in (None, "") else str(n)
+        for n, cell in enumerate(first)
     )
     refuse_twice(found, path)
     return found

@@ -4,11 +4,12 @@ history of earlier rounds.
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import ClassVar
 
-from tunesmith.data.columns.asking import judged, offered, with_calls
+from tunesmith.data.columns.asking import judged, offered, with_calls, with_thought
 from tunesmith.data.columns.messages import inside, pairs
-from tunesmith.data.columns.names import ABOUT, ranked
+from tunesmith.data.columns.names import ABOUT, THOUGHTS, ranked
 from tunesmith.data.columns.transcripts import written_out
 from tunesmith.data.columns.turns import ANOTHER_TASK, system_turn, text_of
 from tunesmith.data.readers import READERS, Reader, Row
@@ -43,6 +44,10 @@ class Alpaca(Reader):
             and not judged(columns, row)
         )
 
+    def uses(self, columns: Collection[str]) -> frozenset[str]:
+        """Returns the reader's own fields, and the column of what was thought before the answer."""
+        return frozenset({*self.fields, *ranked(THOUGHTS, columns)})
+
     def read(self, row: Row) -> Chat:
         """Reads a row with a history; the question is its last turn."""
         instruction, about = text_of(row, "instruction"), text_of(row, "input", required=False)
@@ -56,7 +61,7 @@ class Alpaca(Reader):
         )
         answer, system = text_of(row, "output"), system_turn(row)
         tools = offered(row)
-        said = with_calls(Turn("assistant", answer), tools)
+        said = with_thought(with_calls(Turn("assistant", answer), tools), row)
         turns = (*system, *history, *told[:-1], Turn("user", question), said)
         names = {
             "question": question,

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import ClassVar
 
-from tunesmith.data.columns.asking import answers, judged, known, offered, with_calls
+from tunesmith.data.columns.asking import answers, judged, known, offered, with_calls, with_thought
 from tunesmith.data.columns.asking import asked as turns_before
 from tunesmith.data.columns.choices import option_columns, options_name, wrong_columns
 from tunesmith.data.columns.messages import pairs
-from tunesmith.data.columns.names import ABOUT, ANSWER, QUESTION, ranked
+from tunesmith.data.columns.names import ABOUT, ANSWER, QUESTION, THOUGHTS, ranked
 from tunesmith.data.columns.turns import ANOTHER_TASK, system_turn, text_of
 from tunesmith.data.readers import READERS, Reader, Row
 from tunesmith.examples import Chat, Turn
@@ -64,6 +65,10 @@ class Completion(Reader):
             and not ("label" in columns and str(row.get("label")).strip() in ("0", "1"))
         )
 
+    def uses(self, columns: Collection[str]) -> frozenset[str]:
+        """Returns the reader's own fields, and the column of what was thought before the answer."""
+        return frozenset({*self.fields, *ranked(THOUGHTS, columns)})
+
     def read(self, row: Row) -> Chat:
         """Reads the first of the pairs that the row has."""
         there = [pair for pair in _PAIRS if pair[0] in row and pair[1] in row] or [_PAIRS[0]]
@@ -76,5 +81,5 @@ class Completion(Reader):
             before = [*system_turn(row), *pairs(row), Turn("user", text_of(row, asked))]
         said = answers(row, answered)
         tools = offered(row)
-        turns = (*before, *said[:-1], with_calls(said[-1], tools))
+        turns = (*before, *said[:-1], with_thought(with_calls(said[-1], tools), row))
         return Chat(turns, tools, {**known(row, before), "answer": said[-1].content})
