@@ -45,6 +45,10 @@ def means_a_file(path: str) -> bool:
     )
 
 
+_WITH_PARTS = (".json", ".xlsx", ".xlsm")
+"""Files that may hold several parts of a data set."""
+
+
 def held_part(path: str) -> str | None:
     """Returns ``path#test`` where the rows of ``path`` are a training part and a held-out part lies
     beside it, in the same JSON object or folder; None otherwise.
@@ -52,7 +56,7 @@ def held_part(path: str) -> str | None:
     here = Path(path).expanduser()
     if os.path.isdir(here):
         found = held_words(every_file(here), here)
-    elif os.path.isfile(here) and here.name.lower().removesuffix(".gz").endswith(".json"):
+    elif os.path.isfile(here) and here.name.lower().removesuffix(".gz").endswith(_WITH_PARTS):
         key = facts(here).key
         train = len(key) == 1 and key[0].casefold() in TRAIN
         found = [name for name in parts(here) if name.casefold() in HELD] if train else []

@@ -136,6 +136,9 @@ def notes_of(facts: FileFacts) -> list[str]:
     if facts.unfolded:
         columns = ", ".join(facts.unfolded)
         found.append(say("reader.note_unfolded", file=facts.path.name, columns=columns))
+    if facts.parts:
+        columns = ", ".join(facts.cells)
+        found.append(say(f"reader.note_of_{facts.parts}", file=facts.path.name, columns=columns))
     if facts.threads:
         found.append(say(f"reader.note_{facts.threads}", file=facts.path.name))
     if facts.published:

@@ -17,9 +17,8 @@ from tunesmith.data.choose_reader import choose, choose_unanswered, completed
 from tunesmith.data.columns.finishing import example_of, finished
 from tunesmith.data.columns.turns import TURNS, shown
 from tunesmith.data.files.numbers import gapped
-from tunesmith.data.files.paths import every_file, on_disk
-from tunesmith.data.files.sources import Faults, Located, facts, rows
-from tunesmith.data.files.threads import REPLIES
+from tunesmith.data.files.paths import every_file
+from tunesmith.data.files.sources import Faults, Located, facts, part_for, rows
 from tunesmith.data.find import find_data
 from tunesmith.data.ledger import counted
 from tunesmith.data.odd_rows import odd_rows
@@ -38,7 +37,7 @@ from tunesmith.data.rendering.template import Template
 from tunesmith.data.split import draw_rows
 from tunesmith.data.transforms import TRANSFORMS, Account, refused, stepped
 from tunesmith.errors import DataError, Problem, SpecError
-from tunesmith.examples import Chat, Example, Labelled, Preference, Text
+from tunesmith.examples import Chat, Example, Labelled, Text
 from tunesmith.plain import JsonObject
 from tunesmith.settings.run import Data
 from tunesmith.settings.sources import First, Source
@@ -128,8 +127,8 @@ class Reading:
     def _open(self, file: Path, source: Source, *, several: bool) -> Opened:
         columns = source.columns or self.data.columns or {}
         known = facts(file, columns=columns)
-        if known.threads and self.eats is Preference and not on_disk(file)[1]:
-            file = file.with_name(f"{file.name}#{REPLIES}")
+        if part := part_for(known, self.eats, named=bool(columns)):
+            file = file.with_name(f"{file.name}#{part}")
             known = facts(file, columns=columns)
         if self.eats is Text and known.format == "questions and answers":
             columns = columns or {"text": "text"}

@@ -58,6 +58,10 @@ class FileFacts:
     """What is made of rows that are messages of trees: conversations, or the replies to one
     message, which are ranked.
     """
+    parts: str = ""
+    """What the rows of the file are parts of, which are put together: turns, or words."""
+    cells: tuple[str, ...] = ()
+    """The columns of the file's own rows, where these are parts of the rows that are read."""
     published: str = ""
     """The name of the published layout that the rows have, which explains them."""
 

@@ -18,6 +18,7 @@ from tunesmith.data.files import (
     jsonrows,
     jsonstream,
     keyed_answers,
+    parts_of_rows,
     published,
     tables,
     threads,
@@ -28,6 +29,7 @@ from tunesmith.data.files.file_facts import Faults, FileFacts, Located
 from tunesmith.data.files.paths import files, on_disk
 from tunesmith.data.files.sheet_cells import ERRORS
 from tunesmith.errors import DataError, Problem
+from tunesmith.examples import Chat, Preference, Tagged
 from tunesmith.plain import JsonObject
 from tunesmith.storage.headers import is_pointer
 from tunesmith.words import say
@@ -64,6 +66,8 @@ def _facts(path: Path, _version: tuple[int, int], named: tuple[tuple[str, str], 
         raise DataError(Problem(str(path), say("source.empty")))
     if is_pointer(whole):
         raise DataError(Problem(str(path), say("source.lfs_pointer")))
+    if part in parts_of_rows.READ and _parts_in(facts(whole)) == part:
+        return _put_together(replace(facts(whole), path=path), part)
     if part == threads.REPLIES:
         found = facts(whole)
         if found.threads:
@@ -71,18 +75,13 @@ def _facts(path: Path, _version: tuple[int, int], named: tuple[tuple[str, str], 
             if next(_read(replies, Faults()), None) is None:
                 raise DataError(Problem(str(whole), say("source.no_replies")))
             return _with_columns(replies, dict(named))
-    if part:
+    if part and not (magic[:4] == b"PK\x03\x04" and suffix in (".xlsx", ".xlsm")):
         return _with_columns(_part(path, packed, part), dict(named))
     if magic[:4] == b"PAR1":
         found = FileFacts(path, "parquet", None, packed, (), None)
     elif magic[:4] == b"PK\x03\x04" and suffix in (".xlsx", ".xlsm"):
         workbooks.refuse_unsolved(path)
-        found = _with_header(
-            FileFacts(path, "excel", None, packed, (), True, notes=workbooks.notes_in(path)),
-            workbooks.excel(path),
-            dict(named),
-            default=True,
-        )
+        found = _excel(path, packed, dict(named))
     elif magic[:4] in (b"PK\x03\x04", b"\xd0\xcf\x11\xe0") or suffix in (
         ".parquet",
         ".xlsx",
@@ -98,6 +97,45 @@ def _facts(path: Path, _version: tuple[int, int], named: tuple[tuple[str, str], 
     if found.columns:
         return found
     return _with_columns(found, dict(named))
+
+
+def part_for(found: FileFacts, eats: type, *, named: bool) -> str:
+    """Returns the part of a file, as ``file#part`` names it, that holds the rows which ``eats``
+    asks for, where these are made of the file's own: ranked replies, conversations of turns,
+    sentences of words. Empty where the file's own rows are meant, as where columns are ``named``.
+    """
+    if on_disk(found.path)[1]:
+        return ""
+    if found.threads:
+        return threads.REPLIES if eats is Preference else ""
+    wanted = {Chat: parts_of_rows.TURNS, Tagged: parts_of_rows.WORDS}.get(eats, "")
+    return wanted if wanted and not named and _parts_in(found) == wanted else ""
+
+
+def _parts_in(found: FileFacts) -> str:
+    """Returns what the file's rows are parts of; empty where each stands for itself."""
+    return parts_of_rows.kind_of([one.row for one in islice(_read(found, Faults()), _FIRST)])
+
+
+def _put_together(found: FileFacts, kind: str) -> FileFacts:
+    """Adds what the rows are parts of, with the columns of the rows that these make."""
+    found = replace(found, parts=kind, cells=found.columns)
+    rows = [one.row for one in islice(_read(found, Faults()), _FIRST)]
+    return replace(found, columns=tuple(dict.fromkeys(name for row in rows for name in row)))
+
+
+def _excel(path: Path, packed: bool, named: dict[str, str]) -> FileFacts:
+    """Returns the facts of a workbook, or of the sheet of it that ``file.xlsx#sheet`` names."""
+    _, part = on_disk(path)
+    if part and part not in workbooks.sheets_of(path):
+        told = say("source.no_part", part=part, found=", ".join(workbooks.sheets_of(path)) or "-")
+        raise DataError(Problem(str(path), told))
+    sheet = part or workbooks.training_sheet(path)
+    notes = () if part else workbooks.notes_in(path)
+    book = FileFacts(
+        path, "excel", None, packed, (), True, notes=notes, key=(sheet,) if sheet else ()
+    )
+    return _with_header(book, workbooks.excel(path, sheet), named, default=True)
 
 
 def _first_of(row: JsonObject, names: tuple[str, ...]) -> JsonObject:
@@ -117,7 +155,11 @@ def _part(path: Path, packed: bool, part: str) -> FileFacts:
 
 
 def parts(path: Path) -> list[str]:
-    """Returns the names of the lists of rows that a JSON file holds side by side."""
+    """Returns the names of the lists of rows that a JSON file holds side by side, or of a
+    workbook's sheets.
+    """
+    if on_disk(path)[0].name.lower().removesuffix(".gz").endswith((".xlsx", ".xlsm")):
+        return workbooks.sheets_of(path)
     with open_text(path, encoding_of(path)) as stream:
         try:
             return jsonrows.parts_of(stream)
@@ -262,13 +304,18 @@ def rows(
 
 
 def _read(found: FileFacts, faults: Faults) -> Iterator[Located]:
+    if found.parts:
+        whole = replace(found, parts="", columns=found.cells)
+        yield from parts_of_rows.READ[found.parts](_read(whole, faults))
+        return
     try:
         if found.format == "parquet":
             read = enumerate(tables.parquet(found.path), 1)
             located = (Located(found.path, number, row) for number, row in read)
             yield from _within(found, located, faults)
         elif found.format == "excel":
-            yield from _table(found, workbooks.excel(found.path), faults)
+            read = workbooks.excel(found.path, *found.key)
+            yield from _table(found, read, faults)
         else:
             assert found.encoding, f"{found.path} has no encoding"
             table = found.format in ("csv", "tsv")
@@ -319,7 +366,7 @@ def _table(found: FileFacts, read: Iterator[list[Any]], faults: Faults) -> Itera
     for number, cells in enumerate(read, 0 if found.header else 1):
         if number == 0:
             continue
-        if found.header and _repeats(cells, found.columns):
+        if found.header and tables.repeats(cells, found.columns):
             text = found.delimiter.join(map(str, cells))[:80]
             faults.skipped.append(Located(found.path, number, {"text": text}))
             continue
@@ -336,13 +383,6 @@ def _table(found: FileFacts, read: Iterator[list[Any]], faults: Faults) -> Itera
                 names=", ".join(found.columns),
             )
             faults.add(found.path, number, text)
-
-
-def _repeats(cells: list[Any], columns: tuple[str, ...]) -> bool:
-    """Tells whether a row is the header once more, as in tables that were put together."""
-    return len(columns) > 1 and columns == tuple(
-        cell.strip("\ufeff").strip() if isinstance(cell, str) else cell for cell in cells
-    )
 
 
 def _lines(found: FileFacts, stream: Any, faults: Faults) -> Iterator[Located]:

@@ -14,6 +14,7 @@ from typing import Any, BinaryIO, TextIO, cast
 
 from tunesmith.data.files.decoding import compressed, open_bytes
 from tunesmith.data.files.numbers import TIMES, cell, within
+from tunesmith.data.files.paths import on_disk
 from tunesmith.errors import DataError, Problem
 from tunesmith.plain import JsonObject
 from tunesmith.words import say
@@ -28,6 +29,7 @@ _UNITS = ("day", "second", "millisecond")
 _SENTENCE_ENDS = ".。!！?？,，;；:：…\"”'"
 _NAMES = (
     "id idx index key text content sentence sentence1 sentence2 label labels category class "
+    "word words token tokens tag tags "
     "intent type title abstract summary "
     "question query prompt instruction input context passage document dialogue source src english "
     "chinese en zh lang "
@@ -204,6 +206,13 @@ def names(first: Sequence[object], header: bool, path: Path) -> tuple[str, ...]:
     return found
 
 
+def repeats(cells: Sequence[object], columns: Sequence[str]) -> bool:
+    """Tells whether a row is the header once more, as in tables that were put together."""
+    return len(columns) > 1 and [*columns] == [
+        cell.strip("\ufeff").strip() if isinstance(cell, str) else cell for cell in cells
+    ]
+
+
 def refuse_twice(names: Sequence[str], path: Path) -> None:
     """Raises DataError where two columns have one name."""
     twice = sorted({name for name in names if names.count(name) > 1})
@@ -252,7 +261,7 @@ def records(stream: TextIO, *, delimiter: str, quotes: bool) -> Iterator[list[st
 def whole_file(path: Path) -> Iterator[BinaryIO]:
     """Opens a file that can be read from any position; gzip is unpacked to a temporary file."""
     with open_bytes(path) as stream:
-        if not compressed(path):
+        if not compressed(on_disk(path)[0]):
             yield stream
             return
         with tempfile.TemporaryFile() as copy:

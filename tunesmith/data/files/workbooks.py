@@ -8,11 +8,13 @@ import zipfile
 import zlib
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass, field
 from itertools import chain, islice
 from pathlib import Path
 from typing import Any, BinaryIO
 
 from tunesmith.data.files.numbers import TIMES, finest
+from tunesmith.data.files.row_keys import HELD, TRAIN
 from tunesmith.data.files.sheet_cells import is_plain, shown
 from tunesmith.data.files.tables import whole_file
 from tunesmith.errors import DataError, Problem
@@ -22,13 +24,31 @@ _LOOKED_AT = 50
 """Rows of a sheet that tell what it holds."""
 
 
-def excel(path: Path) -> Iterator[list[Any]]:
-    """Yields the rows of a workbook's sheets one after the other, without sheets of notes beside
-    tables; raises DataError when the tables begin with different rows.
+def excel(path: Path, part: str = "") -> Iterator[list[Any]]:
+    """Yields the rows of a workbook's sheets one after the other, or of the sheet ``part`` alone,
+    without hidden sheets and sheets of notes beside tables; raises DataError when the tables begin
+    with different rows.
     """
     with _book(path) as book:
-        sheets = _tables(book.worksheets)
-        yield from _sheets(path, sheets, _forms(sheets))
+        sheets = [one for one in _tables(book.worksheets) if part in ("", one.title)]
+        merged = {one.title: _merged(path, one) for one in sheets}
+        yield from _sheets(path, sheets, merged, _forms(sheets))
+
+
+def sheets_of(path: Path) -> list[str]:
+    """Returns the names of the sheets that hold a table."""
+    with _book(path) as book:
+        return [sheet.title for sheet in _tables(book.worksheets)]
+
+
+def training_sheet(path: Path) -> str:
+    """Returns the sheet that is trained where the sheets are the parts of a data set, such as train
+    and test; empty where they are not.
+    """
+    names = sheets_of(path)
+    train = [name for name in names if name.strip().casefold() in TRAIN]
+    rest = {name.strip().casefold() for name in names if name not in train}
+    return train[0] if len(train) == 1 and rest and rest <= {*HELD} else ""
 
 
 def refuse_unsolved(path: Path) -> None:
@@ -81,13 +101,16 @@ def _formulas_in(file: BinaryIO) -> tuple[bool, bool]:
 
 
 def _holds_formula(book: zipfile.ZipFile, name: str) -> bool:
+    return any(map(_FORMULA.search, _pieces(book, name)))
+
+
+def _pieces(book: zipfile.ZipFile, name: str) -> Iterator[bytes]:
+    """Yields a part of a workbook in pieces, each with the end of the one before it."""
     with book.open(name) as sheet:
         rest = b""
         while piece := sheet.read(1 << 20):
-            if _FORMULA.search(rest + piece):
-                return True
+            yield rest + piece
             rest = piece[-100:]
-    return False
 
 
 def _forms(sheets: Sequence[Any]) -> dict[int, str]:
@@ -114,7 +137,7 @@ def notes_in(path: Path) -> tuple[str, ...]:
         return tuple(
             sheet.title
             for sheet in book.worksheets
-            if sheet.title not in kept and next(_filled(sheet), None) is not None
+            if sheet.title not in kept and next(_filled(sheet, _Merged()), None) is not None
         )
 
 
@@ -148,12 +171,54 @@ def _book(path: Path, *, solved: bool = True) -> Iterator[Any]:
             raise DataError(Problem(str(path), say("source.excel", error=error))) from None
 
 
+@dataclass(frozen=True)
+class _Merged:
+    """The merged cells of a sheet: ``down`` tells for each column, from 0, the first and the last
+    row, from 1, of each of them; ``across`` are the rows in which some lie side by side.
+    """
+
+    down: Mapping[int, Sequence[tuple[int, int]]] = field(default_factory=dict)
+    across: frozenset[int] = frozenset()
+
+
+_RANGE = re.compile(rb'<(?:\w+:)?mergeCell ref="([A-Z]+)(\d+):([A-Z]+)(\d+)"')
+
+
+def _merged(path: Path, sheet: Any) -> _Merged:
+    """Reads which cells of a sheet are merged, which openpyxl does not tell of a sheet that it
+    streams.
+    """
+    from openpyxl.utils import column_index_from_string
+
+    down: dict[int, list[tuple[int, int]]] = {}
+    across: set[int] = set()
+    with whole_file(path) as file, zipfile.ZipFile(file) as book:
+        found = {
+            one for piece in _pieces(book, sheet._worksheet_path) for one in _RANGE.findall(piece)
+        }
+    for left, top, right, bottom in sorted(found):
+        first, last = int(top), int(bottom)
+        if left == right:
+            column = column_index_from_string(left.decode()) - 1
+            down.setdefault(column, []).append((first, last))
+        else:
+            across.add(first)
+    return _Merged(down, frozenset(across))
+
+
 def _tables(sheets: Sequence[object]) -> list[Any]:
     """Returns the sheets that hold a table: several columns, and rows that fill them; all sheets
-    where none does.
+    where none does. Hidden ones are no such sheets while others are shown.
     """
-    found = [sheet for sheet in sheets if _is_table(list(islice(_filled(sheet), _LOOKED_AT)))]
-    return found or list(sheets)
+    told = [sheet for sheet in sheets if _is_shown(sheet)] or list(sheets)
+    found = [
+        sheet for sheet in told if _is_table(list(islice(_filled(sheet, _Merged()), _LOOKED_AT)))
+    ]
+    return found or told
+
+
+def _is_shown(sheet: Any) -> bool:
+    return sheet.sheet_state == "visible"
 
 
 def _is_table(rows: Sequence[list[object]]) -> bool:
@@ -168,27 +233,61 @@ _TITLES = 3
 """Rows of one cell that may stand above a table."""
 
 
-def _filled(sheet: Any, forms: Mapping[int, str] | None = None) -> Iterator[list[Any]]:
+def _filled(
+    sheet: Any, merged: _Merged, forms: Mapping[int, str] | None = None
+) -> Iterator[list[Any]]:
     """Yields the rows of a sheet that are not empty, without the empty cells at their ends and
-    without a title above the table, as a merged cell holds it.
+    before their first column, and without a title above the table, as a merged cell holds it. What
+    is merged downwards stands in each of its rows.
     """
-    known = forms or {}
-    found = (
-        [shown(one, known.get(place, "")) for place, one in enumerate(row)]
-        for row in sheet.iter_rows()
-    )
-    rows = (_trimmed(row) for row in found if any(one is not None for one in row))
-    first = list(islice(rows, 2 * _TITLES))
-    top = next((n for n, row in enumerate(first) if len(row) > 1), 0)
+    found = _cells(sheet, merged, forms or {})
+    rows = ((n, _trimmed(row)) for n, row in found if any(one is not None for one in row))
+    numbered = list(islice(rows, 2 * _TITLES))
+    first = [row for _, row in numbered]
+    top = next((n for n, row in enumerate(first) if _width(row) > 1), 0)
     # Where a table of one column has a second cell somewhere, the rows around it are narrow.
     table = top <= _TITLES and all(len(row) > 1 for row in first[top:])
-    return chain(first[top:] if table else first, rows)
+    top = top if table else 0
+    # A first line of groups, merged sideways, stands above the names, which others share with it.
+    if table and numbered and numbered[top][0] in merged.across:
+        line = numbered[top][0]
+        top += any((line, line + 1) in spans for spans in merged.down.values())
+    left = min(
+        (n for row in first[top:] for n, one in enumerate(row) if one is not None), default=0
+    )
+    return (row[left:] for row in chain(first[top:], (row for _, row in rows)))
 
 
-def _sheets(path: Path, sheets: Sequence[Any], forms: Mapping[int, str]) -> Iterator[list[object]]:
+def _cells(
+    sheet: Any, merged: _Merged, forms: Mapping[int, str]
+) -> Iterator[tuple[int, list[Any]]]:
+    """Yields the rows of a sheet with their numbers, what is merged downwards in each."""
+    held: dict[int, Any] = {}
+    starts = {
+        (column, first): last for column in merged.down for first, last in merged.down[column]
+    }
+    ends: dict[int, int] = {}
+    for number, row in enumerate(sheet.iter_rows(), 1):
+        cells = [shown(one, forms.get(place, "")) for place, one in enumerate(row)]
+        for column in merged.down:
+            if (column, number) in starts and column < len(cells):
+                held[column], ends[column] = cells[column], starts[column, number]
+            elif number <= ends.get(column, 0) and any(one is not None for one in cells):
+                cells += [None] * (column + 1 - len(cells))
+                cells[column] = held[column]
+        yield number, cells
+
+
+def _width(row: Sequence[object]) -> int:
+    return sum(one is not None for one in row)
+
+
+def _sheets(
+    path: Path, sheets: Sequence[Any], merged: Mapping[str, _Merged], forms: Mapping[int, str]
+) -> Iterator[list[object]]:
     top: list[object] | None = None
     for sheet in sheets:
-        filled = _filled(sheet, forms)
+        filled = _filled(sheet, merged[sheet.title], forms)
         first = next(filled, None)
         if first is None:
             continue

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import re
 from collections.abc import Collection, Mapping, Sequence
 from itertools import pairwise
@@ -13,7 +14,7 @@ from tunesmith.data.columns.turns import as_text, field_problem, json_list, show
 from tunesmith.data.readers import READERS, Reader, Row
 from tunesmith.examples import Span, Tagged
 
-TEXTS = ("text", "sentence", "content", "文本", "句子")
+TEXTS = ("text", "sentence", "Sentence", "content", "文本", "句子")
 PLACES = ("entities", "spans", "entity", "ner", "label", "labels", "annotations", "实体")
 WORDS = ("tokens", "words", "chars", "characters")
 TAGS = ("ner_tags", "tags", "bio", "bio_tags", "labels", "label", "ner")
@@ -47,13 +48,15 @@ class Entities(Reader):
 
     def uses(self, columns: Collection[str]) -> frozenset[str]:
         """Returns the reader's own fields, the places and the tags under their other names."""
-        return frozenset({*self.fields, *PLACES, *TAGS})
+        return frozenset({*self.fields, *PLACES, *TAGS, *_TAGGED, "text_a"})
 
     @classmethod
     def matches(cls, columns: frozenset[str], row: Row) -> bool:
         """Matches rows with words and their tags, or a text and the places of entities in it."""
         words, tags = _first(columns, WORDS), _first(columns, TAGS)
         if words and tags and json_list(row.get(words)) is not None:
+            return True
+        if _in_cells(columns, row) is not None:
             return True
         text, places = _first(columns, TEXTS), _first(columns, PLACES)
         return text is not None and places is not None and _are_places(row.get(places))
@@ -63,6 +66,9 @@ class Entities(Reader):
         only asked.
         """
         columns = frozenset(row)
+        cells = _in_cells(columns, row)
+        if cells is not None:
+            return _of_words({**row, cells[0]: cells[1], cells[2]: cells[3]}, cells[0], cells[2])
         words = _first(columns, WORDS)
         if words and json_list(row[words]) is not None:
             return _of_words(row, words, _first(columns - {words}, TAGS))
@@ -74,6 +80,41 @@ class Entities(Reader):
 
 def _first(columns: frozenset[str], names: Sequence[str]) -> str | None:
     return next((name for name in names if name in columns), None)
+
+
+def _in_cells(columns: frozenset[str], row: Row) -> tuple[str, list[str], str, list[str]] | None:
+    """Returns the words that one cell holds and the tags that another holds, each with its column;
+    None where the row is no such one: ``Ada came`` beside ``B-PER,O``, or as PaddleNLP writes it.
+    """
+    told, named = _first(columns, (*WORDS, *TEXTS, "text_a")), _first(columns, (*TAGS, *_TAGGED))
+    text, tags = (row.get(told), row.get(named)) if told and named else (None, None)
+    if not told or not named or not (isinstance(text, str) and isinstance(tags, str)):
+        return None
+    printed = [_printed(text), _printed(tags)]
+    tagged = printed[1] or [one for one in _BETWEEN.split(tags.strip()) if one]
+    if len(tagged) < 2 or not all(map(TAG.fullmatch, tagged)):
+        return None
+    spaced = printed[0] or (text.split("\x02") if "\x02" in text else text.split())
+    letters = [one for one in text if not one.isspace() and one != "\x02"]
+    words = letters if len(letters) == len(tagged) != len(spaced) else spaced
+    return told, words, named, tagged
+
+
+def _printed(cell: str) -> list[str]:
+    """Returns the texts of a list that Python printed into a cell; none where it holds no such."""
+    if not cell.startswith("["):
+        return []
+    try:
+        found = ast.literal_eval(cell)
+    except (ValueError, SyntaxError, MemoryError, RecursionError):
+        return []
+    texts = [one for one in found if isinstance(one, str)] if isinstance(found, list) else []
+    return texts if texts == found else []
+
+
+_TAGGED = ("word_labels", "word_tags", "ner_labels", "Tag", "标签")
+_BETWEEN = re.compile(r"[\x02,，\s]+")
+"""What stands between the tags in one cell."""
 
 
 def _are_places(value: object) -> bool:
