@@ -109,14 +109,22 @@ def answers(row: Row, field: str) -> list[Turn]:
     return told(text_of(row, field), "assistant")
 
 
-def with_thought(said: Turn, row: Row) -> Turn:
+def with_more(said: Turn, row: Row) -> tuple[Turn, tuple[JsonObject, ...]]:
+    """Returns an answer with what other columns say of it, and the tools that they describe: what
+    was thought before it, and that it is the call of a tool.
+    """
+    tools = _offered(row)
+    return _with_thought(_with_calls(said, tools), row), tools
+
+
+def _with_thought(said: Turn, row: Row) -> Turn:
     """Returns an answer with what the row says in another column was thought before it."""
     held = [row[name] for name in ranked(THOUGHTS, row)]
     thought = next((one.strip() for one in held if isinstance(one, str) and one.strip()), None)
     return said if thought is None or said.reasoning else replace(said, reasoning=thought)
 
 
-def with_calls(said: Turn, tools: Sequence[JsonObject]) -> Turn:
+def _with_calls(said: Turn, tools: Sequence[JsonObject]) -> Turn:
     """Returns an answer, the calls in it as such where tools are offered and it is nothing else:
     ``[{"name": …, "arguments": …}]``, as xLAM (Liu et al. 2024) answers.
     """
@@ -133,7 +141,7 @@ def with_calls(said: Turn, tools: Sequence[JsonObject]) -> Turn:
     return replace(said, content="", tool_calls=tool_calls(calls, "answer"))
 
 
-def offered(row: Row) -> tuple[JsonObject, ...]:
+def _offered(row: Row) -> tuple[JsonObject, ...]:
     """Returns the tools that a row's column of this name describes; none where it holds other
     things, such as the names of what somebody works with.
     """

@@ -5,7 +5,6 @@ another service.
 from __future__ import annotations
 
 import math
-import re
 from collections.abc import Mapping
 
 from tunesmith.data.columns.cells import SAID, SPEAKERS, as_json
@@ -24,10 +23,6 @@ from tunesmith.data.columns.turns import (
 )
 from tunesmith.examples import Media, MediaKind, Turn
 from tunesmith.plain import JsonObject, Row
-
-_INSIDE = re.compile(
-    r"<(user|human|bot|assistant|gpt|用户|客户|患者|助手|医生|律师)>\s*[:：]\s*", re.IGNORECASE
-)
 
 
 def pairs(row: Row, field: str = "history") -> list[Turn]:
@@ -58,20 +53,6 @@ def pairs(row: Row, field: str = "history") -> list[Turn]:
     return turns
 
 
-def inside(text: str) -> list[Turn]:
-    """Reads the turns of a dialogue in one text, ``<user>: … <bot>: … <user>: …``; none where the
-    text is not one.
-    """
-    parts = _INSIDE.split(text)
-    if len(parts) < 3 or parts[0].strip():
-        return []
-    turns = [
-        Turn(role_of(who, ""), said.strip())
-        for who, said in zip(parts[1::2], parts[2::2], strict=True)
-    ]
-    return turns if turns[0].role == turns[-1].role == "user" else []
-
-
 def turns_in(item: object, field: str) -> list[Turn]:
     """Reads the turns that one message means: what a tool returned stands apart."""
     return [turn_of(one, field) for one in as_openai(item)]
@@ -85,7 +66,7 @@ def turn_of(item: object, field: str) -> Turn:
     if speaker is None:
         raise field_problem(field, "reader.no_role", keys=", ".join(map(str, item)))
     role = role_of(speaker, field)
-    if not {*SAID, *_NO_TEXT} & item.keys():
+    if not {*SAID, *_NO_TEXT} & item.keys() and len(item) > 1:
         raise field_problem(field, "reader.no_said", keys=", ".join(map(str, item)))
     key = next((key for key in SAID if key in item), "content")
     content, media = _content(item.get(key), f"{field}.{key}")

@@ -79,6 +79,10 @@ _MARKED = re.compile(
     r"^\s*(?:\[([^\]]{1,12})\]|【([^】]{1,12})】|<([^>]{1,12})>\s*[:：]|([^\s:：]{1,12})[:：])\s*"
 )
 
+_INSIDE = re.compile(
+    r"<(user|human|bot|assistant|gpt|用户|客户|患者|助手|医生|律师)>\s*[:：]\s*", re.IGNORECASE
+)
+
 
 def field_problem(field: str, key: str, **values: object) -> DataError:
     """Makes the error for one field of a row; the caller adds file and row."""
@@ -180,6 +184,20 @@ def is_spoken(value: object) -> bool:
     except DataError:
         return False
     return True
+
+
+def inside(text: str) -> list[Turn]:
+    """Reads the turns of a dialogue in one text, ``<user>: … <bot>: … <user>: …``; none where the
+    text is not one.
+    """
+    parts = _INSIDE.split(text)
+    if len(parts) < 3 or parts[0].strip():
+        return []
+    turns = [
+        Turn(role_of(who, ""), said.strip())
+        for who, said in zip(parts[1::2], parts[2::2], strict=True)
+    ]
+    return turns if turns[0].role == turns[-1].role == "user" else []
 
 
 def json_of(value: object, field: str) -> Any:

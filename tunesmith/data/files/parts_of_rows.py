@@ -47,7 +47,8 @@ def kind_of(rows: Sequence[Row]) -> str:
 
 def _columns(rows: Sequence[Row], *known: Sequence[str]) -> list[str] | None:
     """Returns the column that has one of the names of each kind; None where one has none."""
-    called = {plain(name): name for row in rows for name in row}
+    columns = dict.fromkeys([name for row in rows for name in row])
+    called = {plain(name): name for name in columns}
     found = [next((called[name] for name in names if name in called), None) for names in known]
     whole = [name for name in found if name is not None]
     return whole if len(whole) == len(known) and len(rows) > 1 else None

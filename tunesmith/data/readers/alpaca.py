@@ -7,13 +7,15 @@ from __future__ import annotations
 from collections.abc import Collection
 from typing import ClassVar
 
-from tunesmith.data.columns.asking import judged, offered, with_calls, with_thought
-from tunesmith.data.columns.messages import inside, pairs
-from tunesmith.data.columns.names import ABOUT, THOUGHTS, ranked
+from tunesmith.data.columns.asking import judged, with_more
+from tunesmith.data.columns.messages import pairs
+from tunesmith.data.columns.names import ABOUT, THOUGHTS, plain, ranked
 from tunesmith.data.columns.transcripts import written_out
-from tunesmith.data.columns.turns import ANOTHER_TASK, system_turn, text_of
+from tunesmith.data.columns.turns import ANOTHER_TASK, inside, system_turn, text_of
 from tunesmith.data.readers import READERS, Reader, Row
 from tunesmith.examples import Chat, Turn
+
+_USUAL = frozenset({"instruction", "input", "output", "system", "history", "id"})
 
 
 @READERS.register
@@ -46,12 +48,12 @@ class Alpaca(Reader):
 
     def uses(self, columns: Collection[str]) -> frozenset[str]:
         """Returns the reader's own fields, and the column of what was thought before the answer."""
-        return frozenset({*self.fields, *ranked(THOUGHTS, columns)})
+        return frozenset({*self.fields, *(one for one in columns if plain(one) in THOUGHTS)})
 
     def read(self, row: Row) -> Chat:
         """Reads a row with a history; the question is its last turn."""
         instruction, about = text_of(row, "instruction"), text_of(row, "input", required=False)
-        history = pairs(row)
+        history = pairs(row) if row.get("history") else []
         # Published dialogues stand inside the instruction as "<user>: … <bot>: … <user>: …".
         told = [] if history or about.strip() else inside(instruction) or _begun(instruction)
         question = (
@@ -60,8 +62,9 @@ class Alpaca(Reader):
             else "\n\n".join(part for part in (instruction, about) if part.strip())
         )
         answer, system = text_of(row, "output"), system_turn(row)
-        tools = offered(row)
-        said = with_thought(with_calls(Turn("assistant", answer), tools), row)
+        said, tools = Turn("assistant", answer), ()
+        if row.keys() - _USUAL:
+            said, tools = with_more(said, row)
         turns = (*system, *history, *told[:-1], Turn("user", question), said)
         names = {
             "question": question,

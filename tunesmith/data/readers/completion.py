@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Collection
 from typing import ClassVar
 
-from tunesmith.data.columns.asking import answers, judged, known, offered, with_calls, with_thought
+from tunesmith.data.columns.asking import answers, judged, known, with_more
 from tunesmith.data.columns.asking import asked as turns_before
 from tunesmith.data.columns.choices import option_columns, options_name, wrong_columns
 from tunesmith.data.columns.messages import pairs
-from tunesmith.data.columns.names import ABOUT, ANSWER, QUESTION, THOUGHTS, ranked
+from tunesmith.data.columns.names import ABOUT, ANSWER, QUESTION, THOUGHTS, plain, ranked
 from tunesmith.data.columns.turns import ANOTHER_TASK, system_turn, text_of
 from tunesmith.data.readers import READERS, Reader, Row
 from tunesmith.examples import Chat, Turn
@@ -67,7 +67,7 @@ class Completion(Reader):
 
     def uses(self, columns: Collection[str]) -> frozenset[str]:
         """Returns the reader's own fields, and the column of what was thought before the answer."""
-        return frozenset({*self.fields, *ranked(THOUGHTS, columns)})
+        return frozenset({*self.fields, *(one for one in columns if plain(one) in THOUGHTS)})
 
     def read(self, row: Row) -> Chat:
         """Reads the first of the pairs that the row has."""
@@ -80,6 +80,6 @@ class Completion(Reader):
         if not before:
             before = [*system_turn(row), *pairs(row), Turn("user", text_of(row, asked))]
         said = answers(row, answered)
-        tools = offered(row)
-        turns = (*before, *said[:-1], with_thought(with_calls(said[-1], tools), row))
+        last, tools = with_more(said[-1], row)
+        turns = (*before, *said[:-1], last)
         return Chat(turns, tools, {**known(row, before), "answer": said[-1].content})
