@@ -88,16 +88,25 @@ def language_class(config: PreTrainedConfig) -> Any:
 
 def load_config(folder: Path, *, trust_remote_code: bool = False) -> Any:
     """Loads the folder's config; raises ModelError where there is none."""
+    from huggingface_hub.errors import StrictDataclassError
     from transformers import AutoConfig
 
     try:
         return AutoConfig.from_pretrained(
             folder, local_files_only=True, trust_remote_code=trust_remote_code
         )
-    except (OSError, ValueError, KeyError) as error:
-        raise ModelError(
-            Problem(str(folder), say("load.no_config", error=first_line(error)))
-        ) from None
+    except (
+        OSError,
+        ValueError,
+        KeyError,
+        TypeError,
+        AttributeError,
+        StrictDataclassError,
+    ) as error:
+        # What a class of settings refuses stands in the cause: heads that do not divide the width.
+        cause = error.__cause__ if isinstance(error, StrictDataclassError) else None
+        told = say("load.no_config", error=first_line(cause or error))
+        raise ModelError(Problem(str(folder), told)) from None
 
 
 def plain(model: torch.nn.Module) -> Any:
