@@ -53,6 +53,8 @@ def labelled(columns: list[str], rows: Sequence[Row]) -> Meaning | None:
     others = [
         name for name in texts if name not in labels and not is_called(name, names.ABOUT_THE_ROW)
     ]
+    if all(map(str.isdecimal, columns)):  # nothing but the cells tells which is the text
+        others.sort(key=lambda name: -sum(map(len, held(name, rows))))
     text = (bodies or others)[:1]
     label = [
         name

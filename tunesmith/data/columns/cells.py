@@ -177,7 +177,10 @@ _ATTRIBUTION = re.compile(
     re.IGNORECASE,
 )
 _STATEMENT = re.compile(r"\s*(?:SELECT|WITH|INSERT|UPDATE|DELETE|CREATE|MATCH|PREFIX|ASK)\s", re.I)
-_LINK = re.compile(r"https?://\S+|\d{4}[-/.]\d{1,2}[-/.]\d{1,2}([T ][\d:.Z+]*)?")
+_LINK = re.compile(
+    r"https?://\S+|\d{4}[-/.]\d{1,2}[-/.]\d{1,2}([T ][\d:.Z+]*)?|"
+    r"(?:Mon|Tue|Wed|Thu|Fri|Sat|Sun)\w*,? [\w ,:+-]*\d{4}[\w :+-]*"
+)
 
 
 def held(name: str, rows: Sequence[Row]) -> list[Any]:

@@ -31,7 +31,8 @@ def pairs(row: Row, field: str = "history") -> list[Turn]:
     """
     value = row.get(field)
     history = json_list(value)
-    if not value or history == []:
+    absent = isinstance(value, str) and value.strip().lower() in ("none", "null", "nan")
+    if not value or history == [] or absent:
         return []
     if history is None:
         raise field_problem(field, "reader.not_list", kind=kind_of(value), seen=shown(value))

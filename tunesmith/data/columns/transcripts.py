@@ -16,13 +16,17 @@ _ROLES: dict[str, Role] = {
     **dict.fromkeys(_USERS, "user"),
     **dict.fromkeys(_ANSWERS, "assistant"),
     "system": "system",
-    "function response": "tool",
+    "model": "assistant",
+    **dict.fromkeys(("function response", "ipython"), "tool"),
 }
 _WHO = "(human|user|assistant|moss|ai|bot|gpt|system)"
 _MARKS = tuple(
     re.compile(mark, flags)
     for mark, flags in (
         (r"<\|im_start\|>\s*(system|user|assistant)\s*\n", 0),
+        (r"<start_of_turn>\s*(user|model)\s*\n", 0),
+        (r"<\|start_header_id\|>\s*(system|user|assistant|ipython)\s*<\|end_header_id\|>\s*", 0),
+        (r"<｜(User|Assistant)｜>\s*", 0),
         (rf"<\|{_WHO}\|>\s*:?\s*", re.IGNORECASE),
         (rf"\[\|{_WHO}\|\]\s*:?\s*", re.IGNORECASE),
         (rf"\[{_WHO}\]\s*[:：]\s*", re.IGNORECASE),
@@ -32,11 +36,17 @@ _MARKS = tuple(
         (r"(?:\A|\s)(USER|ASSISTANT|FUNCTION RESPONSE):\s*", 0),
     )
 )
-_ENDS = re.compile(r"<eo[hamtcr]>|</?s>|<\|im_end\|>|<\|endoftext\|>|<\|end\|>|<</?SYS>>")
+_ENDS = re.compile(
+    r"<eo[hamtcr]>|</?s>|<\|im_end\|>|<\|endoftext\|>|<\|end\|>|<</?SYS>>|"
+    r"<bos>|<eos>|<end_of_turn>|<\|begin_of_text\|>|<\|end_of_text\|>|<\|eot_id\|>|"
+    r"<｜(?:begin|end)▁of▁sentence｜>"
+)
 
 _SYSTEM = re.compile(r"<<SYS>>(.*?)<</SYS>>", re.DOTALL)
 """Where Llama 2 writes its system prompt: inside the first question."""
 
+_ROUND = re.compile(r"^\[Round \d+\]\s*$", re.MULTILINE)
+"""What ChatGLM writes above each question."""
 _CALL = re.compile(
     r"<functioncall>\s*\{\s*\"name\":\s*\"(?P<name>[^\"]+)\",\s*\"arguments\":\s*"
     r"'?(?P<arguments>\{.*\})'?\s*\}\s*\Z",
@@ -50,7 +60,7 @@ def written_out(text: str) -> list[Turn]:
     system turn; none where the text is no such dialogue.
     """
     system = _SYSTEM.search(text)
-    text = _SYSTEM.sub("", text, count=1)
+    text = _ROUND.sub("", _SYSTEM.sub("", text, count=1))
     for mark in _MARKS:
         above, *parts = mark.split(text)
         turns = [

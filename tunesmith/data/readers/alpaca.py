@@ -4,6 +4,7 @@ history of earlier rounds.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection
 from typing import ClassVar
 
@@ -15,6 +16,8 @@ from tunesmith.data.columns.turns import ANOTHER_TASK, inside, system_turn, text
 from tunesmith.data.readers import READERS, Reader, Row
 from tunesmith.examples import Chat, Turn
 
+_NO_INPUT = re.compile(r"\s*<?\s*no\s?input\s*>?\.?\s*", re.IGNORECASE)
+"""What models that wrote such rows put where there is no input (Wang et al. 2023)."""
 _USUAL = frozenset({"instruction", "input", "output", "system", "history", "id"})
 
 
@@ -53,6 +56,7 @@ class Alpaca(Reader):
     def read(self, row: Row) -> Chat:
         """Reads a row with a history; the question is its last turn."""
         instruction, about = text_of(row, "instruction"), text_of(row, "input", required=False)
+        about = "" if _NO_INPUT.fullmatch(about) else about
         history = pairs(row) if row.get("history") else []
         # Published dialogues stand inside the instruction as "<user>: … <bot>: … <user>: …".
         told = [] if history or about.strip() else inside(instruction) or _begun(instruction)
