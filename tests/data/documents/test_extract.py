@@ -188,6 +188,12 @@ def test_what_cannot_be_read_is_named_and_nothing_is_written(
     assert name in str(raised.value) and not (tmp_path / "out.jsonl").exists()
 
 
+def test_a_pdf_that_is_given_as_rows_is_led_to_the_verb_for_documents(tmp_path: Path) -> None:
+    file = pdf(tmp_path / "a.pdf", [["A line."]])
+    with pytest.raises(DataError, match=f"is a PDF.*: tunesmith data documents {file} OUT.jsonl"):
+        change_rows("convert", str(file), tmp_path / "out.jsonl")
+
+
 def test_a_locked_pdf_and_a_folder_without_documents(tmp_path: Path) -> None:
     from pypdf import PdfReader, PdfWriter
 

@@ -86,6 +86,8 @@ def encoding_of(path: Path) -> str:
     """
     with open_bytes(path) as stream:
         head = stream.read(_CHUNK)
+    if head.startswith(b"%PDF-"):  # a small one can pass for text in some encoding
+        raise DataError(Problem(str(path), say("source.pdf", path=path)))
     for mark, name in _BOMS:
         if head.startswith(mark):
             failure = _failure(path, name)
