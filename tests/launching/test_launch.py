@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 
 import pytest
@@ -29,6 +30,11 @@ def test_a_job_is_submitted_and_a_refusal_is_told(
     sbatch.write_text('#!/bin/bash\necho "no such partition" >&2; exit 1\n', encoding="utf-8")
     assert main(["launch", "slurm", *RUN, "--submit"]) == 1
     assert "refused the job: no such partition" in capsys.readouterr().err
+    python = f"#!{sys.executable}\ndef ask():\n    raise OSError('no token\\n\\nGet one.')\nask()\n"
+    sbatch.write_text(python, encoding="utf-8")
+    assert main(["launch", "slurm", *RUN, "--submit"]) == 1
+    told = capsys.readouterr().err
+    assert "refused the job: OSError: no token\n\nGet one." in told and "Traceback" not in told
     sbatch.unlink()
     monkeypatch.setenv("PATH", str(tmp_path / "bin"))
     assert main(["launch", "slurm", *RUN, "--submit"]) == 2

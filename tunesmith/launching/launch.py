@@ -67,6 +67,16 @@ def _name(out: str) -> str:
 def _submitted(command: Sequence[str]) -> str:
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     if done.returncode != 0:
-        told = (done.stderr or done.stdout).strip()
+        told = _without_calls((done.stderr or done.stdout).strip())
         raise TunesmithError(say("launch.refused", command=" ".join(command), told=told))
     return done.stdout.strip()
+
+
+def _without_calls(told: str) -> str:
+    """Returns what a Python program, as ray is one, says at its end, without the calls before."""
+    if "Traceback (most recent call last):" not in told:
+        return told
+    lines = told.rpartition("Traceback (most recent call last):")[2].split("\n")
+    calls = [place for place, line in enumerate(lines) if line.startswith("  File ")]
+    after = lines[calls[-1] + 1 :] if calls else lines
+    return "\n".join(line for line in after if not line.startswith("    ")).strip()
