@@ -76,7 +76,7 @@ def test_labels_that_stand_for_a_missing_value_are_told() -> None:
     rows = [Labelled(f"film {n}", labels=(labels[n % 4],)) for n in range(8)]
     (told,) = notes(rows)
     assert told.startswith("2 labels say nothing, such as nan or NULL")
-    assert "(rows.jsonl:2, rows.jsonl:6)" in told and "objective=classify" in told
+    assert "(rows.jsonl:2, rows.jsonl:6)" in told and "found=[hollow]" in told
     assert notes([*rows[::2], Labelled("film 8", labels=3.5)]) == [], "names of classes, a number"
 
 
