@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
 from itertools import chain, pairwise
-from typing import Literal
+from typing import ClassVar, Literal
 
 from tunesmith.plain import JsonObject
 
@@ -63,6 +63,9 @@ class Chat:
     user's.
     """
 
+    parts: ClassVar[str] = "turns"
+    """What the rows of a file are where several of them make one of these."""
+
     turns: tuple[Turn, ...]
     tools: tuple[JsonObject, ...] = ()
     columns: JsonObject = field(default_factory=dict)
@@ -92,6 +95,9 @@ class Text:
 @dataclass(frozen=True)
 class Preference:
     """Two answers to one conversation, of which one is preferred."""
+
+    parts: ClassVar[str] = "replies"
+    """What the rows of a file are where several of them make one of these."""
 
     prompt: Chat
     """What both answer: it ends with a question."""
@@ -165,6 +171,9 @@ class Span:
 @dataclass(frozen=True)
 class Tagged:
     """A text, and the parts of it that are named, such as entities; none overlaps another."""
+
+    parts: ClassVar[str] = "words"
+    """What the rows of a file are where several of them make one of these."""
 
     text: str
     spans: tuple[Span, ...] = ()

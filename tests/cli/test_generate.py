@@ -54,3 +54,4 @@ def test_where_a_refused_setting_says_to_change_answers_they_change(
     after = terminal("predict", "brief", "rows.json").out.splitlines()
     told = [[len(json.loads(line)["prediction"]) for line in lines] for lines in (before, after)]
     assert len(told[0]) == len(told[1]) and sum(told[1]) < sum(told[0]) / 2
+    shutil.rmtree(terminal.cwd / "brief")  # other tests list the runs of this folder

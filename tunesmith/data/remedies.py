@@ -47,8 +47,8 @@ def _settings(data: Data, eats: type) -> Iterator[str]:
     """Yields the settings that differ from what the command does by itself; what each source says
     otherwise is left to be filled in.
     """
-    if eats is not Chat:
-        yield f"objective={usual_objective(eats)}"
+    if (objective := usual_objective(eats)) != usual_objective(Chat):
+        yield f"objective={objective}"
     for name in ("columns", "reader"):
         values = [one.values(name)[name] or data.values(name)[name] for one in data.sources]
         if any(value != values[0] for value in values):

@@ -29,7 +29,6 @@ from tunesmith.data.files.file_facts import Faults, FileFacts, Located
 from tunesmith.data.files.paths import files, on_disk
 from tunesmith.data.files.sheet_cells import ERRORS
 from tunesmith.errors import DataError, Problem
-from tunesmith.examples import Chat, Preference, Tagged
 from tunesmith.plain import JsonObject
 from tunesmith.storage.headers import is_pointer
 from tunesmith.words import say
@@ -106,9 +105,9 @@ def part_for(found: FileFacts, eats: type, *, named: bool) -> str:
     """
     if on_disk(found.path)[1]:
         return ""
+    wanted: str = getattr(eats, "parts", "")
     if found.threads:
-        return threads.REPLIES if eats is Preference else ""
-    wanted = {Chat: parts_of_rows.TURNS, Tagged: parts_of_rows.WORDS}.get(eats, "")
+        return wanted if wanted == threads.REPLIES else ""
     return wanted if wanted and not named and _parts_in(found) == wanted else ""
 
 
