@@ -188,6 +188,13 @@ class Tagged:
 Example = Chat | Text | Preference | Feedback | Labelled | TextPair | Tagged
 
 
+def parts_of(kind: type) -> str:
+    """Returns what the rows of a file are where several of them make one example of a kind; empty
+    where every row is one.
+    """
+    return next((one.parts for one in (Chat, Preference, Tagged) if issubclass(kind, one)), "")
+
+
 def chats_of(example: Example) -> tuple[Chat, ...]:
     """Returns the conversations of an example; none where it is not one."""
     if isinstance(example, Chat):

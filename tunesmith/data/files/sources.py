@@ -29,6 +29,7 @@ from tunesmith.data.files.file_facts import Faults, FileFacts, Located
 from tunesmith.data.files.paths import files, on_disk
 from tunesmith.data.files.sheet_cells import ERRORS
 from tunesmith.errors import DataError, Problem
+from tunesmith.examples import parts_of
 from tunesmith.plain import JsonObject
 from tunesmith.storage.headers import is_pointer
 from tunesmith.words import say
@@ -105,7 +106,7 @@ def part_for(found: FileFacts, eats: type, *, named: bool) -> str:
     """
     if on_disk(found.path)[1]:
         return ""
-    wanted: str = getattr(eats, "parts", "")
+    wanted = parts_of(eats)
     if found.threads:
         return wanted if wanted == threads.REPLIES else ""
     return wanted if wanted and not named and _parts_in(found) == wanted else ""
