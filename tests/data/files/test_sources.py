@@ -343,6 +343,9 @@ def test_what_is_no_file_is_refused(tmp_path: Path) -> None:
         tmp_path / "my_row.json"
     )
     assert "no folder" in error(tmp_path / "nowhere" / "x.json")
+    (tmp_path / "empty").mkdir()
+    told = error(tmp_path / "empty" / "x.json")
+    assert "no such file in" in told and "no folder" not in told
     (tmp_path / "bare").mkdir()
     assert "the folder has no data file; these can be read: .json" in error(tmp_path / "bare")
     os.mkfifo(tmp_path / "pipe.json")

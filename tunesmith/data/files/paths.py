@@ -75,7 +75,10 @@ def files(path: Path) -> list[Path]:
     raise DataError(
         Problem(
             str(path),
-            say("source.missing" if beside else "source.missing_folder", folder=path.parent),
+            say(
+                "source.missing" if path.parent.is_dir() else "source.missing_folder",
+                folder=path.parent,
+            ),
         )
     )
 
