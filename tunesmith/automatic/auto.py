@@ -34,6 +34,7 @@ from tunesmith.words import say
 if TYPE_CHECKING:
     from tunesmith.curves.curve import Drawn
     from tunesmith.searches.search import Searched
+
 CURVE = {"shares": [0.25, 0.5, 1.0], "seeds": 1}
 """The cheapest curve that can be fitted."""
 DEFAULT_OUT = "runs/auto"

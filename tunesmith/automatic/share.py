@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from tunesmith.plain import Named
 
@@ -89,5 +89,5 @@ def share(budget: float, pace: Pace, steps: int, candidates: int) -> Share | Non
             return Share(trials, pace.looks(steps), pace.whole(steps))
     for fewer in range(steps - 1, FEWEST_STEPS - 1, -1):
         if pace.whole(fewer) <= afforded:
-            return replace(Share(1, pace.looks(fewer), pace.whole(fewer)), steps=fewer)
+            return Share(1, pace.looks(fewer), pace.whole(fewer), fewer)
     return None

@@ -100,7 +100,8 @@ def _other_loss(run: Run, path: str) -> str | None:
         return None
     reads = objective.output.best_by
     others = [name for name in METRICS.names() if METRICS.get(name).reads in reads]
-    better = [*objective.measured(), *others][0]
+    # A plug-in's objective may have no metric of its own, and an output that none fits.
+    better = next(iter([*objective.measured(), *others]), "…")
     return say("search.other_loss", path=path, name=run.objective.name, metric=better)
 
 
