@@ -43,7 +43,7 @@ def test_the_estimate_holds_the_measured_peak(
         "method": method,
         "processes": 2,
         "train": {
-            "batch": 12,  # as many rows as fill one micro-batch of each process
+            "batch": 8,  # one micro-batch of each process, which they do not fill
             "micro_tokens": 512,
             "machine": {"threads": 1, "shard": shard, "checkpointing": False},
             "keep": {"evaluate": 0},

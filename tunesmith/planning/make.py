@@ -350,7 +350,8 @@ def _room(making: _Making, form: Shape, device: Device, prepared: Prepared | Non
     width = 4 if METHODS.make(run.method).full_precision else DTYPES[run.model.dtype].itemsize
     # room() looks at what is left beside loaded weights; here they are not loaded yet.
     free = machine.memory * GIB if machine.memory else processes.free_in_each(run, device)
-    parts = memory.Parts.of(run, max(run.processes, device.processes.world))
+    world = max(run.processes, device.processes.world)
+    parts = memory.Parts.of(run, world)
     both = memory.with_copies(form, run)
     weights = memory.weights_of(both, run, width, parts)
     beside = machine.model_copy(update={"memory": max(free - weights, 1.0) / GIB})
@@ -365,12 +366,9 @@ def _room(making: _Making, form: Shape, device: Device, prepared: Prepared | Non
     )
     making.settle(from_memory(found))
     used = both.kept[bool(found.checkpointing)] * (4 if device.precision == "fp32" else 2)
-    # A step never holds more tokens than its rows have.
-    tokens = (
-        min(found.micro_tokens, longest * (run.train.batch or 16))
-        if prepared is not None
-        else found.micro_tokens
-    )
+    tokens = found.micro_tokens
+    if prepared is not None:  # a process never holds more tokens than its rows of a step have
+        tokens = min(tokens, longest * processes.most_rows(run, world))
     how = {"width": width, "activation_bytes": used, "parts": parts}
     needed = memory.memory(both, run, tokens=max(tokens, longest), **how)
     itemsize = DTYPES[run.model.dtype].itemsize

@@ -95,3 +95,12 @@ def free_in_each(run: Run, device: Device) -> float:
     apart = device.place.type == "cuda" or started_by_another()
     own = free_memory(device.place) / (1 if apart else run.processes)
     return min(device.processes.everyones(own))
+
+
+def most_rows(run: Run, world: int) -> int:
+    """Counts the rows of a step that one of ``world`` processes runs at most: the dearest
+    micro-batch costs as little as it can, and so never more than its share of the longest rows.
+    With ``tensor`` each process computes a part of every row.
+    """
+    rows = run.train.batch or 16
+    return rows if run.train.machine.shard == "tensor" else -(-rows // world)
