@@ -58,7 +58,7 @@ def test_markdown_has_the_verdict_and_both_tables(
     assert verdict in text and "+67.7" in text
     rows = [line for line in text.splitlines() if line.startswith("|")]
     heads = {line.count("|") - line.count("\\|") for line in rows}
-    tuned = {"en": "| tuned | 86.1 % |", "zh": "| 微调后 | 86.1 % |"}[lang]
+    tuned = {"en": "| tuned | 86.1 % |", "zh": "| 微调后 | 86.1% |"}[lang]
     assert any(line.startswith(tuned) for line in rows), rows
     assert len(heads) == 2, "each of the two tables has as many cells in every row"
     assert "a\\|b" in text and {"en": "| lost |", "zh": "| 丢失 |"}[lang] in text

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from rich.cells import cell_len
+
+from tunesmith.words import language, written
 
 
 def readable(count: float) -> str:
@@ -14,8 +18,11 @@ def readable(count: float) -> str:
     raise AssertionError("the loop ends at GiB")
 
 
-def table_lines(rows: list[list[str]], *, numbers: int) -> list[str]:
-    """Aligns a table; ``numbers`` columns after the first are aligned to the right."""
+def table_lines(table: Sequence[Sequence[str]], *, numbers: int) -> list[str]:
+    """Aligns a table; ``numbers`` columns after the first are aligned to the right. Shares are
+    written as in the language of the process.
+    """
+    rows = [[str(written(cell, language())) for cell in row] for row in table]
     widths = [max(cell_len(row[column]) for row in rows) for column in range(len(rows[0]))]
     aligned = [
         [

@@ -18,7 +18,7 @@ from tunesmith.report.language import Say
 from tunesmith.report.machine import machine, versions
 from tunesmith.report.scatter import Dot, scatter
 from tunesmith.report.verdict import metric_name, number
-from tunesmith.words import Share, language
+from tunesmith.words import Share, language, written
 
 Found = Named
 Cells = list[list[str]]
@@ -45,7 +45,8 @@ def cells(standing: Found, columns: Sequence[str], say: Say) -> Cells:
         for name in columns
     ]
     rows = [[_cell(standing, row, name, say) for name in columns] for row in standing["methods"]]
-    return [heads, *rows, [_base_cell(standing, name, say) for name in columns]]
+    rows.append([_base_cell(standing, name, say) for name in columns])
+    return [heads, *([str(written(cell, say.language)) for cell in row] for row in rows)]
 
 
 def _cell(found: Found, row: Found, name: str, say: Say) -> str:

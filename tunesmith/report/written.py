@@ -23,6 +23,7 @@ from tunesmith.report.verdict import (
 )
 from tunesmith.storage.run_folder import RunFolder
 from tunesmith.words import say
+from tunesmith.words import written as share_in
 
 COLUMNS: list[str] = [
     *("of", "against", "metric", "items", "tuned", "other"),
@@ -61,22 +62,24 @@ def _markdown(folder: RunFolder, proof: JsonObject, speak: Say) -> str:
     lines = [f"**{speak('report.proof')}: {folder.path.resolve().name}**", ""]
     lines += [f"**{speak(f'report.word_{said.word}')}** {said.sentence} {said.detail}"]
     lines += [*standing(proof, speak), *([kept["beside"]] if kept else []), ""]
-    lines += _table([*heads, speak("report.paired", metric=heads[1])], rows)
+    lines += _table([*heads, speak("report.paired", metric=heads[1])], rows, speak)
     if kept is not None:
         names = ("items", "base", "tuned", "difference")
         heads = [speak(f"report.retention_{name}") for name in ("suite", *names)]
         rows = [[one["name"], *(one[name] for name in names), one["word"]] for one in kept["rows"]]
-        lines += ["", kept["says"], "", *_table([*heads, ""], rows)]
+        lines += ["", kept["says"], "", *_table([*heads, ""], rows, speak)]
     return "\n".join(lines) + "\n"
 
 
-def _table(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
+def _table(heads: Sequence[str], rows: Sequence[Sequence[str]], speak: Say) -> list[str]:
     marks = ["---", *("---:" for _ in heads[1:])]
-    return [f"| {' | '.join(map(_cell, row))} |" for row in (heads, marks, *rows)]
+    cells = [[_cell(text, speak) for text in row] for row in (heads, marks, *rows)]
+    return [f"| {' | '.join(row)} |" for row in cells]
 
 
-def _cell(text: str) -> str:
-    return " ".join(text.replace("|", "\\|").split())
+def _cell(text: str, speak: Say) -> str:
+    shown = str(share_in(text, speak.language))
+    return " ".join(shown.replace("|", "\\|").split())
 
 
 def _csv(folder: RunFolder, proof: JsonObject, speak: Say) -> str:
