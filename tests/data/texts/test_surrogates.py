@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
-from tunesmith.data.texts.personal import identity_check, luhn_check
+import re
+
+import pytest
+
+from tunesmith.data.texts.personal import identity_check, kinds_in, luhn_check
 from tunesmith.data.texts.surrogates import Surrogates, mask
 
 
@@ -33,6 +37,22 @@ def test_the_form_and_its_check_digit_stay() -> None:
     card = surrogates.of("bank_card", "6222021234567890128")
     assert len(card) == 19 and card.isdecimal() and card[-1] == luhn_check(card[:-1])
     assert len(surrogates.of("phone", "13812345678")) == 11
+
+
+@pytest.mark.parametrize(
+    ("real", "form"),
+    [
+        ("+86 138-0013-8000", r"\+86 12\d-\d{4}-\d{4}"),
+        ("(555) 123-4567", r"\(555\) 555-01\d\d"),
+        ("+1 415 555 0232", r"\+1 415 555 01\d\d"),
+        ("+44 20 7946 0958", r"\+99 9\d \d{4} \d{4}"),
+        ("+852 2345 6789", r"\+999 \d{4} \d{4}"),
+    ],
+)
+def test_a_telephone_keeps_its_form_and_is_nobodys(real: str, form: str) -> None:
+    made = Surrogates(b"key").of("phone", real)
+    assert re.fullmatch(form, made)
+    assert list(kinds_in(f"call {real}")) == ["phone"] and not list(kinds_in(f"call {made}"))
 
 
 def test_the_kind_is_named_in_the_language_around() -> None:

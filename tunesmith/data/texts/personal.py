@@ -77,6 +77,15 @@ def _address_of_machine(text: str) -> bool:
     return all(int(part) < 256 for part in text.split("."))
 
 
+def _telephone(text: str) -> bool:
+    """Tells whether a number behind a plus has as many digits as a telephone's (E.164); +12345678
+    is more often an amount, and so digits in one piece are asked for three more.
+    """
+    number = text.removeprefix("+")
+    least = 11 if number.isdecimal() else 8
+    return not text.startswith("+") or least <= len(re.sub(r"\D", "", number)) <= 15
+
+
 def _any(text: str) -> bool:
     return True
 
@@ -112,8 +121,10 @@ _FORMS: dict[str, tuple[re.Pattern[str], Callable[[str], bool]]] = {
         re.compile(
             r"(?<![\d.])(?:\+?86[ -]?)?1[3-9]\d[ -]?\d{4}[ -]?\d{4}(?!\d)"
             r"|(?<![\d.-])(?:\+?1[ .-])?(?:\(\d{3}\) ?|\d{3}[.-])\d{3}[.-]\d{4}(?![\d-])"
+            r"|(?<![\w.)+])\+[1-9]\d{0,2}[ -]?(?:\(\d{1,4}\)[ -]?)?"
+            r"\d{1,4}(?:[ -]?\d{2,4}){1,4}(?!\d)"
         ),
-        _any,
+        _telephone,
     ),
     "bank_card": (
         re.compile(r"(?<![\d.])(?:[3-6]\d|2[1-7]|18)\d{2}(?:[ -]?\d{4}){2}[ -]?\d{1,7}(?!\d)"),
@@ -229,9 +240,11 @@ _NOBODYS = {
     "mail": re.compile(r"user\d{6}@example\.com"),
     "identity_card": re.compile(r"99\d{15}[\dX]"),
     "bank_card": re.compile(r"999999\d+"),
-    "phone": re.compile(r"(?:86)?12\d{9}|\d*55501\d\d"),
+    "phone": re.compile(r"(?:86)?12\d{9}|\d*55501\d\d|999\d{5,12}"),
 }
-"""The forms of surrogates, without spaces and marks: no region is 99, no bank 999999."""
+"""The forms of surrogates, without spaces and marks: no region is 99, no country 999, no bank
+999999.
+"""
 
 
 def _nobodys(kind: str, value: str) -> bool:

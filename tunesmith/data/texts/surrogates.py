@@ -89,15 +89,16 @@ def _mail(value: str, number: int) -> str:
 
 
 def _phone(value: str, number: int) -> str:
-    if not re.search(r"1[3-9]\d[ -]?\d{4}[ -]?\d{4}$", value):
-        # 555-0100 to 555-0199 are kept for fiction in North America.
-        return f"{_head(value)}555-01{_digits(number, 2)}"
-    # No Chinese mobile number begins with 12.
-    return _in_places(value, ("86" if "86" in value[:3] else "") + "12" + _digits(number, 9))
-
-
-def _head(value: str) -> str:
-    return value[: -len("555-0100")]
+    digits = re.sub(r"\D", "", value)
+    american = value.startswith("+1")
+    if not american and re.fullmatch(r"(?:86)?1[3-9]\d{9}", digits):
+        # No Chinese mobile number begins with 12.
+        return _in_places(value, digits[:-11] + "12" + _digits(number, 9))
+    if not american and value.startswith("+"):
+        # 999 is the code of no country (E.164).
+        return _in_places(value, "999" + _digits(number, len(digits) - 3))
+    # 555-0100 to 555-0199 are kept for fiction in North America.
+    return _in_places(value, f"{digits[:-7]}55501{_digits(number, 2)}")
 
 
 def _identity(value: str, number: int) -> str:
