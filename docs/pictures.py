@@ -25,7 +25,7 @@ HERE = Path(__file__).parent
 WIDTH = 108
 PEOPLE = {
     "en": [
-        "Patient: Maria Keller, born on 1984-03-12, phone (212) 867-5309, +44 20 7946 0958 or 2128675310",
+        "Patient Maria Keller, born on 1984-03-12: (212) 867-5309, +44 20 7946 0958, 2128675310",
         "Dear Maria Keller, your card 4539 1488 0343 6467 was charged: maria.keller@gmail.com",
     ],
     "zh": [

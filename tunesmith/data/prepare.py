@@ -12,6 +12,7 @@ from tunesmith.data.asked_reading import open_rows
 from tunesmith.data.clustering import beside, clusters
 from tunesmith.data.files.file_facts import Names
 from tunesmith.data.files.paths import on_disk
+from tunesmith.data.files.yaml_rows import is_yaml
 from tunesmith.data.grouping import Marker
 from tunesmith.data.items import Item, fingerprint
 from tunesmith.data.ledger import Ledger, counted, histogram, lost_note, sides_note, windows_note
@@ -210,7 +211,7 @@ class _Preparation:
             known = opened.facts
             entry = {
                 "path": str(known.path),
-                "format": known.format,
+                "format": "yaml" if is_yaml(known.path) else known.format,
                 "encoding": known.encoding,
                 "reader": opened.reader.name,
             }

@@ -24,10 +24,11 @@ from tunesmith.data.files import (
     threads,
     workbooks,
 )
-from tunesmith.data.files.decoding import compressed, encoding_of, open_bytes, open_text
+from tunesmith.data.files.decoding import compressed, encoding_of, open_bytes
 from tunesmith.data.files.file_facts import Faults, FileFacts, Located
 from tunesmith.data.files.paths import files, on_disk
 from tunesmith.data.files.sheet_cells import ERRORS
+from tunesmith.data.files.yaml_rows import open_rows
 from tunesmith.errors import DataError, Problem
 from tunesmith.examples import parts_of
 from tunesmith.plain import JsonObject
@@ -94,9 +95,7 @@ def _facts(path: Path, _version: tuple[int, int], named: tuple[tuple[str, str], 
         raise DataError(Problem(str(path), say(kind)))
     else:
         found = _text_facts(path, packed, suffix, dict(named))
-    if found.columns:
-        return found
-    return _with_columns(found, dict(named))
+    return found if found.columns else _with_columns(found, dict(named))
 
 
 def part_for(found: FileFacts, eats: type, *, named: bool) -> str:
@@ -160,7 +159,7 @@ def parts(path: Path) -> list[str]:
     """
     if on_disk(path)[0].name.lower().removesuffix(".gz").endswith((".xlsx", ".xlsm")):
         return workbooks.sheets_of(path)
-    with open_text(path, encoding_of(path)) as stream:
+    with open_rows(path, encoding_of(path)) as stream:
         try:
             return jsonrows.parts_of(stream)
         except jsonstream.BrokenJson:
@@ -215,7 +214,7 @@ _TABLES = (".json", ".jsonl", ".ndjson", ".csv", ".tsv")
 
 def _text_facts(path: Path, packed: bool, suffix: str, named: dict[str, str]) -> FileFacts:
     encoding = encoding_of(path)
-    with open_text(path, encoding, newline="") as stream:
+    with open_rows(path, encoding, newline="") as stream:
         sample = stream.read(_SAMPLE)
         complete = not stream.read(1)
     if not sample.strip():
@@ -248,7 +247,7 @@ def _text_facts(path: Path, packed: bool, suffix: str, named: dict[str, str]) ->
             path, "tsv" if tab else "csv", encoding, packed, (), None, delimiter, quotes
         )
         try:
-            with open_text(path, encoding, newline="") as stream:
+            with open_rows(path, encoding, newline="") as stream:
                 found = tables.records(stream, delimiter=delimiter, quotes=quotes)
                 return _with_header(table, found, named, default=suffix == ".csv")
         except tables.BadTable as error:
@@ -262,7 +261,7 @@ def _table_within(path: Path, encoding: str) -> bool:
     """Tells whether the file holds one table written by columns, which only reading all of it can
     show.
     """
-    with open_text(path, encoding) as stream:
+    with open_rows(path, encoding) as stream:
         try:
             return jsonrows.table_of(json.load(stream)) is not None
         except ValueError:
@@ -319,7 +318,7 @@ def _read(found: FileFacts, faults: Faults) -> Iterator[Located]:
         else:
             assert found.encoding, f"{found.path} has no encoding"
             table = found.format in ("csv", "tsv")
-            with open_text(found.path, found.encoding, newline="" if table else None) as stream:
+            with open_rows(found.path, found.encoding, newline="" if table else None) as stream:
                 if table:
                     read = tables.records(stream, delimiter=found.delimiter, quotes=found.quotes)
                     yield from _table(found, read, faults)
