@@ -98,6 +98,11 @@ class Base:
         )
 
 
+BUILDING = (
+    *(KeyError, AttributeError, ImportError),
+    *(RuntimeError, ZeroDivisionError, AssertionError),  # sizes of 0 or below
+)
+"""What transformers and torch raise for a config of which no model can be made."""
 TWO = Outputs(("0", "1"), "single_label_classification")
 """The outputs of a head of classes before the rows are read."""
 
@@ -160,7 +165,7 @@ def _counted(folder: Path, run: Run, outputs: Outputs) -> tuple[Base, Shape]:
     _refuse(run, kind)
     try:
         model = outline(folder, config, head, outputs, trust_remote_code=trust)
-    except (KeyError, AttributeError, ImportError) as error:
+    except BUILDING as error:
         told = say("plan.cannot_build", error=first_line(error))
         raise ModelError(Problem("model", told)) from None
     if run.model.add_tokens:

@@ -7,6 +7,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import shutil
 import subprocess
 import sys
 import threading
@@ -21,6 +22,7 @@ import pytest
 from tunesmith.data.find import find_data
 from tunesmith.errors import DataError, ModelError
 from tunesmith.models.finding.hub import find_model
+from tunesmith.models.loading.tokenizer import load_tokenizer
 
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
 
@@ -324,6 +326,29 @@ def test_index_of_weights(tmp_path: Path, weight_map: object, text: str) -> None
     with pytest.raises(ModelError) as caught:
         find_model(str(tmp_path))
     assert text in str(caught.value)
+
+
+@pytest.mark.parametrize("text", ["[]", '"x"', "null", "3", "{ not json", "", "\xff"])
+def test_settings_of_generation_that_are_no_object_are_refused(
+    text: str, tiny_llama: Path, tmp_path: Path
+) -> None:
+    folder = tmp_path / "model"
+    shutil.copytree(tiny_llama, folder)
+    (folder / "generation_config.json").write_text(text, encoding="latin-1")
+    with pytest.raises(ModelError, match=r"generation_config\.json: holds no JSON object"):
+        find_model(str(folder))
+
+
+@pytest.mark.parametrize("name", ["tokenizer.json", "tokenizer_config.json"])
+@pytest.mark.parametrize("text", ["[]", '"x"', "null", "3", "{ not json", ""])
+def test_a_tokenizer_that_cannot_be_read_is_told(
+    text: str, name: str, tiny_llama: Path, tmp_path: Path
+) -> None:
+    folder = tmp_path / "model"
+    shutil.copytree(tiny_llama, folder)
+    (folder / name).write_text(text, encoding="utf-8")
+    with pytest.raises(ModelError, match="has no tokenizer that can be read"):
+        load_tokenizer(folder)
 
 
 @pytest.mark.parametrize("path", ["./nothing", "/nothing/here", "a/b/c", "nothing.gguf"])

@@ -113,6 +113,27 @@ def test_a_whole_model_of_every_architecture_is_taken_as_it_is(name: str, tmp_pa
         assert {weight.device.type for weight in model.parameters()} == {"meta"}
 
 
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"dtype": []},
+        {"head_dim": 0},
+        {"num_attention_heads": 0},
+        {"intermediate_size": -1},
+        {"vocab_size": 0},
+    ],
+    ids=str,
+)
+def test_a_config_of_which_no_model_can_be_made_is_told(
+    wrong: dict[str, Any], tiny_llama: Path, rows: Path, tmp_path: Path
+):
+    folder = tmp_path / "model"
+    shutil.copytree(tiny_llama, folder)
+    config = json.loads((folder / "config.json").read_text()) | wrong
+    (folder / "config.json").write_text(json.dumps(config))
+    assert "config.json" in told(folder, rows)
+
+
 def test_a_quantised_base_is_refused_with_the_way_out(tiny_llama: Path, rows: Path, tmp_path: Path):
     for method in ("gptq", "awq", "fp8", "bitsandbytes"):
         folder = tmp_path / method
@@ -122,6 +143,15 @@ def test_a_quantised_base_is_refused_with_the_way_out(tiny_llama: Path, rows: Pa
         (folder / "config.json").write_text(json.dumps(config))
         text = told(folder, rows)
         assert f"already quantised ({method})" in text and "model.quantize=nf4" in text
+
+
+@pytest.mark.parametrize("kind", [torch.float8_e4m3fn, torch.int8])
+def test_rounded_weights_are_refused_where_the_config_does_not_say_so(
+    kind: torch.dtype, tiny_llama: Path, rows: Path, tmp_path: Path
+):
+    folder = changed(tiny_llama, tmp_path / "m", lambda all_: all_ | {FIRST: all_[FIRST].to(kind)})
+    text = told(folder, rows)
+    assert f"already quantised ({FIRST}: " in text and "model.quantize=nf4" in text
 
 
 def test_a_tokenizer_with_more_ids_than_the_embedding_has_rows_is_refused(

@@ -17,7 +17,7 @@ from tunesmith.models.finding.starter import convert_gguf, starter
 from tunesmith.settings.run import Model
 from tunesmith.settings.spec import closest
 from tunesmith.settings.teacher import is_endpoint
-from tunesmith.storage.headers import is_pointer
+from tunesmith.storage.headers import headers, is_pointer
 from tunesmith.storage.hub import is_kept, looks_local, snapshot
 from tunesmith.storage.run_folder import RunFolder, told_near
 from tunesmith.words import say
@@ -150,6 +150,8 @@ def _checked(folder: Path, path: str) -> Path:
     _check_shards(folder, path)
     for name in weights:
         _check_whole(folder / name)
+    if GENERATION in names:
+        _check_object(folder / GENERATION)
     if "config.json" in names:
         _refuse_quantised(folder, path)
     return (
@@ -157,6 +159,21 @@ def _checked(folder: Path, path: str) -> Path:
         if "config.json" not in names
         else folder
     )
+
+
+GENERATION = "generation_config.json"
+
+
+def _check_object(file: Path) -> None:
+    """Raises ModelError for a file that holds no JSON object. Of the settings of generation a
+    broken file would be passed over, and the tokens that end an answer with it.
+    """
+    try:
+        found = json.loads(file.read_text(encoding="utf-8"))
+    except ValueError:
+        found = None
+    if not isinstance(found, dict):
+        raise ModelError(Problem(str(file), say("hub.no_object")))
 
 
 def _refuse_quantised(folder: Path, path: str) -> None:
@@ -172,11 +189,26 @@ def _refuse_quantised(folder: Path, path: str) -> None:
     how = next(
         (part["quantization_config"] for part in parts if "quantization_config" in part), None
     )
-    if how:
-        method = how.get("quant_method", "?") if isinstance(how, dict) else "?"
-        raise ModelError(Problem(path, say("hub.quantised", method=method)))
+    method = how.get("quant_method", "?") if isinstance(how, dict) else "?"
+    rounded = None if how else _rounded(folder)
+    if how or rounded:
+        raise ModelError(Problem(path, say("hub.quantised", method=rounded or method)))
 
 
+def _rounded(folder: Path) -> str | None:
+    """Returns name and type of a weight that is stored in fewer than 16 bits, for not every such
+    folder says so in its config; masks and positions are integers, too, but no ``weight``.
+    """
+    for name, shape, kind in headers(folder):
+        small = kind.startswith(FEW_BITS)
+        packed = kind[0] in "IU" and len(shape) == 2 and name.endswith("weight")
+        if small or packed:
+            return f"{name}: {kind}"
+    return None
+
+
+FEW_BITS = ("F8", "F6", "F4")
+"""How the types of floating-point numbers of fewer than 16 bits begin in safetensors."""
 _STARTS = 64
 """Bytes at the beginning of a file that show a web page."""
 

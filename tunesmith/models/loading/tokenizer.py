@@ -42,7 +42,7 @@ def load_tokenizer(
             tokenizer = AutoTokenizer.from_pretrained(
                 folder, local_files_only=True, trust_remote_code=trust_remote_code
             )
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise ModelError(
             Problem(str(folder), say("load.no_tokenizer", error=first_line(error)))
         ) from None

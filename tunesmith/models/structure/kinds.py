@@ -101,6 +101,8 @@ def load_config(folder: Path, *, trust_remote_code: bool = False) -> Any:
         KeyError,
         TypeError,
         AttributeError,
+        IndexError,
+        ZeroDivisionError,
         StrictDataclassError,
     ) as error:
         # What a class of settings refuses stands in the cause: heads that do not divide the width.
