@@ -102,7 +102,7 @@ def load_config(folder: Path, *, trust_remote_code: bool = False) -> Any:
         TypeError,
         AttributeError,
         IndexError,
-        ZeroDivisionError,
+        ArithmeticError,
         StrictDataclassError,
     ) as error:
         # What a class of settings refuses stands in the cause: heads that do not divide the width.
