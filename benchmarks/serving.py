@@ -110,7 +110,11 @@ async def asked(
     """Asks three questions a client; returns tokens a second, the median time to the first piece,
     and the tokens, which are counted by the server's pieces of text.
     """
-    client = openai.AsyncOpenAI(base_url=url, api_key=key, max_retries=0, timeout=300)
+    # A connection for each request: llama.cpp's server closes those that it has answered on.
+    http = openai.DefaultAsyncHttpxClient(limits=httpx.Limits(max_keepalive_connections=0))
+    client = openai.AsyncOpenAI(
+        base_url=url, api_key=key, max_retries=0, timeout=300, http_client=http
+    )
     left = iter(questions(3 * clients))
     firsts: list[float] = []
     pieces = 0
