@@ -206,7 +206,7 @@ def test_ms_swift(settings: dict[str, Any], tmp_path: Path):
     wanted = {
         "--loss_type": "dr_grpo",
         "--importance_sampling_level": "sequence",
-        "--delta": "4",
+        "--delta": "4.0",
         "--scale_rewards": "batch",
         "--kl_in_reward": "true",
         "--beta": "0.05",

@@ -37,9 +37,8 @@ def translate(recipe: Recipe) -> Translated:
     if recipe.watched:
         found.options["val_dataset"] = "rows/watch.jsonl"
     if recipe.lora is not None:
-        alpha = recipe.lora["alpha"] or 2 * recipe.lora["rank"]
         found.options |= {"tuner_type": "lora", "target_modules": "all-linear"}
-        found.options |= {"lora_rank": recipe.lora["rank"], "lora_alpha": f"{alpha:g}"}
+        found.options |= {"lora_rank": recipe.lora["rank"], "lora_alpha": recipe.lora["alpha"]}
         found.options["merge_lora"] = "false"
     else:
         found.options["tuner_type"] = "full"
@@ -59,20 +58,10 @@ def translate(recipe: Recipe) -> Translated:
     if run.train.machine.checkpointing:
         found.options |= {"recompute_granularity": "full", "recompute_method": "uniform"}
         found.options["recompute_num_layers"] = 1
-    _common(found, recipe)
-    return found
-
-
-def _common(found: Translated, recipe: Recipe) -> None:
-    """Notes what has no counterpart there."""
-    run = recipe.run
-    found.leave("train.optimizer", run.train.optimizer.name, "adamw")
+    found.leave_common(recipe)
     found.leave("data.system", run.data.system, None)
-    found.leave("data.template", run.data.template, None)
     found.leave("source", run.source.name, "rows")
-    if recipe.lora is not None:
-        for name, usual in (("variant", "plain"), ("init", "plain"), ("targets", ("all-linear",))):
-            found.leave(f"method.{name}", recipe.lora[name], usual)
+    return found
 
 
 def command(options: dict[str, object]) -> list[str]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from tunesmith.errors import Problem, SpecError
 from tunesmith.hand_off.recipe import Recipe, Translated
+from tunesmith.objectives.grpo import CAPS
 from tunesmith.words import say
 
 
@@ -30,7 +31,12 @@ def translate(recipe: Recipe) -> Translated:
             "per_device_train_batch_size": source["samples"],
             "gradient_accumulation_steps": run.train.batch,
             "num_train_epochs": recipe.epochs,
+            "max_steps": recipe.steps * source["passes"],
             "learning_rate": run.train.learning_rate,
+            "weight_decay": run.train.weight_decay,
+            "max_grad_norm": run.train.clip,
+            "warmup_steps": round(recipe.warmup * recipe.steps * source["passes"]),
+            "seed": run.train.seed,
             "epsilon": objective["low"],
             "epsilon_high": objective["high"] or objective["low"],
             "use_vllm": "true",
@@ -43,7 +49,10 @@ def translate(recipe: Recipe) -> Translated:
         found.options["lora_alpha"] = recipe.lora["alpha"]
     else:
         found.options["tuner_type"] = "full"
-    _compared(found, objective)
+    if recipe.watched:
+        found.options["val_dataset"] = "rows/watch.jsonl"
+    _optimizer(found, recipe)
+    _compared(found, objective, recipe.cap)
     if objective["kl"] == "none":
         found.options["beta"] = 0
     else:
@@ -53,10 +62,24 @@ def translate(recipe: Recipe) -> Translated:
         found.options["overlong_filter"] = "true"
     else:
         found.leave("objective.overlong", objective["overlong"], "kept")
+    found.leave_common(recipe)
     return found
 
 
-def _compared(found: Translated, objective: dict[str, object]) -> None:
+def _optimizer(found: Translated, recipe: Recipe) -> None:
+    train = recipe.run.train
+    if train.optimizer.name == "adamw":
+        found.options |= {"adam_beta1": train.optimizer.beta1, "adam_beta2": train.optimizer.beta2}
+    kind = "lr_scheduler_type"
+    known: dict[str, dict[str, object]] = {
+        "constant": {kind: "constant_with_warmup"},
+        "linear": {kind: "linear"},
+        "cosine": {kind: "cosine"},
+    }
+    found.choose("train.schedule", train.schedule.name, known)
+
+
+def _compared(found: Translated, objective: dict[str, object], cap: float | None) -> None:
     by, scale = "advantage_estimator", "scale_rewards"
     found.choose(
         "objective.advantage",
@@ -78,10 +101,10 @@ def _compared(found: Translated, objective: dict[str, object]) -> None:
     loss = {"loss_type": losses[str(objective["aggregation"])]}
     known: dict[str, dict[str, object]] = {
         "ratio": {**loss},
-        "two_sided": {**loss, "delta": objective["cap"] or 4},
+        "two_sided": {**loss, "delta": cap},
     }
     if objective["aggregation"] == "token":
-        known["cispo"] = {"loss_type": "cispo", "epsilon_high": objective["cap"] or 5}
+        known["cispo"] = {"loss_type": "cispo", "epsilon_high": objective["cap"] or CAPS["cispo"]}
     found.choose("objective.clip", objective["clip"], known)
 
 

@@ -4,6 +4,22 @@ from __future__ import annotations
 
 from tunesmith.hand_off.recipe import Recipe, Translated
 
+UNCLIPPED = "-1000000000 1000000000"
+"""Rewards are cut to -10 and 10 there, unless told otherwise."""
+ONE_CARD: dict[str, object] = {
+    **{f"{role}.num_nodes": 1 for role in ("actor", "ref")},
+    **{f"{role}.num_gpus_per_node": 1 for role in ("actor", "ref")},
+    "vllm.num_engines": 1,
+    "vllm.tensor_parallel_size": 1,
+    "vllm.gpu_memory_utilization": 0.5,
+    "vllm.enable_sleep": None,
+    "ds.enable_sleep": None,
+    "train.colocate_all": None,
+}
+"""All models on one card; it would take eight for each, and samples by no engine without a number
+of them.
+"""
+
 
 def translate(recipe: Recipe) -> Translated:
     """Translates a run into OpenRLHF's options; an option without a value is a flag."""
@@ -26,16 +42,21 @@ def translate(recipe: Recipe) -> Translated:
             "train.batch_size": batch * source["samples"],
             "train.max_epochs": source["passes"],
             "train.num_episodes": recipe.epochs,
-            "train.colocate_all": None,
             "actor.adam.lr": run.train.learning_rate,
             "actor.eps_clip_low_high": f"{objective['low']} {high}",
             "reward.remote_url": "reward.py",
+            "reward.clip_range": UNCLIPPED,
             "ckpt.output_dir": "checkpoints",
-        },
+        }
+        | ONE_CARD,
         notes=["abstains"],
     )
-    if objective["cap"]:
-        found.options["actor.dual_clip"] = objective["cap"]
+    _optimizer(found, recipe)
+    # It counts passes over the prompts.
+    if recipe.steps * batch != recipe.epochs * recipe.rows:
+        found.leave("train.steps", run.train.steps, None)
+    if recipe.cap is not None:
+        found.options["actor.dual_clip"] = recipe.cap
     if recipe.lora is not None:
         found.options["ds.lora.rank"] = recipe.lora["rank"]
         found.options["ds.lora.alpha"] = recipe.lora["alpha"]
@@ -48,7 +69,26 @@ def translate(recipe: Recipe) -> Translated:
         found.options["reward.overlong_buffer_len"] = margin
     elif objective["overlong"] != "kept":
         found.missing.append(f"objective.overlong={objective['overlong']}")
+    found.leave_common(recipe)
     return found
+
+
+def _optimizer(found: Translated, recipe: Recipe) -> None:
+    train = recipe.run.train
+    found.options |= {
+        "actor.lr_warmup_ratio": recipe.warmup,
+        "actor.adam.weight_decay": train.weight_decay,
+        "actor.max_norm": train.clip,
+    }
+    if train.optimizer.name == "adamw":
+        found.options["actor.adam.betas"] = f"{train.optimizer.beta1} {train.optimizer.beta2}"
+    kind = "actor.lr_scheduler"
+    # Its "linear" is given a least rate that transformers' schedule of that name does not take.
+    known: dict[str, dict[str, object]] = {
+        "constant": {kind: "constant_with_warmup"},
+        "cosine": {kind: "cosine_with_min_lr", "actor.min_lr_ratio": 0.0},
+    }
+    found.choose("train.schedule", train.schedule.name, known)
 
 
 def _grpo(found: Translated, recipe: Recipe) -> None:
@@ -90,6 +130,8 @@ def _ppo(found: Translated, recipe: Recipe) -> None:
         "algo.kl.init_coef": objective["kl_weight"],
         "algo.kl.estimator": "k1",
         "critic.model_name_or_path": recipe.model,
+        "critic.num_nodes": 1,
+        "critic.num_gpus_per_node": 1,
     }
     if objective["value_clip"]:
         found.options["critic.value_clip"] = objective["value_clip"]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from tunesmith.objectives.grpo import KL_WEIGHTS
+from tunesmith.objectives.grpo import CAPS, KL_WEIGHTS
 from tunesmith.plain import JsonObject
 from tunesmith.settings.run import Run
 
@@ -12,13 +12,15 @@ from tunesmith.settings.run import Run
 @dataclass(frozen=True)
 class Recipe:
     """A settled run. ``prompt`` is the longest prompt (tokens), ``epochs`` how often the rows are
-    seen, ``tokens`` those of all ``rows``; ``watched`` says whether there are rows to watch.
+    seen, in ``steps`` steps, ``tokens`` those of all ``rows``; ``watched`` says whether there are
+    rows to watch.
     """
 
     run: Run
     model: str
     prompt: int
     epochs: int
+    steps: int
     rows: int
     tokens: int
     watched: bool
@@ -34,15 +36,33 @@ class Recipe:
         return self.objective["kl_weight"] or KL_WEIGHTS.get(self.objective["kl"], 0.0)
 
     @property
+    def cap(self) -> float | None:
+        """The largest ratio of worse answers that training would use; None where it has no end."""
+        objective = self.objective
+        two_sided = objective.get("clip") == "two_sided"
+        return objective["cap"] or (CAPS["two_sided"] if two_sided else None)
+
+    @property
+    def warmup(self) -> float:
+        """The share of the run in which the learning rate rises."""
+        warmup = self.run.train.warmup
+        return warmup if warmup < 1 else min(1.0, warmup / self.steps)
+
+    @property
     def source(self) -> JsonObject:
         """The settings of the sampled answers."""
         return self.run.source.model_dump()
 
     @property
     def lora(self) -> JsonObject | None:
-        """The settings of a LoRA; None where another method trains."""
+        """The settings of a LoRA, with its alpha as a whole number where it is one; None where
+        another method trains.
+        """
         method = self.run.method
-        return method.model_dump() if method.name == "lora" else None
+        if method.name != "lora":
+            return None
+        settings = method.model_dump()
+        return settings | {"alpha": f"{settings['alpha'] or 2 * settings['rank']:g}"}
 
 
 @dataclass
@@ -67,3 +87,13 @@ class Translated:
         """Notes a setting that has no counterpart, unless it has its usual value."""
         if value != usual:
             self.missing.append(f"{path}={value}")
+
+    def leave_common(self, recipe: Recipe) -> None:
+        """Notes what of optimizer, prompt and LoRA none of the targets has."""
+        run = recipe.run
+        self.leave("train.optimizer", run.train.optimizer.name, "adamw")
+        self.leave("data.template", run.data.template, None)
+        if recipe.lora is not None:
+            usual = {"variant": "plain", "init": "plain", "targets": ("all-linear",)}
+            for name, value in usual.items():
+                self.leave(f"method.{name}", recipe.lora[name], value)

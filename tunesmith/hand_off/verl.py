@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
+import math
+
 from tunesmith.hand_off.recipe import Recipe, Translated
 
-NO_DUAL_CLIP = 1e6
-"""verl has its dual clip on (3.0) unless told otherwise; a ratio never gets there."""
+NEVER = 1e6
+"""No ratio, value or gradient gets there: verl clips all three unless told otherwise."""
 
 
 def translate(recipe: Recipe) -> Translated:
     """Translates a run into verl's options."""
     run, objective, source = recipe.run, recipe.objective, recipe.source
     actor, rollout = "actor_rollout_ref.actor", "actor_rollout_ref.rollout"
+    # It leaves out the rows of an epoch that fill no batch, and reads a file to watch in any case.
+    a_pass = max(1, recipe.rows // (run.train.batch or 1))
     found = Translated(
         {
             "data.train_files": "rows/train.parquet",
-            "data.val_files": "rows/watch.parquet",
+            "data.val_files": f"rows/{'watch' if recipe.watched else 'train'}.parquet",
             "data.train_batch_size": run.train.batch,
             "data.max_prompt_length": recipe.prompt,
             "data.max_response_length": source["max_new_tokens"],
@@ -23,9 +27,11 @@ def translate(recipe: Recipe) -> Translated:
             f"{actor}.optim.lr": run.train.learning_rate,
             f"{actor}.ppo_mini_batch_size": run.train.batch,
             f"{actor}.ppo_epochs": source["passes"],
+            # Without it, verl asks for the size of a micro-batch, in three places.
+            f"{actor}.use_dynamic_bsz": True,
             f"{actor}.clip_ratio_low": objective["low"],
             f"{actor}.clip_ratio_high": objective["high"] or objective["low"],
-            f"{actor}.clip_ratio_c": objective["cap"] or NO_DUAL_CLIP,
+            f"{actor}.clip_ratio_c": recipe.cap or NEVER,
             f"{actor}.entropy_coeff": 0,
             f"{rollout}.name": "vllm",
             f"{rollout}.n": source["samples"],
@@ -36,16 +42,40 @@ def translate(recipe: Recipe) -> Translated:
             "reward.custom_reward_function.name": "compute_score",
             "trainer.n_gpus_per_node": 1,
             "trainer.nnodes": 1,
-            "trainer.total_epochs": recipe.epochs,
+            "trainer.logger": '["console"]',
+            "trainer.default_local_dir": "checkpoints",
+            # Otherwise nothing is saved at all; the last step is, too.
+            "trainer.save_freq": a_pass,
+            "trainer.val_before_train": recipe.watched,
+            "trainer.test_freq": a_pass if recipe.watched else -1,
+            "trainer.total_epochs": max(recipe.epochs, math.ceil(recipe.steps / a_pass)),
+            "trainer.total_training_steps": recipe.steps,
         },
         notes=["abstains", "verl_reward_key"],
     )
+    _optimizer(found, recipe, f"{actor}.optim")
     if recipe.lora is not None:
         found.options["actor_rollout_ref.model.lora_rank"] = recipe.lora["rank"]
         found.options["actor_rollout_ref.model.lora_alpha"] = recipe.lora["alpha"]
     _ppo(found, recipe) if objective["name"] == "ppo" else _grpo(found, recipe, actor)
     found.leave("objective.overlong", objective["overlong"], "kept")
+    found.leave_common(recipe)
     return found
+
+
+def _optimizer(found: Translated, recipe: Recipe, where: str) -> None:
+    train = recipe.run.train
+    found.options |= {
+        f"{where}.lr_warmup_steps_ratio": recipe.warmup,
+        f"{where}.weight_decay": train.weight_decay,
+        f"{where}.clip_grad": train.clip or NEVER,
+    }
+    kind = f"{where}.lr_scheduler_type"
+    known: dict[str, dict[str, object]] = {
+        "constant": {kind: "constant"},
+        "cosine": {kind: "cosine", f"{where}.min_lr_ratio": 0.0},
+    }
+    found.choose("train.schedule", train.schedule.name, known)
 
 
 def _grpo(found: Translated, recipe: Recipe, actor: str) -> None:
@@ -94,7 +124,7 @@ def _ppo(found: Translated, recipe: Recipe) -> None:
         "algorithm.lam": objective["trace"],
         "algorithm.use_kl_in_reward": objective["kl_weight"] > 0,
         "critic.model.path": recipe.model,
-        "critic.cliprange_value": objective["value_clip"] or NO_DUAL_CLIP,
+        "critic.cliprange_value": objective["value_clip"] or NEVER,
     }
     if objective["kl_weight"]:
         found.options["algorithm.kl_ctrl.kl_coef"] = objective["kl_weight"]

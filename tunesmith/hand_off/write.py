@@ -104,7 +104,7 @@ def hand_off(
         export(parent, out / "model", progress=progress)
     for name, items in (("train", prepared.train), ("watch", prepared.watch)):
         if items:
-            rows = _rows(items, to) if target.rewards else conversations(settled, items)
+            rows = _rows(items, settled, to) if target.rewards else conversations(settled, items)
             _write_rows(out / "rows" / f"{name}.{target.form}", list(rows))
     if target.rewards:
         write_whole(out / "reward.py", reward_file(settled, _ends(prepared)))
@@ -159,15 +159,12 @@ def _base(run: Run) -> str:
 
 
 def _recipe(run: Run, prepared: Prepared, model: str) -> Recipe:
-    longest = max(len(item.tokens[0]) for item in prepared.train)
-    steps, batch = run.train.steps, run.train.batch or 1
-    if steps is None:
-        epochs = math.ceil(run.train.epochs)
-    else:
-        epochs = math.ceil(steps * batch / len(prepared.train))
+    longest = max(len(item.tokens[0]) for item in [*prepared.train, *prepared.watch])
+    rows, batch = len(prepared.train), run.train.batch or 1
+    steps = run.train.steps or math.ceil(run.train.epochs * rows / batch)
+    epochs = math.ceil(steps * batch / rows) if run.train.steps else math.ceil(run.train.epochs)
     tokens = sum(len(sequence) for item in prepared.train for sequence in item.tokens)
-    rows, watched = len(prepared.train), bool(prepared.watch)
-    return Recipe(run, model, longest, epochs, rows, tokens, watched)
+    return Recipe(run, model, longest, epochs, steps, rows, tokens, bool(prepared.watch))
 
 
 def _own_notes(run: Run, found: Translated, *, rewards: bool) -> list[str]:
@@ -201,23 +198,27 @@ def _write_rows(path: Path, rows: list[JsonObject]) -> None:
     write_whole(path, buffer.getvalue().to_pybytes())
 
 
-def _rows(items: Sequence[Item], to: str) -> Iterator[JsonObject]:
-    """Yields the prompts as the target reads them, with all that a reward looks at as JSON."""
+def _rows(items: Sequence[Item], run: Run, to: str) -> Iterator[JsonObject]:
+    """Yields the prompts as the target reads them, the run's own system turn before those that have
+    none, with all that a reward looks at as JSON.
+    """
+    own = [{"role": "system", "content": run.data.system}] if run.data.system else []
     for index, item in enumerate(items):
         columns = item.tokens[0].columns
         row, turns = columns["row"], columns["turns"]
+        prompt = turns if any(turn["role"] == "system" for turn in turns) else [*own, *turns]
         told = json.dumps({"row": row, "turns": turns}, ensure_ascii=False, default=str)
         if to == "verl":
             answer = {"style": "rule", "ground_truth": str(row.get("answer", ""))}
             info = {"index": index, "tunesmith": told}
             yield {
                 "data_source": "tunesmith",
-                "prompt": turns,
+                "prompt": prompt,
                 "ability": "",
                 "reward_model": answer,
                 "extra_info": info,
             }
         elif to == "openrlhf":
-            yield {"input": turns, "label": told}
+            yield {"input": prompt, "label": told}
         else:
-            yield {"messages": turns, "tunesmith": told}
+            yield {"messages": prompt, "tunesmith": told}
