@@ -17,8 +17,13 @@ def read(text: str) -> tuple[Any] | None:
     """
     text = text.strip()
     fence = _FENCED.match(text)
+    return parsed(fence[1] if fence else text)
+
+
+def parsed(text: str) -> tuple[Any] | None:
+    """Reads a text that is JSON from end to end, as ``read`` does."""
     try:
-        return (json.loads(fence[1] if fence else text, parse_constant=_refuse),)
+        return (json.loads(text, parse_constant=_refuse),)
     except (ValueError, RecursionError):
         return None
 
