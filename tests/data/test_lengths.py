@@ -23,6 +23,7 @@ def prepared(
     path.write_text("".join(json.dumps(row) + "\n" for row in rows), "utf-8")
     template, eos, *_ = TEMPLATES["chatml"]
     asked = {"model": "m", "out": "o", "objective": objective}
+    asked |= {"source": {"rewards": "exact"}} if objective == "grpo" else {}
     asked["data"] = {"path": str(path), "held_out": 0, "too_long": "truncate", **data}
     return prepare(validate(asked), byte_level(template, eos), limit=limit)
 
@@ -117,3 +118,11 @@ def test_no_length_is_proposed_that_the_model_does_not_read(
     text = str(caught.value)
     assert line in text and ("data.max_length=" in text) == bool(line)
     assert "the beginning of the question" in text
+
+
+def test_a_prompt_that_is_only_asked_is_dropped_and_never_cut(tmp_path: Path) -> None:
+    """Runs on sampled answers refuse ``truncate``, which would ask another question."""
+    rows = [turns(f"{n} {LONG}", "yes") for n in range(4)]
+    with pytest.raises(DataError, match="4 of 4 prompts") as caught:
+        prepared(tmp_path / "a.jsonl", rows, "grpo", too_long="stop", max_length=200)
+    assert "data.too_long=drop" in str(caught.value) and "truncate" not in str(caught.value)

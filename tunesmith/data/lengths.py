@@ -223,8 +223,8 @@ def refuse_too_many(
     """Raises DataError with the numbers and the remedies where too many rows are too long for the
     policy.
 
-    ``kind`` says what they are: texts, texts that are read, chats, or chats on two sides; ``most``
-    is what the model reads.
+    ``kind`` says what they are: texts, texts that are read, chats, chats on two sides, or prompts
+    that are only asked; ``most`` is what the model reads.
     """
     if policy == "split" and kind != "texts":
         raise DataError(Problem("data.too_long", say("ledger.split_chat")))
@@ -236,6 +236,7 @@ def refuse_too_many(
     quantiles = {name: told[name] for name in ("p50", "p90", "p99", "longest")}
     split = say("ledger.too_long_split") if kind == "texts" else ""
     cut = {
+        "asked": "",
         "texts": say("ledger.cut_text"),
         "chats": say("ledger.cut_question"),
         "read": say("ledger.cut_text"),
@@ -248,7 +249,13 @@ def refuse_too_many(
         longer = say("ledger.more_length", length=told["longest"])
     elif limit < most:
         longer = say("ledger.most_length", length=most)
-    text = say("ledger.too_long", **values, cut=cut, split=split, longer=longer, **quantiles)
+    values |= {"longer": longer, **quantiles}
+    # Nothing of a prompt is cut: another question would be asked.
+    text = (
+        say("ledger.too_long_asked", **values)
+        if kind == "asked"
+        else say("ledger.too_long", **values, cut=cut, split=split)
+    )
     raise DataError(Problem("data.max_length", text))
 
 

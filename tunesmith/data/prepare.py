@@ -262,7 +262,9 @@ class _Preparation:
             written.add(row.written)
         policy = self.run.data.too_long
         kind = (
-            "texts"
+            "asked"
+            if self.objective.samples
+            else "texts"
             if all(row.windows for row in kept)
             else "sides"
             if self.render.sides
