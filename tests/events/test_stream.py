@@ -250,3 +250,18 @@ def test_what_is_noticed_far_from_a_stream_reaches_the_one_that_is_open(
     assert [event.text() for event in heard] == ["heard", "told"]
     assert [event.text() for event in shown] == ["shown", "shown again"]
     assert capsys.readouterr() == ("", "before\nafter\n")
+
+
+def test_the_line_of_a_step_on_sampled_answers_shows_what_was_measured() -> None:
+    words.use("en")
+    plain = {"reward": 0.5, "length": 7.0, "stopped": 0.5, "tokens_per_second": 1200.0}
+    assert StepMade(1, 2, 1, plain).phase().detail == (
+        "reward 0.5  – of groups teach  length 7  50% stopped  1,200 tokens/s"
+    )
+    more = {"teaching": 0.25, "reward/exact": 0.4, "reward/repetition": -0.1, "kl": 0.0123}
+    more |= {"entropy": 1.5, "clipped": 0.03, "sampler_gap": 2e-6, "explained_variance": 0.8}
+    assert StepMade(1, 2, 1, plain | more).phase().detail == (
+        "reward 0.5 (exact 0.4, repetition -0.1)  25% of groups teach  length 7  50% stopped  "
+        "KL 0.0123  entropy 1.5  clipped 0.03  gap to the sampler 2e-06  explained 0.8  "
+        "1,200 tokens/s"
+    )

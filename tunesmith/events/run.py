@@ -19,6 +19,12 @@ if TYPE_CHECKING:
     from tunesmith.planning.plan import Plan
 
 
+PART = "reward/"
+"""How the name of one of several rewards begins."""
+SHOWN = ("kl", "entropy", "clipped", "sampler_gap", "explained_variance")
+"""Numbers of a step on sampled answers that the line of progress shows where there are any."""
+
+
 @dataclass(frozen=True)
 class Planned(Event):
     """What will run, before anything is written."""
@@ -102,11 +108,27 @@ class StepMade(Event):
             fields |= {
                 name: "–" if share is None else f"{share:.0%}" for name, share in shares.items()
             }
-            shown = say("train.numbers_sampled", **fields)
+            shown = say("train.numbers_sampled", **fields, parts=self._parts(), more=self._more())
         else:
             loss = f"{numbers['loss']:.4f}" if "loss" in numbers else "–"
             shown = say("train.numbers", loss=loss, **fields)
         return Phase(say("train.training"), self.step, self.total, shown)
+
+    def _parts(self) -> str:
+        """Returns each of several rewards, in brackets."""
+        parts = [
+            f"{name.removeprefix(PART)} {value:.3g}"
+            for name, value in self.numbers.items()
+            if name.startswith(PART)
+        ]
+        return f" ({', '.join(parts)})" if parts else ""
+
+    def _more(self) -> str:
+        """Returns what else was measured of the answers and of the update."""
+        known = [(name, self.numbers[name]) for name in SHOWN if name in self.numbers]
+        return "".join(
+            "  " + say(f"train.shown_{name}", value=f"{value:.3g}") for name, value in known
+        )
 
 
 @dataclass(frozen=True)

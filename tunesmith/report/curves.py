@@ -22,8 +22,13 @@ CHINESE_FONTS = (
     "SimHei",
     "WenQuanYi Zen Hei",
 )
-SAMPLED = ("unseen_reward", "stopped", "length", "entropy", "teaching", "clipped")
+SAMPLED = (
+    *("unseen_reward", "stopped", "length", "entropy", "teaching", "clipped", "sampler_gap"),
+    "explained_variance",
+)
 """Numbers of sampled answers that are drawn."""
+PART = "reward/"
+"""How the name of one of several rewards begins in the record."""
 TITLES = {"stopped": "report.ending"}
 OWN_PLACE = ("answers", "watched_answers")
 """Events that stand in a section of the page."""
@@ -112,25 +117,27 @@ def curves(
             )
         )
     found += [one for one in (_sides(record, name, say) for name in ("rewards", "length")) if one]
-    for name in ("reward", "margin", "accuracy", "divergence", "kl", *SAMPLED):
+    every = dict.fromkeys(name for line in record for name in line if name.startswith(PART))
+    for name in ("reward", *every, "margin", "accuracy", "divergence", "kl", *SAMPLED):
         both = (
             Series(say("report.each_step"), points(record, name), "faint"),
             Series(say(f"report.of_{rows}"), held_out(record, name)),
         )
         drawn = [one for one in both if one.points]
         if drawn:
-            pair_accuracy = pairs and name == "accuracy"
-            title = say(
-                "report.pair_accuracy" if pair_accuracy else TITLES.get(name, f"report.{name}")
-            )
-            found.append(
-                Curve(
-                    title,
-                    line_chart(drawn, label=title, x_label=step),
-                    tuple((one.style, one.name) for one in drawn),
-                )
-            )
+            title = _title(name, say, pairs=pairs)
+            chart = line_chart(drawn, label=title, x_label=step)
+            found.append(Curve(title, chart, tuple((one.style, one.name) for one in drawn)))
     return found + _course(record, say)
+
+
+def _title(name: str, say: Say, *, pairs: bool) -> str:
+    """Returns the title of the chart of a measure."""
+    if name.startswith(PART):
+        return say("report.reward_part", name=name.removeprefix(PART))
+    if pairs and name == "accuracy":
+        return say("report.pair_accuracy")
+    return say(TITLES.get(name, f"report.{name}"))
 
 
 def _course(record: Sequence[Named], say: Say) -> list[Curve]:
