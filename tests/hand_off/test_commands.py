@@ -167,3 +167,17 @@ def test_what_no_toolkit_has_is_listed(to: str, settings: dict[str, Any], tmp_pa
     missing = api.hand_over(given, to, tmp_path).missing
     wanted = {"method.variant=rslora", "train.optimizer=sgd", "train.schedule=cosine_with_restarts"}
     assert wanted <= set(missing) and any(one.startswith("data.template=") for one in missing)
+
+
+def test_what_the_rewards_read_of_this_disk_is_told(
+    settings: dict[str, Any], tiny_llama: Path, tmp_path: Path
+) -> None:
+    own = tmp_path / "mine.py"
+    own.write_text("def reward(prompt, completion, row):\n    return 1.0\n", encoding="utf-8")
+    likely = {"name": "likelihood", "run": str(tiny_llama)}
+    source = {**settings["source"], "rewards": [f"{own}:reward", likely, "number"]}
+    done = api.hand_over({**settings, "source": source}, "openrlhf", tmp_path / "out")
+    told = (tmp_path / "out" / "differences.txt").read_text(encoding="utf-8")
+    assert f"The rewards read {own}, {tiny_llama}, which must be there" in told
+    plain = api.hand_over(settings, "openrlhf", tmp_path / "plain")
+    assert len(plain.notes) == len(done.notes) - 1

@@ -174,9 +174,20 @@ def _own_notes(run: Run, found: Translated, *, rewards: bool) -> list[str]:
         reward.model_dump().get("calibrate", False) is not False for reward in run.source.rewards
     ):
         notes.append(say("hand_off.uncalibrated"))
+    here = _on_this_disk(run) if rewards else []
+    if here:
+        notes.append(say("hand_off.on_this_disk", paths=", ".join(here)))
     if run.method.name not in ("lora", "full"):
         found.missing.append(f"method={run.method.name}")
     return notes
+
+
+def _on_this_disk(run: Run) -> list[str]:
+    """Returns the files and folders that the rewards read: functions of one's own, and models."""
+    settings = [reward.model_dump() for reward in run.source.rewards]
+    named = [str(one[key]) for one in settings for key in ("path", "run") if one.get(key)]
+    places = [one.rpartition(":")[0] if ".py:" in one else one for one in named]
+    return [one for one in dict.fromkeys(places) if Path(one).exists()]
 
 
 def _ends(prepared: Prepared) -> list[str]:
