@@ -97,7 +97,8 @@ class App:
 
     async def embed(self, web: Web) -> Response:
         """Returns the vectors of texts."""
-        request = parsed(await web.body(), ReadRequest)
+        body = await web.body()
+        request = await self._aside(lambda: parsed(body, ReadRequest))
         served = self._found(request.model, "embeddings")
         if not all(isinstance(one, str) for one in request.rows):
             raise DataError(Problem("input", say("serve.texts")))
@@ -121,7 +122,8 @@ class App:
 
     async def read(self, web: Web) -> Response:
         """Returns classes, entities or scores, in the columns that ``predict`` adds to a row."""
-        request = parsed(await web.body(), ReadRequest)
+        body = await web.body()
+        request = await self._aside(lambda: parsed(body, ReadRequest))
         served = self._found(request.model, web.url.path.removeprefix("/v1/"))
         found, tokens = await self._answers(served, request)
         data = [{"index": n, **one} for n, one in enumerate(found)]

@@ -9,6 +9,7 @@ import re
 from typing import Annotated, Any, Literal, TypeVar
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
+from pydantic_core import ErrorDetails
 
 from tunesmith.errors import DataError, Problem
 from tunesmith.plain import JsonObject
@@ -28,6 +29,11 @@ def _whole(text: str) -> str:
 
 Text = Annotated[str, AfterValidator(_whole)]
 TokenId = Annotated[int, Field(ge=0, strict=True)]
+# One wrong item is enough: a list of a body of 1 MiB may hold half a million, and to tell them all
+# took three seconds and 1 GiB.
+Ids = Annotated[list[TokenId], Field(fail_fast=True)]
+Texts = Annotated[list[Text], Field(fail_fast=True)]
+Objects = Annotated[list[JsonObject], Field(fail_fast=True)]
 
 
 class StreamOptions(BaseModel):
@@ -46,7 +52,7 @@ class Written(BaseModel):
     temperature: Annotated[float, Field(ge=0, le=2)] | None = None
     top_p: Annotated[float, Field(gt=0, le=1)] | None = None
     n: Annotated[int, Field(ge=1)] = 1
-    stop: Text | list[Text] | None = None
+    stop: Text | Texts | None = None
     seed: int | None = None
     stream: bool = False
     stream_options: StreamOptions | None = None
@@ -75,19 +81,19 @@ class ResponseFormat(BaseModel):
 class ChatRequest(Written):
     """``/v1/chat/completions``."""
 
-    messages: list[JsonObject]
+    messages: Objects
     max_completion_tokens: Annotated[int, Field(ge=1)] | None = None
     logprobs: bool | None = None
     top_logprobs: Annotated[int, Field(ge=0)] | None = None
     response_format: ResponseFormat | None = None
-    tools: list[JsonObject] | None = None
+    tools: Objects | None = None
     tool_choice: str | JsonObject | None = None
 
 
 class CompletionRequest(Written):
     """``/v1/completions``."""
 
-    prompt: Text | list[TokenId] | list[Text] | list[list[TokenId]]
+    prompt: Text | Ids | Texts | Annotated[list[Ids], Field(fail_fast=True)]
     logprobs: Annotated[int, Field(ge=0)] | None = None
     echo: bool | None = None
     best_of: int | None = None
@@ -102,7 +108,7 @@ class ReadRequest(BaseModel):
     model_config = ConfigDict(extra="allow", allow_inf_nan=False)
 
     model: Text = ""
-    input: Text | JsonObject | list[Text | JsonObject]
+    input: Text | JsonObject | Annotated[list[Text | JsonObject], Field(fail_fast=True)]
     encoding_format: Literal["float", "base64"] = "float"
     dimensions: int | None = None
 
@@ -113,6 +119,18 @@ class ReadRequest(BaseModel):
 
 
 Kind = TypeVar("Kind", bound=BaseModel)
+TOLD = 5
+"""Fields that are told in one answer."""
+LOOKED_AT = 64
+"""Faults that are looked at: a body may hold half a million."""
+OWN_WORDS = {
+    "missing": "required",
+    "dict_type": "no_mapping",
+    "model_type": "no_mapping",
+    "model_attributes_type": "no_mapping",
+    "int_parsing_size": "large_number",
+}
+"""Faults that are called otherwise here than in a file of settings."""
 
 
 def parsed(body: bytes, kind: type[Kind]) -> Kind:
@@ -128,17 +146,39 @@ def parsed(body: bytes, kind: type[Kind]) -> Kind:
     except RecursionError:
         raise DataError(Problem("", say("serve.no_json"))) from None
     except ValidationError as error:
-        told = {
-            _path(one["loc"]): one["msg"]
-            for one in reversed(error.errors(include_url=False, include_input=False))
-        }
-        raise DataError([Problem(*one) for one in [*told.items()][-5:]]) from None
+        raise DataError(_problems(error)) from None
+
+
+def _problems(error: ValidationError) -> list[Problem]:
+    """Returns the first fields that are wrong; one that takes several kinds names them all."""
+    found: dict[str, list[str]] = {}
+    for one in error.errors(include_url=False, include_input=False)[:LOOKED_AT]:
+        found.setdefault(_path(one["loc"]), []).append(_wrong(one))
+    # Of the kinds that a field takes, the one that was gone into is meant: texts, not a text.
+    meant = [path for path in found if not any(other.startswith(f"{path}.") for other in found)]
+    joined = [(path, say("spec.or").join(dict.fromkeys(found[path]))) for path in meant[:TOLD]]
+    return [Problem(*one) for one in joined]
+
+
+def _wrong(one: ErrorDetails) -> str:
+    """Describes one fault in the current language, without the value: logs may hold the answer."""
+    kind, context = one["type"], one.get("ctx", {})
+    if kind in OWN_WORDS:
+        return say(f"serve.{OWN_WORDS[kind]}")
+    if kind == "literal_error":
+        expected = str(context["expected"]).replace(" or ", say("spec.or_mean"))
+        return say("spec.literal_error", expected=expected)
+    try:
+        return say(f"spec.{kind}", **context)
+    except KeyError:  # pydantic has a hundred kinds; the words are those that a request can have
+        return one["msg"].removeprefix("Value error, ")
 
 
 def _path(loc: tuple[int | str, ...]) -> str:
     """Returns a field's dotted path, without what pydantic says of the kinds that it may have."""
     names = [str(one) for one in loc]
-    return ".".join(name for name in names if re.fullmatch(r"\w+", name) and name != "str")
+    kinds = ("str", "bool")
+    return ".".join(name for name in names if re.fullmatch(r"\w+", name) and name not in kinds)
 
 
 def ignored(request: BaseModel) -> list[str]:
