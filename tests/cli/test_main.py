@@ -28,6 +28,20 @@ def test_a_fresh_process_and_a_module():
         assert ("prove" in done.stdout) == (words == ["--help"])
 
 
+def test_objects_are_not_looked_through_for_cycles_as_the_process_ends():
+    script = """
+import atexit, gc
+from tunesmith.cli.main import main
+atexit.register(lambda: print("frozen before", gc.get_freeze_count() > 0))
+main(["--version"])
+"""
+    # What was registered last is called first; the line above is called after ours.
+    done = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, timeout=60, check=True
+    )
+    assert done.stdout.endswith("frozen before True\n")
+
+
 def test_brackets_in_the_help_are_no_markup(terminal: Terminal):
     assert "tournament.methods=[lora,ia3]" in "".join(
         terminal("tournament", "--help", "--lang", "en").out.split("\n")
