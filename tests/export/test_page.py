@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 from typing import Any
 
+import numpy as np
 import pytest
 
 from tunesmith.export.page import Page
-from tunesmith.export.parity import Parity
+from tunesmith.export.parity import Behaviour, Parity, compare
 
 PROBES = Parity("q8_0", 0.5, 0.01, 0.99, same_answers=20, probes=24, divergence=0.004)
 NUMBERS: Any = {"difference": -0.1, "low": -0.15, "high": -0.05, "smallest_effect": 0.07}
@@ -84,4 +86,23 @@ def test_the_page_shows_what_a_person_asks_for() -> None:
         "| memory, loaded | 512.0 MiB | 96.0 MiB |",
     ):
         assert told in text
+    nothing = {"difference": -0.0, "low": -1e-17, "high": 0.0, "smallest_effect": 0.07}
+    same = task() | {"differences": {"trained": {"accuracy": nothing | {"verdict": "not shown"}}}}
+    assert "0.7  (+0 [+0, +0])" in replace(page, task=same).markdown()
     assert "2.718" in text, "perplexity is the exponential of the likelihood a token"
+
+
+def test_models_that_differ_by_rounding_alone_diverge_by_no_less_than_zero() -> None:
+    draw = np.random.default_rng(0)
+    found = set[bool]()
+    for _ in range(20):
+        logits = draw.normal(size=(50, 400)).astype(np.float32)
+        near = logits + 1e-6 * draw.normal(size=logits.shape).astype(np.float32)
+        one, other = (Behaviour((some,), ((),)) for some in (logits, near))
+        parity = compare(one, other, "fp32")
+        found.add(math.copysign(1, parity.divergence) > 0)
+        page = Page("hf", "fp32", probes=replace(parity, same_answers=0))
+        assert "-0" not in page.markdown().split("|---")[1]
+    assert found == {True}
+    broken = Behaviour((logits * np.nan,), ((),))
+    assert math.isnan(compare(one, broken, "fp32").divergence)

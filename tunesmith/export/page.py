@@ -219,8 +219,13 @@ def _by_probes(probes: Parity) -> tuple[Verdict, str]:
 
 
 def _interval(one: JsonObject) -> str:
-    low, high = (f"{one[key]:+.3g}" if one[key] is not None else "–" for key in ("low", "high"))
-    return f"{one['difference']:+.3g} [{low}, {high}]"
+    low, high = (_signed(one[key]) if one[key] is not None else "–" for key in ("low", "high"))
+    return f"{_signed(one['difference'])} [{low}, {high}]"
+
+
+def _signed(value: float) -> str:
+    """Writes a difference; one of nothing but rounding is +0, never -0 or -1e-17."""
+    return f"{round(value, 9) + 0.0:+.3g}"
 
 
 def _task_rows(task: JsonObject) -> list[list[str]]:

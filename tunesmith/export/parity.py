@@ -198,7 +198,8 @@ def _divergence(wanted: np.ndarray, seen: np.ndarray) -> float:
     from scipy.special import log_softmax
 
     first, second = log_softmax(wanted, -1), log_softmax(seen, -1)
-    return float(np.mean((np.exp(first) * (first - second)).sum(-1)))
+    # Rounding makes some of a mean of zero, which cannot be negative, smaller than zero.
+    return abs(float(np.mean((np.exp(first) * (first - second)).sum(-1))))
 
 
 def distance(first: Sequence[np.ndarray], second: Sequence[np.ndarray]) -> float:
