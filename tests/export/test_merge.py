@@ -7,6 +7,7 @@ from __future__ import annotations
 import json
 from collections import namedtuple
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -15,10 +16,12 @@ from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from conftest import tiny_model
 from material.exported import QUESTIONS, beside, in_type, run_folder, tuned
+from tunesmith.data.asked_rows import shown
+from tunesmith.data.rendering.render import Render
 from tunesmith.errors import DiskError, ExportError, ModelError, SpecError
 from tunesmith.export.held_memory import held
 from tunesmith.export.make import export
-from tunesmith.export.parity import FIXED, PROBES, probe_texts
+from tunesmith.export.parity import FIXED, PROBES, probe_ids, probes
 
 
 def test_merged_folder_answers_as_the_adapter(tiny_llama: Path, tmp_path: Path) -> None:
@@ -164,13 +167,52 @@ def test_probes_are_the_own_questions_then_the_proofs_then_fixed(
         "".join(json.dumps({"id": str(k), "prompt": f"item {k}"}) + "\n" for k in range(5)),
         encoding="utf-8",
     )
-    texts = probe_texts(folder, folder.resolved().run)
+    texts = [shown(asked) for asked in probes(folder, folder.resolved().run)]
     assert texts[:7] == [*QUESTIONS, *(f"item {k}" for k in range(5))]
     assert texts[7:] == list(FIXED[: PROBES - 7]) and len(texts) == PROBES >= 20
 
 
+TURNS = [
+    {"role": "user", "content": "Who?"},
+    {"role": "assistant", "content": "Me."},
+    {"role": "user", "content": "Why?"},
+]
+USER, US, END = "<|im_start|>user\n", "<|im_start|>assistant\n", "<|im_end|>\n"
+SYSTEM = f"<|im_start|>system\nBe brief.{END}"
+FREE = "Write one sentence about the sea."
+
+
+@pytest.mark.parametrize(
+    ("settings", "own", "free"),
+    [
+        (
+            {"data": {"path": "rows.json", "system": "Be brief."}, "questions": [{"messages": TURNS}]},
+            f"{SYSTEM}{USER}Who?{END}{US}Me.{END}{USER}Why?{END}{US}",
+            f"{SYSTEM}{USER}{FREE}{END}{US}",
+        ),
+        (
+            {"data": {"path": "rows.json", "template": "Q: {question}\nA: {answer}"}},
+            f"Q: {QUESTIONS[0]}\nA: ",
+            f"Q: {FREE}\nA: ",
+        ),
+        ({"objective": "pretrain"}, QUESTIONS[0], FREE),
+    ],
+    ids=["turns", "template", "text"],
+)  # fmt: skip
+def test_probes_are_asked_as_the_run_asks(
+    settings: dict[str, Any], own: str, free: str, tiny_llama: Path, tmp_path: Path
+) -> None:
+    folder = run_folder(tmp_path / "run", tiny_llama, **settings)
+    run = folder.resolved().run
+    files = [{"reader": "messages", "columns": ["messages"]}]
+    folder.ledger.write_text(json.dumps({"files": files}), encoding="utf-8")
+    render = Render(AutoTokenizer.from_pretrained(tiny_llama), run.data)
+    texts = [render.tokenizer.decode(ids) for ids in probe_ids(probes(folder, run), render)]
+    assert texts[0] == own and free in texts
+
+
 @pytest.mark.slow  # 2 s
-def test_template_over_columns_is_probed_with_plain_text(tiny_llama: Path, tmp_path: Path) -> None:
+def test_template_over_columns_is_exported(tiny_llama: Path, tmp_path: Path) -> None:
     folder = tuned(
         tmp_path / "run",
         tiny_llama,

@@ -123,8 +123,8 @@ def main(argv: list[str] | None = None) -> int:
     resumable.
     """
     argv = sys.argv[1:] if argv is None else argv
-    # Half a million objects of torch need not be looked through for cycles as the process ends: that
-    # took 1.2 of the 1.5 seconds of CPU between the end of a server and that of its process.
+    # Half a million objects of torch need not be searched for cycles as the process ends: that took
+    # 1.2 of the 1.5 seconds of CPU between the end of a server and that of its process.
     atexit.register(gc.freeze)
     # OpenMP threads wait by spinning; beside a busy program that made matrix products 2 to 5 times
     # slower (read as torch loads).

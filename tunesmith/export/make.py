@@ -32,7 +32,7 @@ from tunesmith.export.parity import (
     behaviour,
     compare,
     probe_ids,
-    probe_texts,
+    probes,
 )
 from tunesmith.export.send import Sent, name_base, reached, send
 from tunesmith.plain import JsonObject
@@ -251,8 +251,8 @@ class _Trained:
         base, trained = load_trained(source)
         assert trained.render is not None, "a run's model comes with its renderer"
         probing()
-        texts = probe_texts(source.folder, source.run)
-        prompts = probe_ids(texts, trained.render, trained.limit)
+        asked = probes(source.folder, source.run)
+        prompts = probe_ids(asked, trained.render, trained.limit)
         before = TorchEngine(base).logits(prompts, POSITIONS)
         del base
         put_on(trained, source)

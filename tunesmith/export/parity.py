@@ -5,13 +5,15 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from tunesmith.data.asked_rows import AskedRows, read_questions, shown
-from tunesmith.examples import Chat, Text, Turn
+from tunesmith.errors import DataError
+from tunesmith.examples import Chat, Example, Labelled, Text, TextPair, Turn, prompt_of
 from tunesmith.settings.family import OBJECTIVES
 from tunesmith.settings.run import Generate, Run
 from tunesmith.storage.run_folder import RunFolder
@@ -113,46 +115,59 @@ class Parity:
         return say(f"export.same_{self.kind}", **fields)
 
 
-def probe_texts(folder: RunFolder, run: Run) -> list[str]:
-    """Collects at least PROBES texts: the run's own questions, then prompts of its proof, then
-    fixed ones.
+def probes(folder: RunFolder, run: Run) -> list[Example]:
+    """Collects at least PROBES things to ask: the run's own questions as its rows are read, then
+    prompts of its proof, then fixed ones.
     """
-    own = _own(folder, run)
-    proved = []
+    output = OBJECTIVES.make(run.objective).output
+    ask = output.question if "questions" in output.takes else Text
+    found = {shown(example): example for example in _own(folder, run)[:PROBES]}
+    more: list[str] = []
     if folder.items.is_file():
         with open(folder.items, encoding="utf-8") as file:
-            proved = [
-                str(json.loads(line)["prompt"])
-                for _, line in zip(range(PROBES), file, strict=False)
-            ]
-    texts = list(dict.fromkeys([*own[:PROBES], *proved]))[:PROBES]
-    return texts + list(FIXED[: PROBES - len(texts)])
+            lines = islice(file, PROBES)
+            more = [str(json.loads(line)["prompt"]) for line in lines]
+    for text in (*more, *FIXED):
+        if len(found) < PROBES and text not in found:
+            found[text] = ask(text)
+    return [*found.values()]
 
 
-def _own(folder: RunFolder, run: Run) -> list[str]:
+def _own(folder: RunFolder, run: Run) -> list[Example]:
     """Reads what the run's own questions ask; nothing when their file is gone since the run."""
     if isinstance(run.questions, str) and not Path(run.questions).is_file():
         return []
     ledger = folder.read(folder.ledger) or {"files": []}
     rows = AskedRows(run.data, ledger["files"], OBJECTIVES.make(run.objective))
-    return [shown(rows.asks(question)) for question in read_questions(run).values()]
+    return [rows.asks(question) for question in read_questions(run).values()]
 
 
-def probe_ids(texts: Sequence[str], render: Render, limit: int | None = None) -> list[np.ndarray]:
-    """Renders the texts as the run asks them, within the ``limit`` (tokens) of the model; as plain
-    text where its template needs columns that a text does not have.
-    """
-    if render.head != "language":
-        prompts = [render.sequence(text).ids_T for text in texts]
-    elif render.template is None:
-        prompts = [render.prompt(Chat((Turn("user", text),))) for text in texts]
-    else:
-        prompts = [
-            render.sides.source(text) if render.sides else render.opening(Text(text))
-            for text in texts
-        ]
+def probe_ids(
+    asked: Sequence[Example], render: Render, limit: int | None = None
+) -> list[np.ndarray]:
+    """Renders what is asked as the run does, within the ``limit`` (tokens) of the model."""
     most = min(LONGEST_PROBE, max(1, (limit or 10**9) - NEW_TOKENS))
-    return [np.asarray(prompt)[-most:] for prompt in prompts]
+    return [np.asarray(_ids(example, render))[-most:] for example in asked]
+
+
+def _ids(example: Example, render: Render) -> np.ndarray:
+    """Renders one, as a conversation where the run learns these, else as its text; as its text too
+    where the run's template needs columns that a text does not have.
+    """
+    text, chat = shown(example), prompt_of(example)
+    if chat is None and render.head != "language" and render.converses:
+        chat = Chat((Turn("user", text),), columns={"question": text})
+    # The base, which is asked too, knows no place for learned tokens.
+    if chat is not None and not render.slots:
+        try:
+            return render.prompt(chat)
+        except DataError:
+            pass
+    if render.head != "language":
+        second = example.second if isinstance(example, Labelled | TextPair) else None
+        first = example.text if isinstance(example, Labelled | TextPair) else text
+        return render.sequence(first, second).ids_T
+    return render.sides.source(text) if render.sides else render.opening(Text(text))
 
 
 def behaviour(

@@ -32,7 +32,7 @@ from tunesmith.export.parity import (
     behaviour,
     compare,
     probe_ids,
-    probe_texts,
+    probes,
 )
 from tunesmith.export.send import Sent, reached, send
 from tunesmith.plain import JsonObject
@@ -264,8 +264,8 @@ class _Asking:
         self.render = prepared.render
         none = HeldOut(run, {}, missing=say("export.no_items"))
         self.rows = HeldOut(run, {}).of(prepared, items) if items else none
-        texts = probe_texts(RunFolder(Path(run.out)), run)
-        self.prompts = probe_ids(texts, self.render, model.limit)
+        asked = probes(RunFolder(Path(run.out)), run)
+        self.prompts = probe_ids(asked, self.render, model.limit)
 
     def logits(self, model: Loaded) -> tuple[np.ndarray, ...]:
         """Computes the logits after the probe prompts."""
