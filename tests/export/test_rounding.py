@@ -146,6 +146,17 @@ def test_a_folder_that_transformers_loads(wide: Path, tmp_path: Path, line: Any)
     assert {"tokenizer.json", "generation_config.json", "parity.md"} <= names
 
 
+def test_layers_of_one_group_stand_beside_layers_of_several(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """With 32 inputs a group of 32 is the whole row; the next layer has two of them."""
+    pytest.importorskip("compressed_tensors")
+    run = tuned(tmp_path / "run", tiny_model(tmp_path / "base"), scale=0.1)
+    done = export(run, tmp_path / "out", asked("format=int4", "format.method=rtn", "items=0"))
+    assert done.saved is not None and done.saved.relative < 0.5
+    assert "it/s" not in capfd.readouterr().err, "bars of the library"
+
+
 def test_what_does_not_fit_is_refused(tiny_llama: Path, wide: Path, tmp_path: Path) -> None:
     out = tmp_path / "out"
     with pytest.raises(SpecError, match=r"format\.group: .*64, 96 inputs.*groups that fit: 32"):

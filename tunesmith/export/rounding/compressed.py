@@ -6,6 +6,8 @@ from __future__ import annotations
 
 import importlib.util
 import json
+import sys
+from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -33,8 +35,26 @@ def open_compressed(place: Path, source: Source) -> TorchEngine | None:
     """Loads the folder in transformers; None where compressed-tensors is not installed."""
     from tunesmith.export.folders.whole import open_folder
 
-    here = importlib.util.find_spec("compressed_tensors") is not None
-    return open_folder(place, source) if here else None
+    if importlib.util.find_spec("compressed_tensors") is None:
+        return None
+    _no_bars()
+    return open_folder(place, source)
+
+
+def _no_bars() -> None:
+    """Lets compressed-tensors draw no bars across ours; it has no switch for them, and draws the
+    last ones when the model is first asked.
+    """
+    import compressed_tensors  # noqa: F401  # with all its parts
+    from tqdm import tqdm
+
+    for name, module in [*sys.modules.items()]:
+        if name.startswith("compressed_tensors.") and vars(module).get("tqdm") is tqdm:
+            vars(module)["tqdm"] = _undrawn
+
+
+def _undrawn(items: Iterable[Any], **_: Any) -> Iterable[Any]:
+    return items
 
 
 def save_compressed(model: Any, place: Path, codes: dict[str, Codes]) -> None:
@@ -66,13 +86,15 @@ def save_compressed(model: Any, place: Path, codes: dict[str, Codes]) -> None:
         for name, part in model.named_modules()
         if isinstance(part, torch.nn.Linear) and name not in codes
     ]
-    told["quantization_config"] = _settings(next(iter(codes.values())), others)
+    told["quantization_config"] = _settings([*codes.values()], others)
     text = json.dumps(told, indent=2, ensure_ascii=False)
     (place / "config.json").write_text(text + "\n", encoding="utf-8")
 
 
-def _settings(one: Codes, others: list[str]) -> JsonObject:
+def _settings(codes: list[Codes], others: list[str]) -> JsonObject:
     """Returns the part of config.json by which readers know the format."""
+    # A layer that is no wider than a group has one scale for each output; others may have more.
+    one = max(codes, key=lambda one: one.scales.shape[1])
     groups = one.scales.shape[1]
     whole = groups == 1
     weights = {
