@@ -311,3 +311,21 @@ def test_alone_an_answer_is_the_same(loaded):
         time.sleep(0.01)
     one.close()
     assert rows[0].ids == alone(loaded, rows[0]) and not rows[1].ids
+
+
+def test_alone_several_answers_to_a_prompt_differ_and_come_again_with_the_seed(loaded):
+    one = Alone(loaded, load_tokenizer(Path(loaded.model.config.name_or_path)), Sizes())
+    one.start()
+    how = Generate(max_new_tokens=12, temperature=2.0)
+    rows = [
+        Row(prompts(1)[0], how, (2,), lambda _: None, seed=seed)
+        for seed in [(4,), (4, 1), (4, 2), (4,), (4, 1)]
+    ]
+    one.submit(rows)
+    for _ in range(3000):
+        if not one.busy:
+            break
+        time.sleep(0.01)
+    one.close()
+    first, second, third, *again = [tuple(row.ids) for row in rows]
+    assert len({first, second, third}) == 3 and again == [first, second]

@@ -10,6 +10,8 @@ import time
 import traceback
 from collections.abc import Sequence
 
+import numpy as np
+
 from tunesmith.data.rendering.tokenizers import Tokenizer
 from tunesmith.models.calling.generate import stream_ids
 from tunesmith.models.loading.load import Loaded
@@ -72,7 +74,8 @@ class Alone:
             row.prompt,
             row.settings,
             stop_ids=row.stop_ids,
-            seed=row.seed[0],
+            # One number of the request's seed and the answer's number: several answers differ.
+            seed=int(np.random.SeedSequence(row.seed).generate_state(1, np.uint64)[0] >> 1),
         )
         try:
             for token in ids:

@@ -36,6 +36,8 @@ class Limits:
     body_seconds: float = 20.0
     idle_seconds: float = 30.0
     """A connection without a request."""
+    unread_seconds: float = 30.0
+    """Until a client reads on that takes nothing of its answer."""
     wait_seconds: float = 60.0
     """Until an answer is begun."""
     answer_seconds: float = 300.0
