@@ -14,7 +14,7 @@ from tunesmith import api
 from tunesmith.cli.main import main
 from tunesmith.data.asked_rows import AskedRows
 from tunesmith.data.files.questions import each_asked
-from tunesmith.errors import DataError
+from tunesmith.errors import DataError, Stopped
 from tunesmith.predicting import in_blocks
 from tunesmith.predicting.in_blocks import answered, look_through
 from tunesmith.predicting.predictor import Predictor
@@ -91,6 +91,28 @@ def test_the_new_column_is_called_the_same_in_all_blocks(label_run, tmp_path, sm
     assert main(["predict", str(label_run.path), str(path), "--out", str(out)]) == 0
     assert all("prediction_1" in row for row in lines(out))
     assert lines(out)[-1]["prediction"] == "mine"
+
+
+def test_less_is_lost_where_an_endpoint_goes_away(label_run, tmp_path, monkeypatch):
+    path, out = tmp_path / "rows.jsonl", tmp_path / "out.jsonl"
+    path.write_text("".join(json.dumps({"text": str(n)}) + "\n" for n in range(150)))
+    asked: list[int] = []
+
+    class Going(_Echo):
+        def predict(self, rows: Any, **how: Any) -> list[dict[str, Any]]:
+            asked.append(len(rows))
+            if len(asked) == 2:
+                raise Stopped("it went away")
+            return super().predict(rows, **how)
+
+    monkeypatch.setattr("tunesmith.cli.results._answerer", lambda *_: Going())
+    command = ["predict", str(label_run.path), str(path), "--out", str(out)]
+    command += ["--engine", "http://localhost:1/v1"]
+    assert main(command) == Stopped.exit_code and not out.exists()
+    assert main(command) == 0
+    assert asked == [64, 64, 64, 22] and [row["text"] for row in lines(out)] == [
+        *map(str, range(150))
+    ]
 
 
 class _Echo:

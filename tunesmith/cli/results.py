@@ -123,7 +123,13 @@ def predict(
     lang: Lang = "auto",
 ) -> None:
     """Prints answers as JSON lines."""
-    from tunesmith.predicting.in_blocks import Unfinished, answered, lines, look_through
+    from tunesmith.predicting.in_blocks import (
+        AT_ENDPOINT,
+        Unfinished,
+        answered,
+        lines,
+        look_through,
+    )
     from tunesmith.storage.atomic import write_whole
 
     place = file_to_write(out)
@@ -139,7 +145,9 @@ def predict(
             if done:
                 shown.tell(say("cli.predict_goes_on", done=done, total=seen[0]))
             tell_how_far = partial(shown, say("cli.phase_predict"))
-            blocks = answered(model, asked(), seen, done=done, progress=tell_how_far)
+            size = AT_ENDPOINT if engine is not None else None
+            how = {"done": done, "size": size}
+            blocks = answered(model, asked(), seen, **how, progress=tell_how_far)
             if kept is not None:
                 for block in blocks:
                     kept.add(block)

@@ -17,6 +17,8 @@ from tunesmith.storage.run_folder import RunFolder
 
 BLOCK = 512
 """Rows that are answered together, and lost together when the process is killed."""
+AT_ENDPOINT = 64
+"""The same where an endpoint answers: it puts requests together itself, and may go away."""
 
 Asked = tuple[str, Row | str]
 """A row or a text, with the place that messages name."""
@@ -69,14 +71,15 @@ def answered(
     seen: tuple[int, set[str]],
     *,
     done: int = 0,
+    size: int | None = None,
     progress: Progress | None = None,
 ) -> Iterator[list[JsonObject]]:
-    """Yields the answers by block, without the first ``done`` rows; ``seen`` is what
-    ``look_through`` returned.
+    """Yields the answers by block (of BLOCK rows, or ``size``), without the first ``done`` rows;
+    ``seen`` is what ``look_through`` returned.
     """
     total, names = seen
     rest = islice(asked, done, None)
-    while block := list(islice(rest, BLOCK)):
+    while block := list(islice(rest, size or BLOCK)):
         before = done
 
         def told(now: int, of: int, before: int = before, size: int = len(block)) -> None:
