@@ -225,6 +225,46 @@ def test_what_is_wrong_is_told_at_its_field(server, change, status, told):
     assert told in error["message"] and {*error} == {"message", "type", "param", "code"}
 
 
+def test_what_open_webui_sends_is_answered(server):
+    """As its routers/openai.py and routers/tasks.py ask: a list of models, a title, and a stream in
+    which a turn has parts, an earlier one is the answer to a call, and defaults are spelled out.
+    """
+    listed = httpx.get(
+        f"{server.url}/models",
+        headers=server.headers
+        | {"x-openwebui-user-name": "Ann", "content-type": "application/json"},
+        timeout=LIMIT,
+    ).json()
+    assert {"id", "object", "created", "owned_by"} <= {*listed["data"][1]}
+    title = {"model": "whole", "messages": asked("### Task: a title"), "stream": False}
+    told = post(server, "chat/completions", title | {"max_completion_tokens": 8}).json()
+    assert told["choices"][0]["message"]["role"] == "assistant"
+    call = {"id": "call_1", "type": "function", "function": {"name": "look", "arguments": "{}"}}
+    messages = [
+        {"role": "system", "content": "Be brief."},
+        {"role": "user", "content": [{"type": "text", "text": "red"}]},
+        {"role": "assistant", "content": "", "tool_calls": [call]},
+        {"role": "tool", "tool_call_id": "call_1", "content": "blue"},
+        {
+            "role": "user",
+            "content": [{"type": "text", "text": "cow"}, {"type": "text", "text": "!"}],
+        },
+    ]
+    params = {"temperature": 0.0, "top_p": 1.0, "frequency_penalty": 0.0, "seed": None, "stop": []}
+    usage = {"stream_options": {"include_usage": True}}
+    body = {"model": "whole", "messages": messages, "stream": True, "max_tokens": 8}
+    found = post(server, "chat/completions", body | params | usage | {"logit_bias": {}})
+    assert found.status_code == 200 and found.headers["content-type"].startswith(
+        "text/event-stream"
+    )
+    events = [line[6:] for line in found.text.splitlines() if line.startswith("data: ")]
+    assert events[-1] == "[DONE]" and json.loads(events[-2])["usage"]["total_tokens"] > 0
+    picture = {"type": "image_url", "image_url": {"url": "data:image/png;base64,AAAA"}}
+    seen = post(server, "chat/completions", {"model": "whole", "messages": [
+        {"role": "user", "content": [{"type": "text", "text": "red"}, picture]}]})  # fmt: skip
+    assert seen.status_code == 400 and "messages.0.content" in seen.json()["error"]["message"]
+
+
 def test_fields_that_are_not_known_are_told(server):
     found = post(server, "chat/completions", CHAT | {"user": "me", "new_thing": 1})
     assert found.status_code == 200
