@@ -238,6 +238,7 @@ def update(work: Work, at: Position) -> float:
     for group in work.optimizer.param_groups:
         group["lr"] = rate * group["rate_factor"]
     work.optimizer.step()
+    work.zeros.restore()
     if work.device.scale:
         work.device.scale.step()
     work.method.after_step(at.step + 1)

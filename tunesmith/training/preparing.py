@@ -34,6 +34,7 @@ from tunesmith.models.loading.tokenizer import load_tokenizer
 from tunesmith.models.roles import Role, as_base, roles_of
 from tunesmith.models.structure.kinds import HEADS, load_config
 from tunesmith.models.structure.quantize import count
+from tunesmith.models.structure.zeros import KeptZeros
 from tunesmith.objectives import Objective
 from tunesmith.plain import JsonObject
 from tunesmith.predicting.classes import FEWEST
@@ -308,6 +309,7 @@ def _work(
         objective=prepared.objective_of(run),
         method=method,
         routers=Routers(model.model),
+        zeros=KeptZeros(model.model),
         device=device,
         named=named,
         optimizer=optimizer,

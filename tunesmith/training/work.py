@@ -17,6 +17,7 @@ from tunesmith.machine.device import Device
 from tunesmith.methods import Method
 from tunesmith.models.calling.routing import Routers
 from tunesmith.models.loading.load import Loaded
+from tunesmith.models.structure.zeros import KeptZeros
 from tunesmith.objectives import Objective
 from tunesmith.plain import JsonObject
 from tunesmith.settings.run import Run
@@ -81,6 +82,8 @@ class Work:
     method: Method
     routers: Routers
     """Those of a model that is a mixture of experts."""
+    zeros: KeptZeros
+    """The weights that pruning set to zero."""
     device: Device
     named: list[tuple[str, torch.nn.Parameter]]
     """The trained weights: the policy's, and those of a trained role as ``role/name``."""
