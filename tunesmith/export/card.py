@@ -169,8 +169,8 @@ def _rows(source: Source) -> list[str]:
     if not ledger:
         return [say("card.rows_of", names=names)]
     table = [[one.name, str(one.count)] for one in shares(ledger, Say(language()))]
-    told = f"{say('card.rows_of', names=names)} {say('card.rows_went')}"
-    return [told, "", *_table([["", say("card.rows")], *table])]
+    told = [say("card.rows_of", names=names), "", say("card.rows_went")]
+    return [*told, "", *_table([["", say("card.rows")], *table])]
 
 
 def _training(source: Source) -> list[str]:
