@@ -22,6 +22,7 @@ from tunesmith.serving.alone import Alone
 from tunesmith.serving.engine import Engine, Full, Sizes
 from tunesmith.serving.grammar import Grammars
 from tunesmith.serving.loading import agrees, plain_cache
+from tunesmith.serving.reader import Reader
 from tunesmith.serving.rows import Row, Told
 from tunesmith.settings.run import Generate
 
@@ -329,3 +330,28 @@ def test_alone_several_answers_to_a_prompt_differ_and_come_again_with_the_seed(l
     one.close()
     first, second, third, *again = [tuple(row.ids) for row in rows]
     assert len({first, second, third}) == 3 and again == [first, second]
+
+
+class _Meanwhile(list[Any]):
+    """Rows during whose counting one other row is finished in the other thread."""
+
+    def __init__(self, worker: Any, rows: list[Any]) -> None:
+        super().__init__(rows)
+        self.worker, self.finished = worker, 0
+
+    def __len__(self) -> int:
+        self.finished += 1
+        self.worker.busy -= 1
+        return super().__len__()
+
+
+def test_no_row_is_counted_twice_or_forgotten_where_two_threads_count(loaded):
+    """A server for months would refuse all, or nothing, by a count that drifted."""
+    tokenizer = load_tokenizer(Path(loaded.model.config.name_or_path))
+    predictor: Any = None  # they are not started
+    workers: list[Any] = [Alone(loaded, tokenizer, Sizes()), Reader(predictor, 64)]
+    for worker in workers:
+        worker.busy = 10
+        rows = _Meanwhile(worker, [row(prompts(1)[0])] * 3)
+        worker.submit(rows)
+        assert worker.busy == 10 - rows.finished + 3

@@ -31,7 +31,8 @@ class Alone:
         self.loaded, self.tokenizer, self.sizes, self.tell = loaded, tokenizer, sizes, tell
         self.cached = self.computed = 0
         self.busy = 0
-        """How many rows are there."""
+        """How many rows are there; both threads count."""
+        self._counting = threading.Lock()
         self._waiting: queue.Queue[Row | None] = queue.Queue()
         self._closed = False
         self._thread = threading.Thread(target=self._run, name="tunesmith-engine", daemon=True)
@@ -44,7 +45,9 @@ class Alone:
         """Takes rows in; raises Full where too many wait already."""
         if self._waiting.qsize() + len(rows) > self.sizes.waiting + 1:
             raise Full
-        self.busy += len(rows)
+        count = len(rows)
+        with self._counting:
+            self.busy += count
         for row in rows:
             self._waiting.put(row)
 
@@ -61,7 +64,8 @@ class Alone:
             except Exception:  # it ends this answer, not the thread of all others
                 traceback.print_exc()
                 self.tell([(row, Told(finish="error"))])
-            self.busy -= 1
+            with self._counting:
+                self.busy -= 1
             if self._closed:
                 break
 

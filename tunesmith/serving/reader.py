@@ -23,7 +23,8 @@ class Reader:
     def __init__(self, predictor: Predictor, waiting: int) -> None:
         self.predictor, self.most = predictor, waiting
         self.busy = 0
-        """How many rows are there."""
+        """How many rows are there; both threads count."""
+        self._counting = threading.Lock()
         self._waiting: queue.Queue[tuple[list[Any], Future[list[JsonObject]]] | None] = (
             queue.Queue()
         )
@@ -37,9 +38,11 @@ class Reader:
         """Takes rows in, as the output's ``ask`` gave them; the future holds the new columns of
         each. Raises Full where too many wait already.
         """
-        if self.busy and self.busy + len(asked) > self.most:
-            raise Full
-        self.busy += len(asked)
+        count = len(asked)
+        with self._counting:
+            if self.busy and self.busy + count > self.most:
+                raise Full
+            self.busy += count
         future: Future[list[JsonObject]] = Future()
         self._waiting.put((asked, future))
         return future
@@ -74,4 +77,6 @@ class Reader:
             for _, future in wanted:
                 if not future.done():
                     future.set_exception(error)
-        self.busy -= sum(len(asked) for asked, _ in batch)
+        count = sum(len(asked) for asked, _ in batch)
+        with self._counting:
+            self.busy -= count
