@@ -12,7 +12,6 @@ import pytest
 from material.proved import labelled
 from tunesmith import api
 from tunesmith.cli.main import main
-from tunesmith.data.asked_rows import AskedRows
 from tunesmith.data.files.questions import each_asked
 from tunesmith.errors import DataError, Stopped
 from tunesmith.predicting import in_blocks
@@ -115,10 +114,17 @@ def test_less_is_lost_where_an_endpoint_goes_away(label_run, tmp_path, monkeypat
     ]
 
 
+class _Texts:
+    """Makes rows of texts."""
+
+    def row_of(self, text: str) -> dict[str, str]:
+        return {"text": text}
+
+
 class _Echo:
     """Answers without a model."""
 
-    rows = object.__new__(AskedRows)
+    rows: Any = _Texts()
 
     def refuse_unread(self, row: Any) -> None:
         if "text" not in row:
@@ -128,13 +134,15 @@ class _Echo:
         return [{**row, "prediction": 1} for row in rows]
 
 
-@pytest.mark.slow  # 2 s
-def test_memory_does_not_grow_with_the_file(tmp_path):
+@pytest.mark.slow  # 2 s each
+@pytest.mark.parametrize("kind", ["jsonl", "txt", "csv"])
+def test_memory_does_not_grow_with_the_file(tmp_path, kind):
     def peak(rows: int) -> int:
-        path = tmp_path / f"{rows}.jsonl"
+        path = tmp_path / f"{rows}.{kind}"
         with path.open("w") as stream:
             for number in range(rows):
-                stream.write(json.dumps({"text": f"{number} " * 500}) + "\n")
+                text = f"{number} " * 500
+                stream.write((json.dumps({"text": text}) if kind == "jsonl" else text) + "\n")
         tracemalloc.start()
         seen = look_through(_Echo(), each_asked(path))
         assert sum(map(len, answered(_Echo(), each_asked(path), seen))) == rows

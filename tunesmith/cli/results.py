@@ -146,8 +146,7 @@ def predict(
                 shown.tell(say("cli.predict_goes_on", done=done, total=seen[0]))
             tell_how_far = partial(shown, say("cli.phase_predict"))
             size = AT_ENDPOINT if engine is not None else None
-            how = {"done": done, "size": size}
-            blocks = answered(model, asked(), seen, **how, progress=tell_how_far)
+            blocks = answered(model, asked(), seen, done=done, size=size, progress=tell_how_far)
             if kept is not None:
                 for block in blocks:
                     kept.add(block)

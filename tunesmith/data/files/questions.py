@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from itertools import chain
 from pathlib import Path
 
 from tunesmith.data.columns.names import QUESTION, TEXT, is_called
@@ -62,13 +63,11 @@ def _listed(path: Path) -> Iterator[tuple[str, JsonObject | str]]:
 
 def _texts(path: Path) -> Iterator[tuple[str, str]]:
     """Reads the texts with the places of their first lines; a column's name above them is none."""
-    with open_text(path, encoding_of(path)) as stream:
-        lines = [(number, line) for number, line in enumerate(stream.read().splitlines(), 1)]
-    if path.suffix.lower() in (".csv", ".tsv") and is_called(lines[0][1], {*QUESTION, *TEXT}):
-        lines = lines[1:]
-    parted = any(line.strip() == PARTING for _, line in lines)
+    parted = any(line.strip() == PARTING for _, line in _lines(path))
     held: list[tuple[int, str]] = []
-    for number, line in [*lines, (0, PARTING)]:
+    for number, line in chain(_lines(path), [(0, PARTING)]):
+        if number == 1 and path.suffix.lower() in (".csv", ".tsv") and _names_column(line):
+            continue
         if parted and line.strip() != PARTING and number:
             held += [(number, line)] if held or line.strip() else []
             continue
@@ -77,3 +76,17 @@ def _texts(path: Path) -> Iterator[tuple[str, str]]:
         held = []
         if not parted and number and line.strip():
             yield f"{path}:{number}", line.strip()
+
+
+def _names_column(line: str) -> bool:
+    return is_called(line, {*QUESTION, *TEXT})
+
+
+def _lines(path: Path) -> Iterator[tuple[int, str]]:
+    """Reads the lines, one after the other, with their numbers."""
+    number = 0
+    with open_text(path, encoding_of(path)) as stream:
+        for read in stream:
+            for line in read.splitlines():
+                number += 1
+                yield number, line
