@@ -62,6 +62,12 @@ def test_a_killed_call_goes_on_where_it_was(label_run, file, tmp_path, small_blo
     assert not [*tmp_path.glob(".out*")]
 
 
+def test_a_folder_that_is_not_there_is_made(label_run, file, tmp_path):
+    out = tmp_path / "new" / "folder" / "out.jsonl"
+    assert main(["predict", str(label_run.path), str(file), "--out", str(out)]) == 0
+    assert len(lines(out)) == 11 and [*out.parent.iterdir()] == [out]
+
+
 def test_answers_of_another_file_or_model_are_not_taken(label_run, adapter_run, file, tmp_path):
     def name(run: Any, engine: str | None = None) -> str:
         return in_blocks.Unfinished(tmp_path / "out", run, file, engine).path.name

@@ -33,9 +33,10 @@ def test_a_port_in_use(label_run, capsys):
     assert f"--port: cannot listen at 127.0.0.1:{port}" in capsys.readouterr().err
 
 
-def test_an_address_that_is_not_ours():
-    with pytest.raises(SpecError, match=r"--port: cannot listen at 192\.0\.2\.1"):
-        bound(Address("192.0.2.1", 0))
+@pytest.mark.parametrize("host", ["192.0.2.1", "no.such.name.invalid"])
+def test_an_address_that_is_not_ours(host):
+    with pytest.raises(SpecError, match=f"--host: {host} is no address of this machine"):
+        bound(Address(host, 0))
 
 
 def test_packages_that_are_missing(label_run, monkeypatch, capsys):

@@ -122,6 +122,7 @@ class Unfinished:
 
     def add(self, rows: Iterable[JsonObject]) -> None:
         """Adds a block, down to the disk."""
+        self.path.parent.mkdir(parents=True, exist_ok=True)
         with self.path.open("a", encoding="utf-8", newline="\n") as file:
             file.write(lines(rows))
             file.flush()

@@ -4,6 +4,7 @@ end.
 
 from __future__ import annotations
 
+import errno
 import importlib.util
 import ipaddress
 import json
@@ -135,6 +136,8 @@ def bound(address: Address) -> socket.socket:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         listener.bind((address.host, address.port))
     except OSError as error:
-        text = say("serve.port", host=address.host, port=address.port, reason=error.strerror)
-        raise SpecError(Problem("--port", text)) from None
+        fields = {"host": address.host, "port": address.port, "reason": error.strerror}
+        if isinstance(error, socket.gaierror) or error.errno == errno.EADDRNOTAVAIL:
+            raise SpecError(Problem("--host", say("serve.not_ours", **fields))) from None
+        raise SpecError(Problem("--port", say("serve.port", **fields))) from None
     return listener
