@@ -50,7 +50,7 @@ def _no_bars() -> None:
 
     for name, module in [*sys.modules.items()]:
         if name.startswith("compressed_tensors.") and vars(module).get("tqdm") is tqdm:
-            vars(module)["tqdm"] = _undrawn
+            vars(module).update(tqdm=_undrawn)
 
 
 def _undrawn(items: Iterable[Any], **_: Any) -> Iterable[Any]:
