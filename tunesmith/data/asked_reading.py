@@ -39,12 +39,12 @@ def open_rows(run: Run) -> tuple[Reading, Reading | None]:
     what is absent, or has a layout that no reader knows, is a DataError before any model is found.
     """
     objective = OBJECTIVES.make(run.objective)
-    how = objective.eats, objective.meant, reading_for(objective)
-    rows = examples(run.data, *how)
+    kind = objective.eats, objective.meant, reading_for(objective)
+    rows = examples(run.data, *kind)
     if not isinstance(run.data.held_out, str):
         return rows, None
     held = run.data.model_copy(update={"path": run.data.held_out, "limit": None})
-    return rows, examples(held, *how)
+    return rows, examples(held, *kind)
 
 
 def look_at_rows(run: Run) -> bool:

@@ -39,8 +39,11 @@ ONE_TEXT = (Text, Labelled, TextPair, Tagged)
 def read_questions(run: Run) -> Mapping[str, Row | str]:
     """Reads the questions of a run, of its list or file, by the place that messages name."""
     if not isinstance(run.questions, str):
-        asked = [one.strip() if isinstance(one, str) else one for one in run.questions]
-        return {f"questions.{number}": one for number, one in enumerate(asked)}
+        asked = [
+            question.strip() if isinstance(question, str) else question
+            for question in run.questions
+        ]
+        return {f"questions.{number}": question for number, question in enumerate(asked)}
     if not Path(run.questions).is_file():
         text = say("plan.no_questions", value=repr(run.questions))
         raise SpecError(Problem("questions", text))
@@ -193,7 +196,7 @@ def needed(data: Data, files: Sequence[Row], *, answers: bool) -> list[list[str]
     """Returns the columns that the training read, as its files call them, with or without those of
     the answer; a list for each kind of file.
     """
-    found: list[list[str]] = []
+    groups: list[list[str]] = []
     for file in files:
         reader, read_as = READERS.get(file["reader"]), file.get("read_as") or {}
         ours = {theirs: name for name, theirs in read_as.items()}
@@ -208,5 +211,5 @@ def needed(data: Data, files: Sequence[Row], *, answers: bool) -> list[list[str]
         columns = [name for name in asked if name in used] or [
             name for name in asked if name != "id"
         ]
-        found += [columns] if columns not in found else []
-    return found
+        groups += [columns] if columns not in groups else []
+    return groups

@@ -118,8 +118,8 @@ def _doubted_labels(data: Data, objective: Any) -> list[str]:
     if not doubts:
         return []
     named = [
-        say("check.doubt", place=place, label=doubt.label, better=doubt.better)
-        for place, doubt in doubts
+        say("check.doubt", place=where, label=doubt.label, better=doubt.better)
+        for where, doubt in doubts
     ]
     fields = {"number": len(doubts), "rows": len(seen.labels), "places": some(named)}
     return [say("check.doubted", **fields)]
@@ -129,9 +129,14 @@ def of(prepared: Prepared) -> Check:
     """Builds the check from rows that are prepared already."""
     items = prepared.train
     places = sorted({round(n * (len(items) - 1) / max(SHOWN - 1, 1)) for n in range(SHOWN)})
-    shown = [(items[index].id, one) for index in places for one in _shown(items[index].tokens)]
-    titles = [f"{title(name, one)}  {prepared.objective.told(one)}".rstrip() for name, one in shown]
-    samples = zip(titles, (prepared.render.coloured(one) for _, one in shown), strict=True)
+    shown = [
+        (items[index].id, tokens) for index in places for tokens in _shown(items[index].tokens)
+    ]
+    titles = [
+        f"{title(name, tokens)}  {prepared.objective.told(tokens)}".rstrip()
+        for name, tokens in shown
+    ]
+    samples = zip(titles, (prepared.render.coloured(tokens) for _, tokens in shown), strict=True)
     return Check(prepared.ledger, tuple(samples), prepared)
 
 

@@ -87,9 +87,9 @@ def choose(
     guess = None
     if not columns and not matching:
         used = template() if template and eats is Chat else []
-        told = from_template([name for name in used if name in known.columns])
-        if told is not None:
-            return _told(known, first, Meaning(told, True), eats, "template")
+        reader_named = from_template([name for name in used if name in known.columns])
+        if reader_named is not None:
+            return _told(known, first, Meaning(reader_named, True), eats, "template")
         guess = recognise(eats, known.columns, sample)
         if guess is not None and guess.sure:
             return _told(known, first, guess, eats, "cells")
@@ -102,10 +102,10 @@ def choose(
         matching, labelled = _of_another_kind(others, _matching(others, known, columns, row), eats)
     if len(matching) == 1:
         return Chosen(families[matching[0]](), columns)
-    told = _undecided(
+    text = _undecided(
         known, sample, eats, matching=matching, named=bool(columns), guess=guess, labelled=labelled
     )
-    raise DataError(Problem(str(known.path), told))
+    raise DataError(Problem(str(known.path), text))
 
 
 def choose_unanswered(
@@ -174,10 +174,10 @@ def _matching(
     rest = frozenset(known.columns) - frozenset(columns.values())
     matching: list[str] = []
     for seen in (rest | columns.keys(), frozenset(columns)):
-        found = [name for name, cls in families.items() if seen and cls.matches(seen, row)]
-        if len(found) == 1:
-            return found
-        matching = matching or found
+        matched = [name for name, cls in families.items() if seen and cls.matches(seen, row)]
+        if len(matched) == 1:
+            return matched
+        matching = matching or matched
     return matching
 
 
@@ -195,7 +195,7 @@ def _mapping_problems(
     ours = {name for cls in families.values() for name in cls.fields}
     fitting = [cls for cls in families.values() if cls.gives is eats] or [*families.values()]
     offered = list(dict.fromkeys(name for cls in fitting for name in cls.fields))
-    found = [
+    problems = [
         Problem(
             f"data.columns.{name}",
             say(
@@ -217,8 +217,8 @@ def _mapping_problems(
                 near=near,
                 columns=", ".join(known.columns),
             )
-            found.append(Problem(f"data.columns.{name}", text))
-    return found
+            problems.append(Problem(f"data.columns.{name}", text))
+    return problems
 
 
 def _undecided(
@@ -273,8 +273,8 @@ def _keyed(known: FileFacts, sample: Sequence[Row], guess: Meaning | None) -> st
     """Returns the error text for a file of one object whose keys may be columns or questions; None
     for any other.
     """
-    one = known.format == "jsonl" and len(sample) == 1 and may_be_answers(sample[0])
-    if not one or holds_pictures(known.columns):
+    single = known.format == "jsonl" and len(sample) == 1 and may_be_answers(sample[0])
+    if not single or holds_pictures(known.columns):
         return None
     (key, value), *_ = sample[0].items()
     return say(

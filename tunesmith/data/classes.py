@@ -88,7 +88,7 @@ class Classes:
         kind = _problem(seen, problem)
         notes = (
             [say("labelled.note_contradict", number=n)]
-            if (n := sum(one is None for one in seen.told.values()))
+            if (n := sum(seen_label is None for seen_label in seen.told.values()))
             else []
         )
         if kind == "regression":
@@ -104,9 +104,9 @@ class Classes:
             " …" if len(names) > SHOWN else ""
         )
         several = kind == "multi_label_classification"
-        told = {"mean": f"{sum(counts.values()) / seen.rows:.1f}"} if several else {}
+        mean = {"mean": f"{sum(counts.values()) / seen.rows:.1f}"} if several else {}
         key = "labelled.note_multi" if several else "labelled.note_single"
-        notes.insert(0, say(key, labels=len(names), counts=shown, **told))
+        notes.insert(0, say(key, labels=len(names), counts=shown, **mean))
         if (
             problem == "auto"
             and all(name.lstrip("-").isdecimal() for name in names)
@@ -124,10 +124,10 @@ class Classes:
         labels = _split(example.labels, self.separator)
         if self.problem == "regression":
             return float(labels if isinstance(labels, float | int) else labels[0])
-        own = (_name(labels),) if isinstance(labels, float | int) else labels
+        labelled = (_name(labels),) if isinstance(labels, float | int) else labels
         if self.problem == "single_label_classification":
-            return self.names.index(own[0])
-        return np.array([name in own for name in self.names], np.float32)
+            return self.names.index(labelled[0])
+        return np.array([name in labelled for name in self.names], np.float32)
 
     def shown(self, target: Any) -> str:
         """Returns a target as text, as its row writes it: the class, the classes, or the number."""

@@ -30,21 +30,21 @@ def clusters(rows: list[Row]) -> Clustered:
     """Joins rows with nearly the same text, the same question, or the same value of
     ``data.split_by``.
     """
-    found = duplicates.Clusters(len(rows))
-    duplicates.join_near(found, [row.sketch for row in rows])
+    joined = duplicates.Clusters(len(rows))
+    duplicates.join_near(joined, [row.sketch for row in rows])
     asked = Counter(row.asked for row in rows if row.asked is not None)
     limit = max(SHARED_ROWS, SHARED * len(rows))
-    found.join_equal(
+    joined.join_equal(
         [None if row.asked is None or asked[row.asked] > limit else row.asked for row in rows]
     )
-    found.join_equal([row.key for row in rows])
-    near = [rows[index] for index, root in enumerate(found.roots()) if index != root]
-    found.join_equal([row.marks.group for row in rows])
-    found.join_equal([row.marks.family for row in rows])
+    joined.join_equal([row.key for row in rows])
+    near = [rows[index] for index, root in enumerate(joined.roots()) if index != root]
+    joined.join_equal([row.marks.group for row in rows])
+    joined.join_equal([row.marks.family for row in rows])
     notes = [
         say("ledger.same_question", number=number) for number in asked.values() if number > limit
     ]
-    return Clustered(found.roots(), near, notes[:3])
+    return Clustered(joined.roots(), near, notes[:3])
 
 
 def beside(held: list[Row], rows: list[Row]) -> set[int]:

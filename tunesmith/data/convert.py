@@ -37,7 +37,7 @@ def convert(source: str, out: Path, settings: Convert) -> Account:
     """Writes what the rows of ``source`` mean to ``out``; DataError with the rows that
     the layout has no place for, and nothing is written.
     """
-    place = place_to_write(out, find_data(source))
+    target = place_to_write(out, find_data(source))
     data = Data(path=source, columns=settings.columns, reader=settings.reader)
     reading = Reading(data, OBJECTIVES.get(settings.objective).eats)
     account = Account()
@@ -60,7 +60,7 @@ def convert(source: str, out: Path, settings: Convert) -> Account:
     def beside() -> None:
         account.notes = list(reading.notes)
         account.unread(reading.dropped, "convert")
-        write_account(place, account)
+        write_account(target, account)
 
-    write_rows(place, written, beside)
+    write_rows(target, written, beside)
     return account

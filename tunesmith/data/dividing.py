@@ -72,19 +72,19 @@ def split(source: str, out: Path, settings: Split) -> Account:
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
         raise SpecError(Problem(str(out), say("transforms.folder_there")))
     faults = Faults()
-    found = _read(source, faults)
-    groups = _groups(found, settings)
-    account = Account(read=len(found))
+    rows = _read(source, faults)
+    groups = _groups(rows, settings)
+    account = Account(read=len(rows))
     if settings.time is not None:
-        sides = _by_time(found, groups, settings)
+        sides = _by_time(rows, groups, settings)
     else:
-        sides = _by_share(found, groups, settings)
+        sides = _by_share(rows, groups, settings)
     for name in (TRAIN, HELD):
         if name not in sides:
             raise DataError(Problem(source, say("transforms.empty_side", side=name)))
-    for one, side in zip(found, sides, strict=True):
+    for row, side in zip(rows, sides, strict=True):
         if side is None:
-            account.dropped(one, "split", "goes_on")
+            account.dropped(row, "split", "goes_on")
     numbers = {name: sides.count(name) for name in (TRAIN, HELD)}
     account.written = sum(numbers.values())
     account.notes += [say("transforms.sides", **numbers), *faults.notes()]
@@ -93,7 +93,7 @@ def split(source: str, out: Path, settings: Split) -> Account:
 
     def write(folder: Path) -> None:
         for name in (TRAIN, HELD):
-            chosen = [one for one, side in zip(found, sides, strict=True) if side == name]
+            chosen = [row for row, side in zip(rows, sides, strict=True) if side == name]
             write_rows(folder / f"{name}.{settings.format}", partial(_written, chosen))
 
     replace_folder(out, write)
@@ -113,9 +113,9 @@ def _refuse(how: Split) -> None:
 
 
 def _read(source: str, faults: Faults) -> list[Located]:
-    found = [one for file in find_data(source) for one in rows_of(file, faults=faults)]
+    rows = [row for file in find_data(source) for row in rows_of(file, faults=faults)]
     faults.stop()
-    return found
+    return rows
 
 
 def _written(chosen: list[Located]) -> Iterator[dict[str, Any]]:
@@ -128,7 +128,7 @@ def _by_time(found: list[Located], groups: list[str], how: Split) -> list[str | 
     None for an earlier row whose group goes on until then.
     """
     assert how.time is not None and how.after is not None, "both or neither are given"
-    late = [_value(one, how.time, "time") >= how.after for one in found]
+    late = [_value(row, how.time, "time") >= how.after for row in found]
     going_on = {group for group, is_late in zip(groups, late, strict=True) if is_late}
     return [
         HELD if is_late else None if group in going_on else TRAIN
@@ -138,13 +138,13 @@ def _by_time(found: list[Located], groups: list[str], how: Split) -> list[str | 
 
 def _by_share(found: list[Located], groups: list[str], how: Split) -> list[str | None]:
     """Returns the side of each row, the same for all of a group."""
-    known = _earlier(found, groups, how.like) if how.like is not None else {}
+    earlier = _earlier(found, groups, how.like) if how.like is not None else {}
     if how.stratify is None:
         held = {group for group in groups if _place(group, how.seed) < how.held_out}
     else:
-        held = _stratified(found, groups, known, how)
-    held = {group for group in held if group not in known}
-    held |= {group for group, side in known.items() if side == HELD}
+        held = _stratified(found, groups, earlier, how)
+    held = {group for group in held if group not in earlier}
+    held |= {group for group, side in earlier.items() if side == HELD}
     return [HELD if group in held else TRAIN for group in groups]
 
 
@@ -156,8 +156,8 @@ def _stratified(
     """
     assert how.stratify is not None, "the column is given"
     values: dict[str, Counter[str]] = {group: Counter() for group in groups}
-    for one, group in zip(found, groups, strict=True):
-        values[group][_value(one, how.stratify, "stratify")] += 1
+    for row, group in zip(found, groups, strict=True):
+        values[group][_value(row, how.stratify, "stratify")] += 1
     of_value: dict[str, list[str]] = defaultdict(list)
     for group, counts in values.items():
         of_value[counts.most_common(1)[0][0]].append(group)
@@ -182,15 +182,15 @@ def _earlier(found: list[Located], groups: list[str], folder: str) -> dict[str, 
     before: dict[str, str] = {}
     for side in (TRAIN, HELD):
         for file in sorted(Path(folder).glob(f"{side}.*")):
-            before |= {_whole(one): side for one in rows_of(file, faults=Faults())}
-    known: dict[str, str] = {}
-    for one, group in zip(found, groups, strict=True):
-        side = before.get(_whole(one))
-        if side is not None and known.get(group) != HELD:
-            known[group] = side
-    if not known:
+            before |= {_whole(row): side for row in rows_of(file, faults=Faults())}
+    side_of: dict[str, str] = {}
+    for row, group in zip(found, groups, strict=True):
+        side = before.get(_whole(row))
+        if side is not None and side_of.get(group) != HELD:
+            side_of[group] = side
+    if not side_of:
         raise SpecError(Problem("like", say("transforms.not_alike", folder=folder)))
-    return known
+    return side_of
 
 
 def _whole(located: Located) -> str:
@@ -208,14 +208,14 @@ def _whole(located: Located) -> str:
 
 def _groups(found: list[Located], how: Split) -> list[str]:
     """Names the group of each row: its value of a column, or what its near copies share."""
-    return [_value(one, how.by, "by") for one in found] if how.by else _likenesses(found)
+    return [_value(row, how.by, "by") for row in found] if how.by else _likenesses(found)
 
 
 def _likenesses(found: list[Located]) -> list[str]:
     """Names each row by its near copies: by the smallest hash that any of them holds, which a new
     copy seldom changes.
     """
-    texts = ["\n".join(_texts(one)) for one in found]
+    texts = ["\n".join(_texts(row)) for row in found]
     sketches = [sketch_of(text) for text in texts]
     clusters = Clusters(len(found))
     join_near(clusters, sketches)

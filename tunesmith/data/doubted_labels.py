@@ -53,7 +53,7 @@ class Labels:
         """Returns the rows whose label is doubted, by their places, the surest first."""
         if self.several:
             return []
-        return [(self.places[one.place], one) for one in doubted(self.texts, self.labels)]
+        return [(self.places[doubt.place], doubt) for doubt in doubted(self.texts, self.labels)]
 
 
 def doubted(texts: Sequence[str], labels: Sequence[str], seed: int = 0) -> list[Doubt]:
@@ -73,13 +73,13 @@ def doubted(texts: Sequence[str], labels: Sequence[str], seed: int = 0) -> list[
     usual_C = np.array([chances_NC[given_N == c, c].mean() for c in range(len(names))])
     likely_NC = np.where(chances_NC >= usual_C, chances_NC, -1.0)
     better_N = likely_NC.argmax(axis=1)
-    found: list[Doubt] = []
-    for row, place in enumerate(used):
-        own, better = given_N[row], better_N[row]
-        if likely_NC[row, better] > 0 and better != own:
-            sure = float(chances_NC[row, better] - chances_NC[row, own])
-            found.append(Doubt(place, names[own], names[better], sure))
-    return sorted(found, key=lambda doubt: -doubt.sure)
+    doubts: list[Doubt] = []
+    for row, index in enumerate(used):
+        given, better = given_N[row], better_N[row]
+        if likely_NC[row, better] > 0 and better != given:
+            sure = float(chances_NC[row, better] - chances_NC[row, given])
+            doubts.append(Doubt(index, names[given], names[better], sure))
+    return sorted(doubts, key=lambda doubt: -doubt.sure)
 
 
 def _chances(texts: Sequence[str], labels: Sequence[str], seed: int) -> np.ndarray:

@@ -55,15 +55,15 @@ def held_part(path: str) -> str | None:
     """
     here = Path(path).expanduser()
     if os.path.isdir(here):
-        found = held_words(every_file(here), here)
+        held = held_words(every_file(here), here)
     elif os.path.isfile(here) and here.name.lower().removesuffix(".gz").endswith(_WITH_PARTS):
         key = facts(here).key
         train = len(key) == 1 and key[0].casefold() in TRAIN
-        found = [name for name in parts(here) if name.casefold() in HELD] if train else []
-        found.sort(key=lambda name: HELD.index(name.casefold()))
+        held = [name for name in parts(here) if name.casefold() in HELD] if train else []
+        held.sort(key=lambda name: HELD.index(name.casefold()))
     else:
-        found = []
-    return f"{path}#{found[0]}" if found else None
+        held = []
+    return f"{path}#{held[0]}" if held else None
 
 
 def _rows_of(folder: Path, path: str, subset: str) -> list[Path]:
@@ -72,14 +72,14 @@ def _rows_of(folder: Path, path: str, subset: str) -> list[Path]:
     )
     names = [name for name in names if not any(part.startswith(".") for part in name.split("/"))]
     if subset:
-        found = [name for name in names if subset in re.split(r"[/.\-]", name)]
-        if not found:
+        of_subset = [name for name in names if subset in re.split(r"[/.\-]", name)]
+        if not of_subset:
             raise DataError(
                 Problem(
                     path, say("hub.no_subset", subset=subset, found=", ".join(names[:10]) or "-")
                 )
             )
-        names = found
+        names = of_subset
     # Parts are told by a word in a file's or folder's name: train-00000-of-00001.parquet,
     # train.json, train/a.csv.
     names = [name for name in names if re.search(r"(^|[/._-])train([/._-]|$)", name)] or names

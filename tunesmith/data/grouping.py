@@ -54,17 +54,17 @@ class Marker:
             fields = {"name": name, "where": located.where, "columns": ", ".join(located.row)}
             raise DataError(Problem(setting, say("ledger.no_column", **fields)))
 
-        group = kind = place = None
+        group = kind = position = None
         if self.split_by is not None:
             group = value(self.split_by, "data.split_by")
             group = None if group in (None, "") else str(group)
         if self.mix_by is not None:
-            own = self.mix_by == FILE
-            kind = str(located.file) if own else str(value(self.mix_by, "data.mix.by"))
+            by_file = self.mix_by == FILE
+            kind = str(located.file) if by_file else str(value(self.mix_by, "data.mix.by"))
         if self.curriculum not in (None, LENGTH):
-            place = value(self.curriculum, "data.curriculum")
-            place = _number(place, self.curriculum, located.where)
-        return Marks(group, kind, place, *_family(located))
+            position = value(self.curriculum, "data.curriculum")
+            position = _number(position, self.curriculum, located.where)
+        return Marks(group, kind, position, *_family(located))
 
 
 def _family(located: Located) -> tuple[str | None, bool]:

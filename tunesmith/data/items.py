@@ -33,8 +33,8 @@ def fingerprint(*parts: list[Item]) -> str:
             for tokens in item.tokens:
                 digest.update(tokens.ids_T.tobytes() + b"\0" + tokens.weights_T.tobytes() + b"\0")
                 for name, value in sorted(tokens.columns.items()):
-                    told = value.tolist() if isinstance(value, np.ndarray) else repr(value)
-                    digest.update(f"{name}={told}".encode())
+                    written = value.tolist() if isinstance(value, np.ndarray) else repr(value)
+                    digest.update(f"{name}={written}".encode())
                 if tokens.source_ids_T is not None:
                     digest.update(b"source" + tokens.source_ids_T.tobytes())
     return digest.hexdigest()

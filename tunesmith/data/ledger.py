@@ -51,11 +51,11 @@ def reason_key(reason: str) -> str:
 
 def counted(reasons: Mapping[str, int]) -> str:
     """Lists reasons in the current language, each with its number of rows; ``0`` for none."""
-    told = [
+    counts = [
         say("ledger.reason_count", reason=say(reason_key(reason)), count=count)
         for reason, count in reasons.items()
     ]
-    return say("ledger.reason_and").join(told) or "0"
+    return say("ledger.reason_and").join(counts) or "0"
 
 
 class _Why(TypedDict):
@@ -147,35 +147,35 @@ class Ledger:
         """Returns the ledger as lines for a person to read."""
         counts = {"rows": self.rows, "files": len(self.files), "different": self.different}
         unread = sum(n for reason, n in self.reasons().items() if reason in UNREAD)
-        told = [
+        lines = [
             say("ledger.rows_usable", usable=self.rows - unread, **counts)
             if unread
             else say("ledger.rows", **counts)
         ]
         if self.leaked_share >= 0.005:
-            told.append(say("ledger.leaked", percent=f"{100 * self.leaked_share:.0f}"))
+            lines.append(say("ledger.leaked", percent=f"{100 * self.leaked_share:.0f}"))
         for reason, number in sorted(self.reasons().items(), key=lambda item: -item[1]):
-            told.append(say(f"ledger.dropped_{_WORDS[reason]}", number=number))
+            lines.append(say(f"ledger.dropped_{_WORDS[reason]}", number=number))
         if self.near:
-            told.append(say("ledger.near", number=len(self.near), places=some(self.near)))
-        told.append(divided(self.trained, self.watch, self.proof))
+            lines.append(say("ledger.near", number=len(self.near), places=some(self.near)))
+        lines.append(divided(self.trained, self.watch, self.proof))
         numbers = {name: f"{number:,}" for name, number in self.tokens.items() if name != "lost"}
         # Where a row is learned as a whole, as by its label, no token is.
-        told.append(
+        lines.append(
             say("ledger.tokens", **numbers)
             if self.tokens["scored"]
             else say("ledger.tokens_read", total=numbers["total"])
         )
         if self.tokens["lost"]:
-            told.append(say("ledger.lost", lost=f"{self.tokens['lost']:,}"))
+            lines.append(say("ledger.lost", lost=f"{self.tokens['lost']:,}"))
         if self.lengths:
-            told.append(
+            lines.append(
                 say(
                     "ledger.lengths",
                     **{name: self.lengths[name] for name in ("p50", "p90", "p99", "longest")},
                 )
             )
-        return [*told, *self.notes]
+        return [*lines, *self.notes]
 
 
 def divided(train: int, watch: int, proof: int) -> str:
@@ -234,33 +234,35 @@ def changed_files(then: Named, now: Ledger, *, written: float) -> list[str]:
     """
     rows = {str(entry["path"]): int(entry["rows"]) for entry in then.get("files", ())}
     today = {str(entry["path"]): int(entry["rows"]) for entry in now.files}
-    told: list[str] = []
+    lines: list[str] = []
     for path in dict.fromkeys([*rows, *today]):
         before, after = rows.get(path), today.get(path)
         if before is None or after is None:
-            told.append(say("ledger.file_new" if before is None else "ledger.file_gone", path=path))
+            lines.append(
+                say("ledger.file_new" if before is None else "ledger.file_gone", path=path)
+            )
         elif before != after:
             numbers = {"then": before, "now": after, "change": f"{after - before:+d}"}
-            told.append(say("ledger.file_rows", path=path, **numbers))
+            lines.append(say("ledger.file_rows", path=path, **numbers))
         elif Path(path).is_file() and Path(path).stat().st_mtime > written:
-            told.append(say("ledger.file_written", path=path, rows=after))
-    return told
+            lines.append(say("ledger.file_written", path=path, rows=after))
+    return lines
 
 
 def sides_note(sequences: Sequence[Tokens], limit: int) -> str:
     """Returns a note on the lengths of the two sides: what is read, and what is written."""
     written = histogram([len(tokens.ids_T) for tokens in sequences])
     read = histogram([len(tokens) - len(tokens.ids_T) for tokens in sequences])
-    told = {
+    lengths = {
         "read": read["p99"],
         "longest_read": read["longest"],
         "written": written["p99"],
         "longest_written": written["longest"],
     }
-    return say("sides.lengths", limit=limit, **told)
+    return say("sides.lengths", limit=limit, **lengths)
 
 
 def windows_note(counts: Sequence[int], limit: int) -> list[str]:
     """Says into how many windows the texts were divided that have more than one."""
-    told = {"rows": len(counts), "windows": sum(counts), "limit": limit}
-    return [say("ledger.windows", **told)] if counts else []
+    numbers = {"rows": len(counts), "windows": sum(counts), "limit": limit}
+    return [say("ledger.windows", **numbers)] if counts else []

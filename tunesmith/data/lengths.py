@@ -89,9 +89,9 @@ def _parts(example: Example, render: Render) -> Iterator[Example]:
     if len(render.chat(example)) < 2:
         yield example
         return
-    for place in _answers(example, render):
-        quiet = tuple(replace(turn, train=False) for turn in example.turns[:place])
-        answer = replace(example.turns[place], train=True)
+    for index in _answers(example, render):
+        quiet = tuple(replace(turn, train=False) for turn in example.turns[:index])
+        answer = replace(example.turns[index], train=True)
         yield replace(example, turns=(*quiet, answer))
 
 
@@ -128,14 +128,14 @@ def _asking(turns: Sequence[Turn], last: int) -> Iterator[tuple[int, Turn, int]]
 def _without_first(turns: tuple[Turn, ...], last: int, count: int) -> tuple[Turn, ...]:
     kept = list(turns)
     gone: set[int] = set()
-    for place, turn, most in _asking(turns, last):
+    for index, turn, most in _asking(turns, last):
         if count <= 0:
             break
         taken = min(count, most)
         count -= taken
-        kept[place] = replace(turn, content=turn.content[taken:], reasoning=None, spans=())
-        if place < last and taken == len(turn.content):
-            gone.add(place)
+        kept[index] = replace(turn, content=turn.content[taken:], reasoning=None, spans=())
+        if index < last and taken == len(turn.content):
+            gone.add(index)
     # What answered a question that is gone goes with it.
     first = next((n for n, turn in enumerate(turns) if turn.role != "system"), last)
     rest = next((n for n in range(first, last) if n not in gone), last)
@@ -232,8 +232,8 @@ def refuse_too_many(
     allowed = {"stop": 0.0, None: DROPPED * len(lengths)}.get(policy, float("inf"))
     if number <= allowed:
         return
-    told = histogram(lengths)
-    quantiles = {name: told[name] for name in ("p50", "p90", "p99", "longest")}
+    quantiles_of = histogram(lengths)
+    quantiles = {name: quantiles_of[name] for name in ("p50", "p90", "p99", "longest")}
     split = say("ledger.too_long_split") if kind == "texts" else ""
     cut = {
         "asked": "",
@@ -245,8 +245,8 @@ def refuse_too_many(
     percent = f"{100 * number / len(lengths):.1f}"
     values = {"number": number, "rows": len(lengths), "percent": percent, "limit": limit}
     longer = ""
-    if told["longest"] <= most:
-        longer = say("ledger.more_length", length=told["longest"])
+    if quantiles_of["longest"] <= most:
+        longer = say("ledger.more_length", length=quantiles_of["longest"])
     elif limit < most:
         longer = say("ledger.most_length", length=most)
     values |= {"longer": longer, **quantiles}

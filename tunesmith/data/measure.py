@@ -43,33 +43,33 @@ class Measured:
         """Returns the recall of each kind with Wilson's interval, and what else was found, as lines
         for a person.
         """
-        told = [say("transforms.measured", rows=self.rows)]
+        lines = [say("transforms.measured", rows=self.rows)]
         for kind, planted in self.planted.items():
-            found = self.found.get(kind, 0)
-            low, high = wilson(found, planted)
-            shares = {"percent": found / planted, "low": low, "high": high}
-            told.append(
+            caught = self.found.get(kind, 0)
+            low, high = wilson(caught, planted)
+            shares = {"percent": caught / planted, "low": low, "high": high}
+            lines.append(
                 say(
                     "transforms.recall",
                     kind=say(f"transforms.why_{kind.partition(' ')[0]}")
                     + (say("transforms.without_cue") if " " in kind else ""),
-                    found=found,
+                    found=caught,
                     planted=planted,
                     **{name: f"{100 * share:.1f}" for name, share in shares.items()},
                 )
             )
         for kind, places in self.others.items():
             values = {"kind": say(f"transforms.why_{kind}"), "places": some(places)}
-            told.append(say("transforms.others", number=len(places), rows=self.rows, **values))
-        return told
+            lines.append(say("transforms.others", number=len(places), rows=self.rows, **values))
+        return lines
 
     def to_json(self) -> JsonObject:
         """Returns the same for programs; shares between 0 and 1."""
         recall = {}
         for kind, planted in self.planted.items():
-            found = self.found.get(kind, 0)
-            interval = list(wilson(found, planted))
-            recall[kind] = {"planted": planted, "found": found, "interval": interval}
+            caught = self.found.get(kind, 0)
+            interval = list(wilson(caught, planted))
+            recall[kind] = {"planted": planted, "found": caught, "interval": interval}
         return {"rows": self.rows, "recall": recall, "others": self.others}
 
 
@@ -95,11 +95,11 @@ def measure(source: str, transform: Anonymise) -> Measured:
         kinds = [kind for kind in makers[language] if transform.wants(kind.partition(" ")[0])]
         kind = kinds[number % len(kinds)]
         before, value, after = makers[language][kind]()
-        place = _place(text, number)
-        whole = text[:place] + before + value + after + text[place:]
-        start = place + len(before)
+        at = _place(text, number)
+        whole = text[:at] + before + value + after + text[at:]
+        start = at + len(before)
         planted.append((kind, whole, start, start + len(value)))
-    found = _covered(planted, transform)
+    caught = _covered(planted, transform)
     others: dict[str, list[str]] = {}
     untouched = transform.find([text for _, text in given])
     for (located, _), parts in zip(given, untouched, strict=True):
@@ -109,21 +109,21 @@ def measure(source: str, transform: Anonymise) -> Measured:
     return Measured(
         len(given),
         {kind: counts[kind] for kind in sorted(counts)},
-        found,
+        caught,
         {kind: tuple(places) for kind, places in others.items()},
     )
 
 
 def _covered(planted: list[tuple[str, str, int, int]], transform: Anonymise) -> dict[str, int]:
     """Counts the planted values that lie whole within one finding of their kind."""
-    found: Counter[str] = Counter()
+    caught: Counter[str] = Counter()
     looked = transform.find([text for _, text, _, _ in planted])
     for (kind, _, start, end), parts in zip(planted, looked, strict=True):
         right = kind.partition(" ")[0]
-        found[kind] += any(
+        caught[kind] += any(
             part.start <= start and end <= part.end and part.kind == right for part in parts
         )
-    return dict(found)
+    return dict(caught)
 
 
 def _texts(source: str) -> Iterator[tuple[Located, str]]:

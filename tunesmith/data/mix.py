@@ -30,18 +30,18 @@ def epoch_of(
     notes: list[str] = []
     if data.mix is not None:
         often, notes = mixed(train, data.mix)
-        wanted = [one * times for one, times in zip(wanted, often, strict=True)]
+        wanted = [weight * times for weight, times in zip(wanted, often, strict=True)]
     counts = [0] * len(train)
     for file in weights:
-        own = [place for place, row in enumerate(train) if row.file == file]
+        of_file = [index for index, row in enumerate(train) if row.file == file]
         drawn = splitting.times(
-            [wanted[place] for place in own], [train[place].key for place in own], seed=seed
+            [wanted[index] for index in of_file], [train[index].key for index in of_file], seed=seed
         )
-        for place, count in zip(own, drawn, strict=True):
-            counts[place] = count
+        for index, count in zip(of_file, drawn, strict=True):
+            counts[index] = count
         if weights[file] != 1:
             fields = {"path": file.name, "weight": weights[file]}
-            notes.append(say("ledger.weight", **fields, rows=len(own), seen=sum(drawn)))
+            notes.append(say("ledger.weight", **fields, rows=len(of_file), seen=sum(drawn)))
     return list(zip(train, counts, strict=True)), notes
 
 

@@ -52,7 +52,7 @@ def mix(sources: Sequence[str], out: Path, settings: Mixing) -> Account:
         raise SpecError(Problem("shares", say("transforms.shares_each", **fields)))
     files = [find_data(source) for source in sources]
     every = [file for some in files for file in some]
-    place = place_to_write(out, every)
+    target = place_to_write(out, every)
     twice = [file for file, times in Counter(map(Path.resolve, every)).items() if times > 1]
     if twice:
         raise SpecError([Problem(str(file), say("transforms.named_twice")) for file in twice])
@@ -62,9 +62,9 @@ def mix(sources: Sequence[str], out: Path, settings: Mixing) -> Account:
 
     def written() -> Iterator[JsonObject]:
         account.read = account.written = 0
-        for one in chosen:
-            taken = drawn((located.row for located in one.rows()), one.take, settings.seed)
-            for number, located in enumerate(one.rows()):
+        for source in chosen:
+            taken = drawn((located.row for located in source.rows()), source.take, settings.seed)
+            for number, located in enumerate(source.rows()):
                 account.read += 1
                 if number not in taken:
                     account.dropped(located, "mix", "not_drawn")
@@ -74,13 +74,13 @@ def mix(sources: Sequence[str], out: Path, settings: Mixing) -> Account:
 
     def beside() -> None:
         account.notes = [
-            say("transforms.mixed", file=one.name, taken=one.take, rows=one.number)
-            for one in chosen
+            say("transforms.mixed", file=source.name, taken=source.take, rows=source.number)
+            for source in chosen
         ]
-        account.notes += [note for one in chosen for note in one.faults.notes()]
-        write_account(place, account)
+        account.notes += [note for source in chosen for note in source.faults.notes()]
+        write_account(target, account)
 
-    write_rows(place, written, beside)
+    write_rows(target, written, beside)
     return account
 
 
@@ -107,19 +107,19 @@ def _share_out(chosen: Sequence[_Source], how: Mixing) -> None:
         total = sum(how.shares)
         wanted = [share / total for share in how.shares]
     else:
-        counts = {str(place): one.number for place, one in enumerate(chosen)}
+        counts = {str(index): source.number for index, source in enumerate(chosen)}
         wanted = list(shares(counts, how.temperature or 1).values())
-    most = min(one.number / share for one, share in zip(chosen, wanted, strict=True))
+    most = min(source.number / share for source, share in zip(chosen, wanted, strict=True))
     rows = int(most + 1e-9) if how.rows is None else how.rows
     if rows > most + 1e-9:
-        short = min(chosen, key=lambda one: one.number / wanted[chosen.index(one)])
+        short = min(chosen, key=lambda source: source.number / wanted[chosen.index(source)])
         fields = {"file": short.name, "number": short.number, "most": int(most)}
         raise SpecError(Problem("rows", say("transforms.too_few", **fields)))
     # The whole parts first, then one more for the largest remainders.
     exact = [rows * share for share in wanted]
-    for one, part in zip(chosen, exact, strict=True):
-        one.take = int(part + 1e-9)
-    left = rows - sum(one.take for one in chosen)
-    order = sorted(range(len(exact)), key=lambda place: chosen[place].take - exact[place])
-    for place in order[:left]:
-        chosen[place].take += 1
+    for source, part in zip(chosen, exact, strict=True):
+        source.take = int(part + 1e-9)
+    left = rows - sum(source.take for source in chosen)
+    order = sorted(range(len(exact)), key=lambda index: chosen[index].take - exact[index])
+    for index in order[:left]:
+        chosen[index].take += 1

@@ -18,16 +18,16 @@ def odd_rows(
     meaning: Callable[[Located], Example | str | None], rows: Rows, kinds: Collection[str]
 ) -> dict[str, set[int]]:
     """Returns the places of the rows, counted from 0, in which each of ``kinds`` is found."""
-    found: defaultdict[str, set[int]] = defaultdict(set)
+    places_of: defaultdict[str, set[int]] = defaultdict(set)
     detectors, labels = Detectors(), Labels()
     for index, located in enumerate(rows()):
         example = meaning(located)
         if isinstance(example, str):
-            found[EMPTY].add(index)
+            places_of[EMPTY].add(index)
         elif example is not None:
             detectors.add(str(index), example)
             labels.add(str(index), example)
-    found |= {kind: {*map(int, places)} for kind, places in detectors.rows().items()}
+    places_of |= {kind: {*map(int, places)} for kind, places in detectors.rows().items()}
     if DOUBTED in kinds:
-        found[DOUBTED] = {int(where) for where, _ in labels.doubted()}
-    return found
+        places_of[DOUBTED] = {int(where) for where, _ in labels.doubted()}
+    return places_of

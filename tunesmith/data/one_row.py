@@ -29,7 +29,9 @@ class Sequence:
 
     def to_json(self) -> JsonObject:
         """Returns the same for programs."""
-        tokens = [{"id": one, "text": text, "weight": weight} for one, text, weight in self.tokens]
+        tokens = [
+            {"id": number, "text": text, "weight": weight} for number, text, weight in self.tokens
+        ]
         spans = list(trained(self.text))
         return {"title": self.title, "text": self.text.plain, "trained": spans, "tokens": tokens}
 
@@ -47,7 +49,7 @@ class OneRow:
 
     def to_json(self) -> JsonObject:
         """Returns the same for programs."""
-        sequences = [one.to_json() for one in self.sequences]
+        sequences = [sequence.to_json() for sequence in self.sequences]
         return {"row": self.place, "side": self.side, "why": self.why, "sequences": sequences}
 
     def lines(self) -> list[str]:
@@ -64,7 +66,7 @@ def rows_named(prepared: Prepared, asked: str) -> list[OneRow]:
     DataError where there is none.
     """
     sides = {"train": prepared.train, "watch": prepared.watch, "proof": prepared.proof}
-    found: dict[str, OneRow] = {}
+    by_row: dict[str, OneRow] = {}
     places: list[str] = []
     for side, items in sides.items():
         for item in items:
@@ -75,19 +77,19 @@ def rows_named(prepared: Prepared, asked: str) -> list[OneRow]:
             places.append(row)
             if again or not _is(row, asked):
                 continue
-            known = found.get(row, OneRow(row, side, "", ()))
-            found[row] = OneRow(row, side, "", known.sequences + _sequences(prepared, item))
+            before = by_row.get(row, OneRow(row, side, "", ()))
+            by_row[row] = OneRow(row, side, "", before.sequences + _sequences(prepared, item))
     for entry in prepared.ledger.dropped:
         row = f"{Path(entry['file']).name}:{entry['row']}"
         places.append(row)
         if _is(row, asked) or _is(f"{entry['file']}:{entry['row']}", asked):
             why = f"{say(reason_key(entry['reason']))}  {entry.get('seen', '')}".rstrip()
-            found[row] = OneRow(row, "dropped", why, ())
-    if not found:
+            by_row[row] = OneRow(row, "dropped", why, ())
+    if not by_row:
         last = max(places, key=_number)
-        told = {"number": prepared.ledger.rows, "like": _number(last), "place": last}
-        raise DataError(Problem("--row", say("check.no_row", row=asked, **told)))
-    return list(found.values())
+        numbers = {"number": prepared.ledger.rows, "like": _number(last), "place": last}
+        raise DataError(Problem("--row", say("check.no_row", row=asked, **numbers)))
+    return list(by_row.values())
 
 
 def title(name: str, tokens: Tokens) -> str:
@@ -132,4 +134,4 @@ def _told(prepared: Prepared, tokens: Tokens) -> list[tuple[int, str, float]]:
     source = [] if tokens.source_ids_T is None else [*map(int, tokens.source_ids_T)]
     weights = [0.0] * len(source) + [*map(float, tokens.weights_T)]
     ids = [*source, *map(int, tokens.ids_T)]
-    return [(one, text([one]), weight) for one, weight in zip(ids, weights, strict=True)]
+    return [(number, text([number]), weight) for number, weight in zip(ids, weights, strict=True)]

@@ -94,8 +94,8 @@ def prepared(row: JsonObject, opened: Opened) -> tuple[JsonObject, list[str]]:
 
 def named_row(row: Row, columns: Mapping[str, str]) -> JsonObject:
     """Adds our names to a row, beside its own."""
-    told = {ours: value_at(row, theirs) for ours, theirs in columns.items() if holds(row, theirs)}
-    return {**row, **told}
+    named = {ours: value_at(row, theirs) for ours, theirs in columns.items() if holds(row, theirs)}
+    return {**row, **named}
 
 
 def number_columns(known: FileFacts, first: Sequence[Row]) -> frozenset[str]:
@@ -123,31 +123,31 @@ def labels_in(opened: Opened) -> Iterator[str]:
 
 def notes_of(facts: FileFacts) -> list[str]:
     """Returns what a person should know about how the file was opened, before any reader."""
-    found: list[str] = []
+    notes: list[str] = []
     if facts.key and not on_disk(facts.path)[1]:
         key = ".".join(facts.key)
         part = "part" if facts.key[-1].casefold() in TRAIN else "inside"
-        found.append(say(f"reader.note_{part}", file=facts.path.name, key=key))
+        notes.append(say(f"reader.note_{part}", file=facts.path.name, key=key))
     if facts.format == keyed_answers.FORMAT:
-        found.append(say("reader.note_keyed", file=facts.path.name))
+        notes.append(say("reader.note_keyed", file=facts.path.name))
     if facts.notes:
         sheets = ", ".join(facts.notes)
-        found.append(say("reader.note_sheets", file=facts.path.name, sheets=sheets))
+        notes.append(say("reader.note_sheets", file=facts.path.name, sheets=sheets))
     if facts.unfolded:
         columns = ", ".join(facts.unfolded)
-        found.append(say("reader.note_unfolded", file=facts.path.name, columns=columns))
+        notes.append(say("reader.note_unfolded", file=facts.path.name, columns=columns))
     if facts.parts:
         columns = ", ".join(facts.cells)
-        found.append(say(f"reader.note_of_{facts.parts}", file=facts.path.name, columns=columns))
+        notes.append(say(f"reader.note_of_{facts.parts}", file=facts.path.name, columns=columns))
     if facts.threads:
-        found.append(say(f"reader.note_{facts.threads}", file=facts.path.name))
+        notes.append(say(f"reader.note_{facts.threads}", file=facts.path.name))
     if facts.published:
         layout = facts.published
-        found.append(say("reader.note_published", file=facts.path.name, layout=layout))
+        notes.append(say("reader.note_published", file=facts.path.name, layout=layout))
     if facts.together:
         columns = ", ".join(facts.together)
-        found.append(say("reader.note_together", file=facts.path.name, columns=columns))
-    return found
+        notes.append(say("reader.note_together", file=facts.path.name, columns=columns))
+    return notes
 
 
 def unused(opened: Opened) -> list[str]:

@@ -148,8 +148,8 @@ class _Preparation:
             return data
         if any(
             turn.reasoning
-            for _, one in self.reading
-            for chat in chats_of(one)
+            for _, example in self.reading
+            for chat in chats_of(example)
             for turn in chat.turns
         ):
             return data
@@ -159,13 +159,13 @@ class _Preparation:
     def done(self) -> Prepared:
         """Runs all steps in order."""
         held_out = self.run.data.held_out
-        own = isinstance(held_out, str)
-        if own and (part := on_disk(Path(held_out))[1]):
+        own_file = isinstance(held_out, str)
+        if own_file and (part := on_disk(Path(held_out))[1]):
             self.ledger.notes.append(say("ledger.held_part", part=part))
         self.ledger.notes += self.encoder.learn(
-            [self.reading, *([self.held_reading] if own else [])]
+            [self.reading, *([self.held_reading] if own_file else [])]
         )
-        held = self._read(self.held_reading) if own else []
+        held = self._read(self.held_reading) if own_file else []
         data = self.run.data
         self.encoder.marker = Marker(
             data.split_by, data.mix.by if data.mix else None, data.curriculum
@@ -174,18 +174,18 @@ class _Preparation:
         self._measure_unknown()
         self.ledger.leaked_share = leaked_share(row.key for row in rows)
         self.ledger.different = len({row.key for row in (*rows, *held)})
-        if own:
+        if own_file:
             held = self._drop(held, beside([row for row in rows if row.voted], held), "voted on")
             made = {row.key for row in held if row.marks.augmented}
             held = self._drop(held, made, "made from another row")
             leaked = len({row.key for row in held} & {row.key for row in rows})
             if leaked:
-                told = say("ledger.leaked_rows", number=leaked, held=len(held))
-                self.ledger.notes.append(told)
+                text = say("ledger.leaked_rows", number=leaked, held=len(held))
+                self.ledger.notes.append(text)
             rows = self._drop(rows, {row.key for row in held}, "also in held-out file")
             rows = self._drop(rows, beside(held, rows), "near a held-out row")
         rows = self._cleaned(rows)
-        if own:
+        if own_file:
             held = self._cleaned(held)
             roots = clusters(held).roots
             parts = splitting.halves(roots, *splitting.keys_and_voted(held), seed=self.seed)
@@ -208,15 +208,15 @@ class _Preparation:
         self.ledger.rows += len(rows) + len(reading.dropped)
         self.ledger.notes += reading.notes
         for opened in reading.opened:
-            known = opened.facts
+            facts = opened.facts
             entry = {
-                "path": str(known.path),
-                "format": "yaml" if is_yaml(known.path) else known.format,
-                "encoding": known.encoding,
+                "path": str(facts.path),
+                "format": "yaml" if is_yaml(facts.path) else facts.format,
+                "encoding": facts.encoding,
                 "reader": opened.reader.name,
             }
-            columns = {"columns": list(known.columns), "read_as": dict(opened.columns)}
-            count = opened.rows + reading.counts[known.path, "filler"]
+            columns = {"columns": list(facts.columns), "read_as": dict(opened.columns)}
+            count = opened.rows + reading.counts[facts.path, "filler"]
             self.ledger.files.append({**entry, **columns, "rows": count})
         self.ledger.notes += self.encoder.notes()
         before = len(self.ledger.dropped) - len(reading.dropped)
@@ -308,10 +308,10 @@ class _Preparation:
             self.progress(say("ledger.phase_split"), 0, len(rows))
         made = [row for row in rows if row.marks.augmented]  # a proof is of real rows
         rows = [row for row in rows if not row.marks.augmented]
-        found = clusters(rows)
-        roots = found.roots
-        self.ledger.near = [f"{self.names.of(row.file)}:{row.number}" for row in found.near]
-        self.ledger.notes += found.notes
+        clustered = clusters(rows)
+        roots = clustered.roots
+        self.ledger.near = [f"{self.names.of(row.file)}:{row.number}" for row in clustered.near]
+        self.ledger.notes += clustered.notes
         wanted = splitting.target(held_out, len(rows))
         strata = [self.objective.stratum(row.tokens) for row in rows]
         parts = splitting.draw(
@@ -327,19 +327,19 @@ class _Preparation:
         elif len(every) < wanted:
             self.ledger.notes.append(say("ledger.not_enough", held=len(every), wanted=wanted))
         order = sorted(every)
-        places = {row: place for place, row in enumerate(order)}
-        own = splitting.Split(
+        places = {row: index for index, row in enumerate(order)}
+        of_real_rows = splitting.Split(
             *(frozenset(places[row] for row in part) for part in (parts.watch, parts.proof))
         )
         held = [rows[n] for n in order]
         made = self._drop(made, beside(held, made), "made from a held-out row")
-        return [row for n, row in enumerate(rows) if n not in every] + made, held, own
+        return [row for n, row in enumerate(rows) if n not in every] + made, held, of_real_rows
 
     def _fewer(self, rows: list[Row]) -> list[Row]:
         """Takes out what is more than ``train.rows``."""
         strata, keys = [self.objective.stratum(row.tokens) for row in rows], [r.key for r in rows]
-        how = {"wanted": self.run.train.rows, "seed": self.run.train.seed}
-        more = set(keys) - splitting.nested(keys, strata, **how)
+        drawn = {"wanted": self.run.train.rows, "seed": self.run.train.seed}
+        more = set(keys) - splitting.nested(keys, strata, **drawn)
         return self._drop(rows, more, "more than train rows")
 
     def _finished(self, train: list[Row], held: list[Row], parts: splitting.Split) -> Prepared:
@@ -349,7 +349,7 @@ class _Preparation:
                 Problem("data.path", say("ledger.none_left", reasons=counted(ledger.reasons())))
             )
         ledger.notes += self.objective.missing([row.tokens for row in train])
-        watched = sum(row.voted for place, row in enumerate(held) if place in parts.watch)
+        watched = sum(row.voted for index, row in enumerate(held) if index in parts.watch)
         if watched:
             ledger.notes.append(say("ledger.voted", number=watched))
         ledger.notes += splitting.few_notes(len(train), len(held), len(parts.watch))
@@ -366,11 +366,11 @@ class _Preparation:
             ledger.notes.append(sides_note(read_and_written, self.limit))
         ledger.check()
         sides: dict[bool, list[Item]] = {True: [], False: []}
-        known = self._examples(held)
+        examples = self._examples(held)
         names = {file: self.names.of(file) for file in dict.fromkeys(row.file for row in held)}
-        for place, row in enumerate(held):
-            sides[place in parts.watch] += items_of(
-                row, names[row.file], example=known[row.file, row.number]
+        for index, row in enumerate(held):
+            sides[index in parts.watch] += items_of(
+                row, names[row.file], example=examples[row.file, row.number]
             )
         trained = self._weighted(train)
         every = (trained, sides[True], sides[False])
@@ -389,8 +389,8 @@ class _Preparation:
 
     def _weighted(self, train: list[Row]) -> list[Item]:
         """Returns the training items, each as often as an epoch sees it."""
-        how = self.reading.weights, self.run.data, self.objective
-        counted_rows, notes = epoch_of(train, *how, seed=self.seed)
+        weighed_by = self.reading.weights, self.run.data, self.objective
+        counted_rows, notes = epoch_of(train, *weighed_by, seed=self.seed)
         self.ledger.notes += notes
         names = {file: self.names.of(file) for file in dict.fromkeys(row.file for row in train)}
         return [

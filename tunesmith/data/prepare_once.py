@@ -75,24 +75,24 @@ def prepare_once(
     key = _key(run, tokenizer, longest, seed)
     if key is None:
         return made()
-    place = prepared_folder() / key[:24]
+    folder = prepared_folder() / key[:24]
     asked = _Asked(run, tokenizer, longest, seed)
-    with _alone(place) as alone:
-        found = _load(place, asked)
-        if found is not None:
+    with _alone(folder) as alone:
+        kept = _load(folder, asked)
+        if kept is not None:
             if progress:
-                progress(say("ledger.phase_kept"), found.ledger.rows, found.ledger.rows)
-            return found
+                progress(say("ledger.phase_kept"), kept.ledger.rows, kept.ledger.rows)
+            return kept
         prepared = made()
         if not alone:
             return prepared
         try:
-            with drafted(place) as draft:
+            with drafted(folder) as draft:
                 _store(draft, prepared, run)
-            _tidy(place)
+            _tidy(folder)
         except OSError:
             return prepared
-        return _load(place, asked) or prepared
+        return _load(folder, asked) or prepared
 
 
 @dataclass(frozen=True)
@@ -135,14 +135,14 @@ def _all_ours(run: Run) -> bool:
     objective = OBJECTIVES.make(run.objective)
     within = map(type, vars(objective).values())
     used = [type(objective), *within, *map(READERS.get, READERS.names())]
-    return {one.__module__.partition(".")[0] for one in used} <= {"tunesmith", "builtins"}
+    return {plug_in.__module__.partition(".")[0] for plug_in in used} <= {"tunesmith", "builtins"}
 
 
 def _files(run: Run) -> list[object] | None:
     """Returns the files of a run by place and content; None where they are small, or not there."""
     paths = [source.path for source in run.data.sources]
     paths += [run.data.held_out] if isinstance(run.data.held_out, str) else []
-    found: list[object] = []
+    files: list[object] = []
     size = 0
     try:
         for path in paths:
@@ -153,10 +153,10 @@ def _files(run: Run) -> list[object] | None:
             wholes = [on_disk(file)[0] for file in places]
             size += sum(whole.stat().st_size for whole in wholes)
             contents = list(map(digest, wholes)) if size >= LEAST else []
-            found.append((path, list(map(str, places)), contents, beside))
+            files.append((path, list(map(str, places)), contents, beside))
     except (DataError, OSError):
         return None  # what is wrong with them is said where they are read
-    return found if size >= LEAST else None
+    return files if size >= LEAST else None
 
 
 def _code() -> list[tuple[str, int, int]]:
@@ -197,7 +197,7 @@ def _store(folder: Path, prepared: Prepared, run: Run) -> None:
         for tokens in (tokens for item in chain(*parts) for tokens in item.tokens):
             ids.write(tokens.ids_T.astype(np.int32, copy=False).tobytes())
             weights.write(tokens.weights_T.astype(np.float32, copy=False).tobytes())
-    told = {
+    facts = {
         "parts": [
             [
                 (
@@ -220,7 +220,7 @@ def _store(folder: Path, prepared: Prepared, run: Run) -> None:
         },
     }
     with open(folder / "rows", "wb") as out:
-        pickle.dump(told, out, protocol=5)
+        pickle.dump(facts, out, protocol=5)
 
 
 _Beside = tuple[int, JsonObject, np.ndarray | None, int]
@@ -234,30 +234,32 @@ def _load(place: Path, asked: _Asked) -> Prepared | None:
     """Maps what was kept; None where nothing was, or it is damaged."""
     try:
         with open(place / "rows", "rb") as file:
-            told = _Rows(file).load()
+            facts = _Rows(file).load()
         ids = np.memmap(place / "ids", np.int32, mode="c").view(np.ndarray)
         weights = np.memmap(place / "weights", np.float32, mode="c").view(np.ndarray)
         os.utime(place)
     except (OSError, *_DAMAGED):
         return None
-    ends = iter(_ends(told["parts"]))
+    ends = iter(_ends(facts["parts"]))
     parts: list[list[Item]] = []
-    for part in told["parts"]:
+    for part in facts["parts"]:
         items: list[Item] = []
         for name, group, example, sequences in part:
             tokens = tuple(_tokens(ids, weights, next(ends), sequence) for sequence in sequences)
             items.append(Item(name, tokens, example, group))
         parts.append(items)
-    if fingerprint(*parts) != told["fingerprint"]:
+    if fingerprint(*parts) != facts["fingerprint"]:
         return None
     objective = OBJECTIVES.make(asked.run.objective)
-    objective.take(told["learned"])
-    data = asked.run.data.model_copy(update=told["data"])
+    objective.take(facts["learned"])
+    data = asked.run.data.model_copy(update=facts["data"])
     options = {"max_length": asked.longest, "head": objective.head, "chats": objective.chats}
     render = Render(asked.tokenizer, data, **options)
-    ledger: Ledger = told["ledger"]
+    ledger: Ledger = facts["ledger"]
     train, watch, proof = parts
-    return Prepared(train, watch, proof, ledger, told["fingerprint"], render, objective, asked.seed)
+    return Prepared(
+        train, watch, proof, ledger, facts["fingerprint"], render, objective, asked.seed
+    )
 
 
 def _ends(parts: list[list[tuple[str, str | None, Example | None, list[_Beside]]]]) -> list[int]:
@@ -292,17 +294,21 @@ class _Rows(pickle.Unpickler):
         if (module, name) in self.plain:
             return super().find_class(module, name)
         if module.startswith("tunesmith."):
-            found = super().find_class(module, name)
-            if isinstance(found, type) and (is_dataclass(found) or issubclass(found, float | str)):
-                return found
+            named = super().find_class(module, name)
+            if isinstance(named, type) and (is_dataclass(named) or issubclass(named, float | str)):
+                return named
         raise pickle.UnpicklingError(f"{module}.{name}")
 
 
 def _tidy(newest: Path) -> None:
     """Removes what was not used for long, and the oldest of what takes too much."""
-    places = [one for one in newest.parent.iterdir() if one.is_dir() and one != newest]
+    places = [
+        folder_kept
+        for folder_kept in newest.parent.iterdir()
+        if folder_kept.is_dir() and folder_kept != newest
+    ]
     taken = size_of(newest)
-    for folder in sorted(places, key=lambda one: one.stat().st_mtime, reverse=True):
+    for folder in sorted(places, key=lambda kept: kept.stat().st_mtime, reverse=True):
         taken += size_of(folder)
         if taken > MOST or time.time() - folder.stat().st_mtime > DAYS * 86400:
             shutil.rmtree(folder, ignore_errors=True)

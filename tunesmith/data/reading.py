@@ -108,16 +108,16 @@ class Reading:
             path, take = sized(source.path)
             group = _Group([], take)
             try:
-                found = find_data(path)
+                files = find_data(path)
             except DataError as error:
                 problems += error.problems
                 continue
-            if left := _left(path, found):
-                told = {"folder": Path(path).name, "files": ", ".join(left)}
-                self._beside.append(say("reader.note_left", **told))
-            for file in found:
+            if left := _left(path, files):
+                fields = {"folder": Path(path).name, "files": ", ".join(left)}
+                self._beside.append(say("reader.note_left", **fields))
+            for file in files:
                 try:
-                    group.opened.append(self._open(file, source, several=len(found) > 1))
+                    group.opened.append(self._open(file, source, several=len(files) > 1))
                 except (DataError, SpecError) as error:
                     problems += error.problems
             self._groups.append(group)
@@ -126,38 +126,37 @@ class Reading:
 
     def _open(self, file: Path, source: Source, *, several: bool) -> Opened:
         columns = source.columns or self.data.columns or {}
-        known = facts(file, columns=columns)
-        if part := part_for(known, self.eats, named=bool(columns)):
+        file_facts = facts(file, columns=columns)
+        if part := part_for(file_facts, self.eats, named=bool(columns)):
             file = file.with_name(f"{file.name}#{part}")
-            known = facts(file, columns=columns)
-        if self.eats is Text and known.format == "questions and answers":
+            file_facts = facts(file, columns=columns)
+        if self.eats is Text and file_facts.format == "questions and answers":
             columns = columns or {"text": "text"}
         first = list(islice(rows(file, columns=columns, faults=Faults()), _FIRST))
         named = source.reader or self.data.reader
         sample = _sample(file, columns)
-        how: dict[str, Any] = {"weight": source.weight}
-        how["numbers"] = number_columns(known, [one.row for one in first])
-        how["printed"] = printed_columns(known, sample)
-        how["gapped"] = frozenset(
-            name for name in known.columns if gapped([row.get(name) for row in sample])
+        options: dict[str, Any] = {"weight": source.weight}
+        options["numbers"] = number_columns(file_facts, [located.row for located in first])
+        options["printed"] = printed_columns(file_facts, sample)
+        options["gapped"] = frozenset(
+            name for name in file_facts.columns if gapped([row.get(name) for row in sample])
         )
         bare = (
             self.eats is Labelled
             and several
-            and known.columns == ("text",)
+            and file_facts.columns == ("text",)
             and not (columns or named)
         )
         # A folder with a file for each class; lines that name their class themselves need no other
         # name.
         if bare and not READERS.get("label_first").matches(
-            frozenset(known.columns), first[0].row if first else {}
+            frozenset(file_facts.columns), first[0].row if first else {}
         ):
-            return Opened(
-                known, READERS.get("labelled")(), {}, label=file.name.partition(".")[0], **how
-            )
+            label = file.name.partition(".")[0]
+            return Opened(file_facts, READERS.get("labelled")(), {}, label=label, **options)
         try:
             chosen = choose(
-                known,
+                file_facts,
                 first,
                 columns=columns,
                 reader=named,
@@ -166,17 +165,17 @@ class Reading:
                 more=lambda: sample,
             )
         except DataError:
-            asks = None if self.answered else choose_unanswered(known, first, columns, named)
+            asks = None if self.answered else choose_unanswered(file_facts, first, columns, named)
             if asks is None:
                 raise
             chosen = asks
         if chosen.reader.looks:
             chosen.reader.look([named_row(row, chosen.columns) for row in sample])
-        return Opened(known, chosen.reader, chosen.columns, told_by=chosen.told_by, **how)
+        return Opened(file_facts, chosen.reader, chosen.columns, told_by=chosen.told_by, **options)
 
     def meaning(self, located: Located) -> Example | str | None:
         """Returns what a row means, or why it is not used; None where it cannot be read."""
-        opened = next(one for one in self.opened if one.facts.path == located.file)
+        opened = next(each for each in self.opened if each.facts.path == located.file)
         counts = Counter(self.counts)
         try:
             return self._read(opened, located)
@@ -187,7 +186,7 @@ class Reading:
 
     def beside(self, located: Located) -> JsonObject:
         """Returns the columns of a row that its reader does not read: its id, its source."""
-        opened = next(one for one in self.opened if one.facts.path == located.file)
+        opened = next(each for each in self.opened if each.facts.path == located.file)
         used = {*opened.columns.values(), *opened.reader.uses([*located.row, *opened.columns])}
         return {name: value for name, value in located.row.items() if name not in {*used, *TURNS}}
 
@@ -198,8 +197,8 @@ class Reading:
     @property
     def columns(self) -> dict[str, str]:
         """Our names to the files', where all files agree on them."""
-        found = [dict(opened.columns) for opened in self.opened]
-        return found[0] if all(one == found[0] for one in found) else {}
+        mappings = [dict(opened.columns) for opened in self.opened]
+        return mappings[0] if all(mapping == mappings[0] for mapping in mappings) else {}
 
     @property
     def opened(self) -> list[Opened]:
@@ -214,26 +213,26 @@ class Reading:
     @property
     def notes(self) -> list[str]:
         """What a person should know about how the rows were read, in the language in use."""
-        found = [*self._beside, *self._twice, *self._account.step_lines()]
+        notes = [*self._beside, *self._twice, *self._account.step_lines()]
         for opened in self.opened:
             path = opened.facts.path
-            found += notes_of(opened.facts)
+            notes += notes_of(opened.facts)
             if opened.told_by is not None:
                 roles = ", ".join(f"{ours}: {theirs}" for ours, theirs in opened.columns.items())
-                found.append(say(f"reader.note_by_{opened.told_by}", file=path.name, roles=roles))
+                notes.append(say(f"reader.note_by_{opened.told_by}", file=path.name, roles=roles))
             if opened.reader.note is not None:
-                found.append(say(f"reader.note_{opened.reader.note}", file=path.name))
+                notes.append(say(f"reader.note_{opened.reader.note}", file=path.name))
             if opened.label is not None:
-                found.append(say("labelled.note_file", file=path.name, label=opened.label))
+                notes.append(say("labelled.note_file", file=path.name, label=opened.label))
             left = [name for name in unused(opened) if name not in self._in_template]
             if left:
-                found.append(say("reader.note_unused", file=path.name, columns=", ".join(left)))
+                notes.append(say("reader.note_unused", file=path.name, columns=", ".join(left)))
             happened = {key: count for (file, key), count in self.counts.items() if file == path}
-            found += [
+            notes += [
                 say(f"reader.note_{key}", file=path.name, count=count)
                 for key, count in happened.items()
             ]
-        return found
+        return notes
 
     def __iter__(self) -> Iterator[tuple[Located, Example]]:
         self.dropped.clear()
@@ -259,8 +258,8 @@ class Reading:
             self._drop(located, "not a row")
             self.counts[located.file, "filler"] += 1
         if not given:
-            told = counted(Counter(row.reason for row in self.dropped))
-            why = say("reader.nothing", reasons=told) if self.dropped else say("reader.no_rows")
+            reasons = counted(Counter(row.reason for row in self.dropped))
+            why = say("reader.nothing", reasons=reasons) if self.dropped else say("reader.no_rows")
             raise DataError(Problem(str(self.opened[0].facts.path), why))
 
     def at(self, places: Collection[tuple[Path, int]]) -> Iterator[tuple[Located, Example]]:
@@ -309,12 +308,12 @@ class Reading:
         all together.
         """
         limit, chosen = self.data.limit, self._drawn()
-        place = given = 0
+        position = given = 0
         for opened in self.opened:
             opened.rows = 0
             for located in rows(opened.facts.path, columns=opened.columns, faults=faults):
-                place += 1
-                if chosen is not None and place - 1 not in chosen:
+                position += 1
+                if chosen is not None and position - 1 not in chosen:
                     continue
                 if isinstance(limit, First) and given == limit.first:
                     return
@@ -335,10 +334,10 @@ class Reading:
             for opened in group.opened:
                 labels += labels_in(opened)
             drawn = draw_rows(labels[start:], group.take)
-            chosen += [start + place for place in drawn]
+            chosen += [start + index for index in drawn]
         if isinstance(limit, int):
-            kept = draw_rows([labels[place] for place in chosen], limit)
-            chosen = [chosen[place] for place in kept]
+            kept = draw_rows([labels[index] for index in chosen], limit)
+            chosen = [chosen[index] for index in kept]
         return frozenset(chosen)
 
     def _read(self, opened: Opened, located: Located) -> Example | str:
@@ -394,4 +393,4 @@ def sized(path: str) -> tuple[str, int | None]:
 
 def _sample(file: Path, columns: Mapping[str, str]) -> list[dict[str, object]]:
     """Reads the first rows of a file, as many as it takes to see what its columns hold."""
-    return [one.row for one in islice(rows(file, columns=columns, faults=Faults()), _MORE)]
+    return [located.row for located in islice(rows(file, columns=columns, faults=Faults()), _MORE)]

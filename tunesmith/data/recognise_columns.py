@@ -37,12 +37,16 @@ def recognise(eats: type, columns: Sequence[str], rows: Sequence[Row]) -> Meanin
     """
     if not columns or not rows or eats not in _KINDS:
         return None
-    found = _KINDS[eats](list(columns), rows)
-    if found is not None or eats is Text or not any(isinstance(one, dict) for one in _cells(rows)):
-        return found
+    meaning = _KINDS[eats](list(columns), rows)
+    if (
+        meaning is not None
+        or eats is Text
+        or not any(isinstance(cell, dict) for cell in _cells(rows))
+    ):
+        return meaning
     within = opened(rows)
-    found = _KINDS[eats](list(dict.fromkeys(name for row in within for name in row)), within)
-    return None if found is None else replace(found, sure=False)
+    meaning = _KINDS[eats](list(dict.fromkeys(name for row in within for name in row)), within)
+    return None if meaning is None else replace(meaning, sure=False)
 
 
 def _cells(rows: Sequence[Row]) -> Iterator[object]:
@@ -71,8 +75,8 @@ def _chat(columns: list[str], rows: Sequence[Row]) -> Meaning | None:
     several = listed(tuple(columns), rows[0])
     if several is not None and several != "answers":
         asked = [name for name in ranked(names.QUESTION, columns) if is_text(name, rows)]
-        told = {"question": asked[0], "answer": several} if asked else None
-        return Meaning(told, sure=False) if told else None
+        columns_meant = {"question": asked[0], "answer": several} if asked else None
+        return Meaning(columns_meant, sure=False) if columns_meant else None
     options = with_options(columns, rows)
     if options and not pair and right_column(rows[0]) is None:
         options = not two_right_answers(columns)
@@ -85,12 +89,12 @@ def _chat(columns: list[str], rows: Sequence[Row]) -> Meaning | None:
 
 def _in_columns(columns: list[str], rows: Sequence[Row]) -> Meaning | None:
     """Recognises a question and its answer in columns of their own."""
-    found = asked_and_answered(columns, rows) or made_of_it(columns, rows)
+    meaning = asked_and_answered(columns, rows) or made_of_it(columns, rows)
     # Where what is called the answer is always the same, nothing else is offered as one.
     named = [name for name in columns if is_called(name, _ANSWERS)]
     constant = any(held(name, rows) and not varies(name, rows) for name in named)
-    if found is not None or constant:
-        return found
+    if meaning is not None or constant:
+        return meaning
     return _answered_by_label(columns, rows) or by_place(columns, rows)
 
 
@@ -99,20 +103,20 @@ _ANSWERS = ("answer", "answers", "output", "response", "答案", "回答", "输�
 
 def _answered_by_label(columns: list[str], rows: Sequence[Row]) -> Meaning | None:
     """Recognises a text with a label, which can be learned as an answer but is hardly meant so."""
-    found = labelled(columns, rows)
-    if found is None or "label" not in found.columns:
+    meaning = labelled(columns, rows)
+    if meaning is None or "label" not in meaning.columns:
         return None
-    told = found.columns
-    rest = [name for name in columns if name not in told.values() and is_text(name, rows)]
+    meant = meaning.columns
+    rest = [name for name in columns if name not in meant.values() and is_text(name, rows)]
     rest += [name for name in columns if json_list(rows[0].get(name))]
     if any(varies(name, rows) and not is_called(name, names.ABOUT_THE_ROW) for name in rest):
         return None
-    if is_called(told["label"], names.ABOUT_THE_ROW) and told["label"] != "label":
+    if is_called(meant["label"], names.ABOUT_THE_ROW) and meant["label"] != "label":
         return None
-    if "second" in told:
-        told = {"instruction": told["text"], "input": told["second"], "output": told["label"]}
-        return Meaning(told, sure=False)
-    return Meaning({"question": told["text"], "answer": told["label"]}, sure=False)
+    if "second" in meant:
+        meant = {"instruction": meant["text"], "input": meant["second"], "output": meant["label"]}
+        return Meaning(meant, sure=False)
+    return Meaning({"question": meant["text"], "answer": meant["label"]}, sure=False)
 
 
 def _preference(columns: list[str], rows: Sequence[Row]) -> Meaning | None:
@@ -135,23 +139,23 @@ def _preference(columns: list[str], rows: Sequence[Row]) -> Meaning | None:
         two = name is not None and all(len(json_list(row.get(name)) or []) == 2 for row in rows)
         return Meaning({"ranked": name}, sure=False, reader="ranked") if name and two else None
     chosen, rejected = sides[0]
-    told = {"chosen": chosen, "rejected": rejected}
+    meant = {"chosen": chosen, "rejected": rejected}
     rest = [name for name in columns if name not in sides[0]]
     if any(json_list(rows[0].get(name)) for name in rest if name in (*TURNS, "prompt")):
-        return Meaning(told, sure=len(sides) == 1)
+        return Meaning(meant, sure=len(sides) == 1)
     asked = [name for name in ranked(names.QUESTION, rest) if is_text(name, rows)]
     about = [name for name in ranked(names.ABOUT, rest) if held(name, rows) and name not in asked]
     question, *more = [*asked[:1], *about[:1]] or [""]
     if more:
-        told = {"instruction": question, "input": more[0], **told}
+        meant = {"instruction": question, "input": more[0], **meant}
     elif question:
-        told = {"prompt": question, **told}
+        meant = {"prompt": question, **meant}
     else:
         texts = [name for name in rest if is_text(name, rows) and varies(name, rows)]
         texts = [name for name in texts if not is_called(name, names.ABOUT_THE_ROW)]
         if len(texts) == 1 and not is_id(texts[0], rows):
-            return Meaning({"prompt": texts[0], **told}, sure=False)
-    return Meaning(told, sure=len(sides) == 1 and max(len(asked), len(about)) <= 1)
+            return Meaning({"prompt": texts[0], **meant}, sure=False)
+    return Meaning(meant, sure=len(sides) == 1 and max(len(asked), len(about)) <= 1)
 
 
 def _answers(rows: Sequence[Row]) -> Callable[[str], bool]:
@@ -175,9 +179,9 @@ def _feedback(columns: list[str], rows: Sequence[Row]) -> Meaning | None:
         return None
     rest = [name for name in columns if name != judged[0]]
     turns = [name for name in rest if json_list(rows[0].get(name)) and name in TURNS]
-    told = turns_of(rest, rows) or asked_and_answered(rest, rows)
+    asked_meaning = turns_of(rest, rows) or asked_and_answered(rest, rows)
     named = {"prompt", "completion"} <= {*columns}
-    columns_told = {} if turns or named else told.columns if told else None
+    columns_told = {} if turns or named else asked_meaning.columns if asked_meaning else None
     if columns_told is None:
         return None
     if "output" in columns_told:
@@ -195,10 +199,10 @@ def rating(columns: Sequence[str], rows: Sequence[Row]) -> Meaning | None:
         for name in ranked(names.RATED, columns)
         if held(name, rows) and varies(name, rows) and all(map(is_number, held(name, rows)))
     ]
-    told = asked_and_answered([name for name in columns if name not in graded], rows)
-    if not graded or told is None:
+    meaning = asked_and_answered([name for name in columns if name not in graded], rows)
+    if not graded or meaning is None:
         return None
-    text, *_, second = told.columns.values()
+    text, *_, second = meaning.columns.values()
     return Meaning({"text": text, "second": second, "label": graded[0]}, sure=False)
 
 
@@ -220,13 +224,13 @@ def from_template(used: Sequence[str]) -> dict[str, str] | None:
     """Maps our names to the columns that a template names: the last is the answer, those before are
     the question or the reasoning.
     """
-    found = list(dict.fromkeys(used))
-    if len(found) < 2:
+    columns_used = list(dict.fromkeys(used))
+    if len(columns_used) < 2:
         return None
-    reasoning = ranked(names.REASONING, found[1:])[:1]
-    rest = [name for name in found if name not in reasoning]
+    reasoning = ranked(names.REASONING, columns_used[1:])[:1]
+    rest = [name for name in columns_used if name not in reasoning]
     if len(rest) < 2:
-        return {"question": found[0], "answer": found[-1]}
+        return {"question": columns_used[0], "answer": columns_used[-1]}
     question = next(iter(ranked(names.QUESTION, rest[:-1])), rest[0])
     thought = {"reasoning": reasoning[0]} if reasoning else {}
     return {"question": question, **thought, "answer": rest[-1]}
@@ -242,8 +246,8 @@ def template_for(
     pair = pair_of([name for name in columns if name != answer])
     if answer is not None and pair is not None and pair == (asked, told.get("input")):
         return f"{{{asked}}}\n{{{pair[1]}}}\n{answer}: {{{answer}}}"
-    known = [*names.QUESTION, *names.ABOUT]
-    whole = [name for name in columns if name in told.values() or is_called(name, known)]
+    usual = [*names.QUESTION, *names.ABOUT]
+    whole = [name for name in columns if name in told.values() or is_called(name, usual)]
     whole = [name for name in whole if name != answer and is_text(name, rows)]
     orders = any(is_called(name, names.ORDERS) for name in whole)
     if answer is None or not orders or len(whole) < 3 or "reasoning" in told:

@@ -29,18 +29,18 @@ from tunesmith.plain import Row
 
 def turns_of(columns: list[str], rows: Sequence[Row]) -> Meaning | None:
     """Finds the column that reads as a conversation between a user and an assistant."""
-    found = [name for name in columns if _is_conversation(rows[0], name)]
-    if not found:
+    talks = [name for name in columns if _is_conversation(rows[0], name)]
+    if not talks:
         if ranked(SETS, columns):  # texts with blanks and what may stand in them, not a talk
             return None
         said = [name for name in columns if all(_is_said(row.get(name)) for row in rows)]
         said = [name for name in ranked(_SAID, columns) if name in said]
         return Meaning({"messages": said[0]}, sure=False) if said else None
-    value = json_list(rows[0].get(found[0])) or []
+    value = json_list(rows[0].get(talks[0])) or []
     ours = "conversations" if isinstance(value[0], dict) and "from" in value[0] else "messages"
     # A question beside the turns may be the first of them, or one that comes before all.
-    sure = len(found) == 1 and not ranked(names.QUESTION, columns)
-    return Meaning({ours: found[0]}, sure)
+    sure = len(talks) == 1 and not ranked(names.QUESTION, columns)
+    return Meaning({ours: talks[0]}, sure)
 
 
 _SAID = ["content", "utterances", "sentences", "sessions", "dialoguecontent", "对话", "内容"]
@@ -49,7 +49,7 @@ _SAID = ["content", "utterances", "sentences", "sessions", "dialoguecontent", "�
 def _is_said(value: object) -> bool:
     """Tells whether a cell holds texts that two people may say in turn."""
     listed = json_list(value)
-    return bool(listed) and len(listed) > 1 and all(isinstance(one, str) for one in listed)
+    return bool(listed) and len(listed) > 1 and all(isinstance(text, str) for text in listed)
 
 
 def _is_conversation(row: Row, name: str) -> bool:
@@ -69,8 +69,8 @@ def exam(columns: list[str], rows: Sequence[Row]) -> Meaning | None:
     letters = [name for name in columns if all(map(is_letter, held(name, rows)))]
     letters = [name for name in letters if held(name, rows)]
     if all(name.isdecimal() for name in columns):
-        texts = [place for place, name in enumerate(columns) if is_text(name, rows)]
-        first = [place for place in texts if not is_id(columns[place], rows)][:1]
+        texts = [index for index, name in enumerate(columns) if is_text(name, rows)]
+        first = [index for index in texts if not is_id(columns[index], rows)][:1]
         free = columns[first[0] :] if first else []
         if len(letters) != 1 or len(free) < 4 or free[-1] != letters[0]:
             return None
@@ -79,8 +79,8 @@ def exam(columns: list[str], rows: Sequence[Row]) -> Meaning | None:
         marks = LETTERS[: len(options)]
         if len(options) not in range(2, 11) or not is_text(free[0], rows) or last > marks[-1]:
             return None
-        told = {"question": free[0], **dict(zip(marks, options, strict=True))}
-        return Meaning({**told, "answer": letters[0]}, sure=True, reader="choices")
+        meant = {"question": free[0], **dict(zip(marks, options, strict=True))}
+        return Meaning({**meant, "answer": letters[0]}, sure=True, reader="choices")
     if not with_options(columns, rows):
         return None
     asked = ranked([*names.QUESTION, *names.ABOUT, *names.TEXT], columns)
@@ -112,12 +112,12 @@ def asked_and_answered(columns: list[str], rows: Sequence[Row]) -> Meaning | Non
     placed = any(has_places(name, rows) for name in columns)
     # Answers with their places in a text are told by these, and then the text counts though many
     # questions are about the same one.
-    told = [
+    named = [
         name
         for name in columns
         if is_answer(name, rows) and (varies(name, rows) or has_places(name, rows))
     ]
-    answers = ranked(names.ANSWER, told) or two_right_answers(told)
+    answers = ranked(names.ANSWER, named) or two_right_answers(named)
     if reasoning and not answers:
         answers = ranked(["content"], changing)  # as models that think give their answers
     asked = [name for name in ranked(names.QUESTION, columns) if _asks(name, rows)]
@@ -146,16 +146,16 @@ def asked_and_answered(columns: list[str], rows: Sequence[Row]) -> Meaning | Non
         asked, about = about[:1], about[1:]
     if reasoning:
         # What belongs together stands together, where a file holds two questions and two answers.
-        place = columns.index(reasoning[0])
-        asked = sorted(asked, key=lambda name: abs(columns.index(name) - place))
-        answers = sorted(answers, key=lambda name: abs(columns.index(name) - place))
+        at = columns.index(reasoning[0])
+        asked = sorted(asked, key=lambda name: abs(columns.index(name) - at))
+        answers = sorted(answers, key=lambda name: abs(columns.index(name) - at))
         if asked and (len(reasoning) == 1 or not about):
-            told = {"question": asked[0], "reasoning": reasoning[0], "answer": answers[0]}
-            return Meaning(told, sure=not rivals and not about)
+            meant = {"question": asked[0], "reasoning": reasoning[0], "answer": answers[0]}
+            return Meaning(meant, sure=not rivals and not about)
     question, *rest = [*asked[:1], *about[:1]]
     if rest:
-        told = {"instruction": question, "input": rest[0], "output": answers[0]}
-        return Meaning(told, sure=not rivals)
+        meant = {"instruction": question, "input": rest[0], "output": answers[0]}
+        return Meaning(meant, sure=not rivals)
     if not varies(question, rows):
         return None
     return Meaning({"question": question, "answer": answers[0]}, sure=not rivals)
@@ -165,8 +165,8 @@ def two_right_answers(columns: Sequence[str]) -> list[str]:
     """Returns the columns of two right answers, which are numbered: answer1 and answer2
     (NarrativeQA). Both, so that the first is not taken without asking; more are options.
     """
-    found = {plain(name)[-1]: name for name in columns if plain(name)[:-1] in names.ANSWER}
-    return [found["1"], found["2"]] if {*found} == {"1", "2"} else []
+    numbered = {plain(name)[-1]: name for name in columns if plain(name)[:-1] in names.ANSWER}
+    return [numbered["1"], numbered["2"]] if {*numbered} == {"1", "2"} else []
 
 
 def _in_forum(title: str, answers: list[str], changing: list[str]) -> Meaning | None:
@@ -182,8 +182,8 @@ def _in_forum(title: str, answers: list[str], changing: list[str]) -> Meaning | 
     if not answers:
         return None
     if more:
-        told = {"instruction": title, "input": more[0], "output": answers[0]}
-        return Meaning(told, sure=False)
+        meant = {"instruction": title, "input": more[0], "output": answers[0]}
+        return Meaning(meant, sure=False)
     return Meaning({"question": title, "answer": answers[0]}, sure=False)
 
 
@@ -250,6 +250,6 @@ def by_place(columns: list[str], rows: Sequence[Row]) -> Meaning | None:
         return None
     rest = free[1 : free.index(answer)]
     if rest:
-        told = {"instruction": question, "input": rest[0], "output": answer}
-        return Meaning(told, sure=False)
+        meant = {"instruction": question, "input": rest[0], "output": answer}
+        return Meaning(meant, sure=False)
     return Meaning({"question": question, "answer": answer}, sure=False)

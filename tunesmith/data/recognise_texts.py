@@ -44,10 +44,10 @@ def labelled(columns: list[str], rows: Sequence[Row]) -> Meaning | None:
     named = [name for name in ranked(names.TEXT, texts) if name not in labels]
     bodies = [name for name in named if not is_called(name, names.ABOUT_THE_ROW)] or named
     if labels and (pair or bodies):
-        told = {"text": pair[0], "second": pair[1]} if pair else {"text": bodies[0]}
+        meant = {"text": pair[0], "second": pair[1]} if pair else {"text": bodies[0]}
         first = plain(labels[0]) in ("label", "labels", "标签", "类别")
         sure = (first or len(labels) == 1) and (bool(pair) or len(bodies) == 1)
-        return Meaning({**told, "label": labels[0]}, sure)
+        return Meaning({**meant, "label": labels[0]}, sure)
     if cells:
         return Meaning(cells, sure=not codes)
     others = [
@@ -85,7 +85,7 @@ def _is_label(name: str, rows: Sequence[Row]) -> bool:
 def _related(columns: list[str], rows: Sequence[Row]) -> Meaning | None:
     """Recognises a text with others that belong to it and others that do not."""
     lower = {name.casefold(): name for name in columns}
-    found = [
+    related = [
         (name, lower[other])
         for belongs, does_not in names.RELATED
         for folded, name in lower.items()
@@ -93,21 +93,21 @@ def _related(columns: list[str], rows: Sequence[Row]) -> Meaning | None:
         and does_not not in folded
         and (other := folded.replace(belongs, does_not)) in lower
     ]
-    if not found:
+    if not related:
         return None
     # "hard_negatives" beside positives and negatives: the harder ones teach more.
-    second, negatives = found[0]
+    second, negatives = related[0]
     hard = lower.get(f"hard_{negatives}".casefold())
     negatives = hard if hard is not None and held(hard, rows) else negatives
-    texts = [name for name in columns if name not in found[0] and is_text(name, rows)]
+    texts = [name for name in columns if name not in related[0] and is_text(name, rows)]
     asked = ranked([*names.QUESTION, *names.TEXT, *names.SOURCE, "anchor"], texts)
     texts = asked or [name for name in texts if not is_id(name, rows)]
     if not texts:
         return None
-    told = {"text": texts[0], "second": second}
+    meant = {"text": texts[0], "second": second}
     if held(negatives, rows):
-        told["negatives"] = negatives
-    return Meaning(told, sure=len(asked) == 1)
+        meant["negatives"] = negatives
+    return Meaning(meant, sure=len(asked) == 1)
 
 
 def text_pair(columns: list[str], rows: Sequence[Row]) -> Meaning | None:
@@ -115,8 +115,8 @@ def text_pair(columns: list[str], rows: Sequence[Row]) -> Meaning | None:
     to them.
     """
     if {"query", "response", "rejected_response"} <= {*columns}:  # as ms-swift has them
-        told = {"text": "query", "second": "response", "negatives": "rejected_response"}
-        return Meaning(told, sure=True)
+        meant = {"text": "query", "second": "response", "negatives": "rejected_response"}
+        return Meaning(meant, sure=True)
     related = _related(columns, rows)
     if related is not None:
         return related
@@ -124,23 +124,23 @@ def text_pair(columns: list[str], rows: Sequence[Row]) -> Meaning | None:
     texts = [name for name in rest if is_text(name, rows) and varies(name, rows)]
     pair = pair_of(texts)
     if pair is None:
-        told = asked_and_answered(texts, rows) or made_of_it(texts, rows)
-        if told is None:
+        answered = asked_and_answered(texts, rows) or made_of_it(texts, rows)
+        if answered is None:
             cells = pair_columns([name for name in rest if varies(name, rows)], rows)
             if cells:
                 return Meaning(cells, sure=len(rest) < 4)
             return _by_place(rest, texts)
-        if "input" in told.columns:
+        if "input" in answered.columns:
             return None
-        pair = (next(iter(told.columns.values())), list(told.columns.values())[-1])
-        return Meaning({"text": pair[0], "second": pair[1]}, sure=told.sure)
+        pair = (next(iter(answered.columns.values())), list(answered.columns.values())[-1])
+        return Meaning({"text": pair[0], "second": pair[1]}, sure=answered.sure)
     grades = [
         name
         for name in ranked(names.GRADE, rest)
         if name not in pair and all(map(is_number, held(name, rows))) and held(name, rows)
     ]
-    told = {"text": pair[0], "second": pair[1]}
-    return Meaning({**told, **({"similarity": grades[0]} if grades else {})}, len(grades) <= 1)
+    meant = {"text": pair[0], "second": pair[1]}
+    return Meaning({**meant, **({"similarity": grades[0]} if grades else {})}, len(grades) <= 1)
 
 
 def _by_place(columns: list[str], texts: list[str]) -> Meaning | None:
@@ -156,7 +156,7 @@ def _is_lines(name: str, rows: Sequence[Row]) -> bool:
     """Tells whether a column holds lists of texts, which are the lines of a document."""
     values = [value for row in rows if (value := row.get(name))]
     return bool(values) and all(
-        isinstance(value, list) and all(isinstance(one, str) for one in value) for value in values
+        isinstance(value, list) and all(isinstance(line, str) for line in value) for value in values
     )
 
 

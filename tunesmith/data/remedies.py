@@ -27,7 +27,9 @@ def whole_remedies(ledger: Ledger, data: Data, eats: type) -> Iterator[None]:
     try:
         yield
     except DataError as error:
-        problems = [Problem(one.where, whole(one.text, data, eats)) for one in error.problems]
+        problems = [
+            Problem(problem.where, whole(problem.text, data, eats)) for problem in error.problems
+        ]
         raise DataError(problems) from None
     ledger.notes[:] = [whole(note, data, eats) for note in ledger.notes]
 
@@ -38,9 +40,9 @@ def whole(text: str, data: Data, eats: type) -> str:
     """
     if not READS.search(text):
         return text
-    own = " ".join(shlex.quote(one) for one in _settings(data, eats))
-    told = READS.sub(lambda found: f"{found[0]} {own}".rstrip(), text)
-    return Said(told, text.key) if isinstance(text, Said) else told
+    settings = " ".join(shlex.quote(setting) for setting in _settings(data, eats))
+    completed = READS.sub(lambda command: f"{command[0]} {settings}".rstrip(), text)
+    return Said(completed, text.key) if isinstance(text, Said) else completed
 
 
 def _settings(data: Data, eats: type) -> Iterator[str]:
@@ -50,7 +52,7 @@ def _settings(data: Data, eats: type) -> Iterator[str]:
     if (objective := usual_objective(eats)) != usual_objective(Chat):
         yield f"objective={objective}"
     for name in ("columns", "reader"):
-        values = [one.values(name)[name] or data.values(name)[name] for one in data.sources]
+        values = [source.values(name)[name] or data.values(name)[name] for source in data.sources]
         if any(value != values[0] for value in values):
             yield f"{name}=…"
         elif values[0]:

@@ -118,11 +118,11 @@ def items_of(
     row: Row, name: str, *, suffix: str = "", example: Example | None = None
 ) -> list[Item]:
     """Divides the row into items, of a long text one a window; ``name`` is that of its file."""
-    place = f"{name}:{row.number}"
+    where = f"{name}:{row.number}"
     if not row.windows or len(row.tokens) == 1:
-        return [Item(place + suffix, row.tokens, example, row.marks.group)]
+        return [Item(where + suffix, row.tokens, example, row.marks.group)]
     return [
-        Item(f"{place}/{n}{suffix}", (tokens,), example, row.marks.group)
+        Item(f"{where}/{n}{suffix}", (tokens,), example, row.marks.group)
         for n, tokens in enumerate(row.tokens, 1)
     ]
 
@@ -176,14 +176,14 @@ class Encoder:
 
     def notes(self) -> list[str]:
         """Returns notes on the rows read since the last call."""
-        found = self.detectors.notes()
+        notes = self.detectors.notes()
         if self.opened:
-            found.append(say("ledger.opened", number=self.opened))
+            notes.append(say("ledger.opened", number=self.opened))
         if self.controlled:
-            found.append(control_note(self.controlled))
+            notes.append(control_note(self.controlled))
         self.opened, self.controlled = 0, []
         self.detectors = Detectors()
-        return found
+        return notes
 
     def learn(self, readings: list[Reading]) -> list[str]:
         """Shows the objective all rows, before the first is encoded; notes for the ledger."""
@@ -202,16 +202,18 @@ class Encoder:
     ) -> Row:
         if encoded.error is not None:
             raise encoded.error
-        told = CAME_FROM in located.row
+        has_origin = CAME_FROM in located.row
         marks = (
-            Marks() if self.marker == Marker() and not told else self.marker.of(located, example)
+            Marks()
+            if self.marker == Marker() and not has_origin
+            else self.marker.of(located, example)
         )
         self.opened += encoded.opened
-        voted = told and came_from(located.row).get(VOTED) is True
+        voted = has_origin and came_from(located.row).get(VOTED) is True
         key = encoded.key
         if key in seen:
-            place = {"file": located.file, "number": located.number, "voted": voted}
-            return replace(seen[key], **place, marks=marks, written=encoded.written)
+            fields = {"file": located.file, "number": located.number, "voted": voted}
+            return replace(seen[key], **fields, marks=marks, written=encoded.written)
         self.unknown.add(example)
         if encoded.controlled:
             self.controlled.append(_place(located))
@@ -292,11 +294,11 @@ class Encoder:
         """Reads some rows once more; raises DataError where a file has changed since."""
         left = dict(wanted)
         for located, example in reading.at(wanted):
-            place = (located.file, located.number)
+            at = (located.file, located.number)
             # A step may have put variants of a row at its place.
-            if place in left and self.hashes(example)[0] == left[place]:
-                del left[place]
-                yield place, example
+            if at in left and self.hashes(example)[0] == left[at]:
+                del left[at]
+                yield at, example
         for file, number in left:
             raise DataError(Problem(f"{file}:{number}", say("ledger.changed")))
 
@@ -319,9 +321,9 @@ def _wrong_kind(objective: Any, example: Example) -> str:
         for name in OBJECTIVES.names()
         if OBJECTIVES.get(name).eats is type(example) and not name.endswith(".py")
     ]
-    known = texts(language(), "kinds")
-    kind = known.get(f"is_{type(example).__name__.lower()}", type(example).__name__)
-    needs = known.get(f"row_{objective.eats.__name__.lower()}", objective.eats.__name__)
+    words_of_kinds = texts(language(), "kinds")
+    kind = words_of_kinds.get(f"is_{type(example).__name__.lower()}", type(example).__name__)
+    needs = words_of_kinds.get(f"row_{objective.eats.__name__.lower()}", objective.eats.__name__)
     return say(
         "ledger.wrong_kind",
         kind=kind,
@@ -352,7 +354,7 @@ def chosen_rows(
     """Yields the rows that have the ids ``wanted``, among the ids ``everything`` of all rows that
     were read: the id, the row as it stands in its file, and its example.
     """
-    known = {name.rpartition(":")[0] for name in everything}
+    names_of_files = {name.rpartition(":")[0] for name in everything}
     for located, example in reading:
         file = located.file
         # Files of one name are told apart by a longer one, so the longest that occurs is the
@@ -360,8 +362,8 @@ def chosen_rows(
         names = [
             name
             for name in (str(file), f"{file.parent.name}/{file.name}", file.name)
-            if name in known
+            if name in names_of_files
         ]
-        place = f"{names[0]}:{located.number}" if names else ""
-        if place in wanted:
-            yield place, located, example
+        where = f"{names[0]}:{located.number}" if names else ""
+        if where in wanted:
+            yield where, located, example

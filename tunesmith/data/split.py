@@ -60,11 +60,11 @@ def few_notes(train: int, held: int, watched: int) -> list[str]:
         return []
     if watched:
         return [say("ledger.few_watched", watched=watched, least=CHOOSES)]
-    told = [say("ledger.few_held_out", held=held)]
+    notes = [say("ledger.few_held_out", held=held)]
     if held < DECIDES <= train + held - DECIDES:
         left = train + held - DECIDES
-        told.append(say("ledger.few_for_proof", fewest=DECIDES, train=train, left=left))
-    return told
+        notes.append(say("ledger.few_for_proof", fewest=DECIDES, train=train, left=left))
+    return notes
 
 
 def draw(
@@ -124,9 +124,9 @@ def _order(
         classes[strata[clusters[root][0]]].append(root)
     # The middle of a cluster's share of its class: a class of one is never among the first tenth.
     share = {
-        root: (place + 0.5) / len(roots)
+        root: (index + 0.5) / len(roots)
         for roots in classes.values()
-        for place, root in enumerate(roots)
+        for index, root in enumerate(roots)
     }
     return sorted(drawn, key=share.__getitem__)
 
@@ -180,12 +180,12 @@ def times(weights: Sequence[float], keys: Sequence[int], *, seed: int) -> list[i
     """Returns how often each training row is seen: the whole part of its weight, and once more for
     as many rows, drawn by their hashes, as the remaining fractions add up to (rounded).
     """
-    found = [int(weight) for weight in weights]
+    counts = [int(weight) for weight in weights]
     total = 0.5
     for row in sorted(range(len(keys)), key=lambda row: _place(seed, "weight", keys[row])):
         before, total = total, total + weights[row] % 1
-        found[row] += math.floor(total) - math.floor(before)
-    return found
+        counts[row] += math.floor(total) - math.floor(before)
+    return counts
 
 
 def draw_rows(labels: Sequence[str], wanted: int | None) -> list[int]:
@@ -198,10 +198,10 @@ def draw_rows(labels: Sequence[str], wanted: int | None) -> list[int]:
         return list(range(len(labels)))
     shuffled = np.random.Generator(np.random.PCG64(0)).permutation(len(labels)).tolist()
     # Every n-th of the shuffled rows, once those of a label stand together, is a stratified draw.
-    by_label = sorted(shuffled, key=lambda place: str(labels[place]))
+    by_label = sorted(shuffled, key=lambda index: str(labels[index]))
     return sorted(by_label[rank * len(labels) // wanted] for rank in range(wanted))
 
 
 def keys_and_voted(rows: Sequence[Row]) -> tuple[list[int], set[int]]:
     """Returns the rows' keys, and the places of those whose answers people chose between."""
-    return [row.key for row in rows], {place for place, row in enumerate(rows) if row.voted}
+    return [row.key for row in rows], {index for index, row in enumerate(rows) if row.voted}

@@ -44,11 +44,11 @@ def made(name: str, settings: Named) -> Transform:
 
 def refuse_unknown(step: str) -> None:
     """Raises SpecError where the verb has no step of this name, with what may be meant."""
-    known = [*TRANSFORMS.names(), *OTHERS]
-    if step not in known and not step.endswith(".py"):
-        hint = closest(step, known) or say("spec.no_hint")
-        told = say("transforms.which", hint=hint, known=", ".join(known))
-        raise SpecError(Problem(step, told))
+    steps = [*TRANSFORMS.names(), *OTHERS]
+    if step not in steps and not step.endswith(".py"):
+        hint = closest(step, steps) or say("spec.no_hint")
+        text = say("transforms.which", hint=hint, known=", ".join(steps))
+        raise SpecError(Problem(step, text))
 
 
 def settled(spec: type[AnySpec], settings: Named) -> AnySpec:
@@ -67,9 +67,9 @@ def change(source: str, out: Path, transforms: list[Transform]) -> Account:
     exists: SpecError.
     """
     files = find_data(source)
-    place = place_to_write(out, files)
-    others = {one.writes.resolve() for one in transforms if one.writes}
-    if others & {place, _account_of(place)}:
+    target = place_to_write(out, files)
+    others = {transform.writes.resolve() for transform in transforms if transform.writes}
+    if others & {target, _account_of(target)}:
         raise SpecError(Problem(str(out), say("transforms.other_file")))
     account = Account()
     faults = Faults()
@@ -100,12 +100,12 @@ def change(source: str, out: Path, transforms: list[Transform]) -> Account:
 
     def beside() -> None:
         account.notes += faults.notes()
-        write_account(place, account)
+        write_account(target, account)
         for transform in transforms:
             transform.finish()
 
     try:
-        write_rows(place, written, beside)
+        write_rows(target, written, beside)
     except BaseException:
         # A mapping is never written over: what was interrupted can be done again.
         for transform in transforms:
@@ -116,9 +116,9 @@ def change(source: str, out: Path, transforms: list[Transform]) -> Account:
 
 def _odd_rows(source: str, transform: Transform, rows: Rows, kinds: Collection[str]) -> Any:
     """Finds the odd rows of ``source``, read as the settings of the transform say."""
-    how = transform.config.values(*transform.read_by)
-    data = Data(path=source, columns=how["columns"], reader=how["reader"])
-    objective = OBJECTIVES.make(OBJECTIVES.config(how["objective"] or "sft"))
+    read_by = transform.config.values(*transform.read_by)
+    data = Data(path=source, columns=read_by["columns"], reader=read_by["reader"])
+    objective = OBJECTIVES.make(OBJECTIVES.config(read_by["objective"] or "sft"))
     return odd_rows(Reading(data, objective.eats, objective.meant).meaning, rows, kinds)
 
 
@@ -127,7 +127,9 @@ def write_account(out: Path, account: Account) -> None:
     the code.
     """
     account.check()
-    lines = [json.dumps(one.to_json(), ensure_ascii=False) for one in account.changes.values()]
+    lines = [
+        json.dumps(changed.to_json(), ensure_ascii=False) for changed in account.changes.values()
+    ]
     write_whole(_account_of(out), "".join(line + "\n" for line in lines))
 
 
@@ -140,11 +142,11 @@ def place_to_write(out: Path, files: Sequence[Path]) -> Path:
     be: it is one of the ``files`` that are read, stands there already, or rows are not written in
     its format.
     """
-    place = file_to_write(out)
-    assert place is not None, "a path was given"
-    writer_of(place)
-    if place in {file.resolve() for file in files}:
+    target = file_to_write(out)
+    assert target is not None, "a path was given"
+    writer_of(target)
+    if target in {file.resolve() for file in files}:
         raise SpecError(Problem(str(out), say("transforms.same_file")))
-    if place.exists():
+    if target.exists():
         raise SpecError(Problem(str(out), say("transforms.there")))
-    return place
+    return target

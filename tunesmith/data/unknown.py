@@ -37,9 +37,9 @@ class Unknown:
         self.tokenizer, self._ids = tokenizer, plain_ids(tokenizer)
         self.rows = self.all = self.lost = self.split = 0
         self.examples: Counter[str] = Counter()
-        ids = [tokenizer(one, add_special_tokens=False)["input_ids"] for one in _STRANGE]
+        ids = [tokenizer(letter, add_special_tokens=False)["input_ids"] for letter in _STRANGE]
         # Some tokenizers name their end token as the unknown one, and never write it for a letter.
-        made = any(tokenizer.unk_token_id in one for one in ids)
+        made = any(tokenizer.unk_token_id in tokens for tokens in ids)
         self.unk: int | None = tokenizer.unk_token_id if made else None
         self._kinds: dict[int, str] = {}
         self._known: set[int] = set()
@@ -107,7 +107,7 @@ class Unknown:
         share = max(self.share, self.split_share)
         if share <= WARN:
             return None
-        common = [one for one, _ in self.examples.most_common(EXAMPLES)]
+        common = [letter for letter, _ in self.examples.most_common(EXAMPLES)]
         fields = {"percent": f"{100 * share:.0f}", "examples": " ".join(filter(None, common))}
         if self.share <= self.split_share:
             return say("ledger.split_letters", **fields)

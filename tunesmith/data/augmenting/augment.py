@@ -46,28 +46,28 @@ def augment(source: str, out: Path, settings: Augment, events: Events | None = N
     if settings.how == "negatives":
         return with_negatives(source, out, settings)
     files = find_data(source)
-    place = place_to_write(out, files)
+    target = place_to_write(out, files)
     account, refused, faults = Account(), Counter[str](), Faults()
-    found = list(_read(files, faults))
-    chosen, notes = found, list[str]()
+    rows = list(_read(files, faults))
+    chosen, notes = rows, list[str]()
     if settings.target is not None:
         wanted, notes = rows_wanted(source, settings.target, settings.times)
-        chosen = [one for one in found if (one.file, one.number) in wanted]
-    originals = [original_of(number, one, settings) for number, one in enumerate(chosen)]
-    with _propose(settings, originals, place, events or Events()) as propose:
+        chosen = [row for row in rows if (row.file, row.number) in wanted]
+    originals = [original_of(number, row, settings) for number, row in enumerate(chosen)]
+    with _propose(settings, originals, target, events or Events()) as propose:
         made = [*variants(originals, propose, settings.times, refused)]
         near = _near_held(originals, made, settings)
         refused["near_held"] = len(near)
-        account.read = len(found)
-        account.added = sum(one is not None for one in made) - len(near)
+        account.read = len(rows)
+        account.added = sum(variant is not None for variant in made) - len(near)
         if not account.added:
-            told = "; ".join(told_of_refused(refused))
-            raise DataError(Problem(source, say("augment.nothing", why=told)))
+            reasons = "; ".join(told_of_refused(refused))
+            raise DataError(Problem(source, say("augment.nothing", why=reasons)))
 
         def written() -> Iterator[JsonObject]:
             account.written = 0
-            numbers = {id(one.located): one.number for one in originals}
-            for located in found:
+            numbers = {id(original.located): original.number for original in originals}
+            for located in rows:
                 came = came_from(located, ["augment"])
                 account.written += 1
                 yield {**located.row, CAME_FROM: came}
@@ -82,7 +82,7 @@ def augment(source: str, out: Path, settings: Augment, events: Events | None = N
 
         added = say("augment.added", added=account.added, rows=len(originals))
         account.notes = [*notes, added, *told_of_refused(refused), *faults.notes()]
-        write_rows(place, written, partial(write_account, place, account))
+        write_rows(target, written, partial(write_account, target, account))
     return account
 
 
@@ -122,8 +122,8 @@ def _near_held(
     if how.against is None:
         return set()
     paths = [how.against] if isinstance(how.against, str) else how.against
-    held = [one for path in paths for one in _read(find_data(path), Faults())]
-    texts = [text_at(one.row, place_in(one, how.column)) for one in held]
+    held = [row for path in paths for row in _read(find_data(path), Faults())]
+    texts = [text_at(row.row, place_in(row, how.column)) for row in held]
     for number, row in enumerate(made):
         path = originals[number // how.times].path
         texts.append("" if row is None else text_at(row, path))
@@ -131,5 +131,5 @@ def _near_held(
     join_near(clusters, [sketch_of(text) for text in texts])
     clusters.join_equal([normalise(text) if text else None for text in texts])
     roots = clusters.roots()  # a cluster is named by its first row
-    own = enumerate(roots[len(held) :])
-    return {number for number, root in own if root < len(held) and made[number] is not None}
+    numbered = enumerate(roots[len(held) :])
+    return {number for number, root in numbered if root < len(held) and made[number] is not None}

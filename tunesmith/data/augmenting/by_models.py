@@ -63,10 +63,10 @@ def said_by_models(
         "temperature": repr(settings.temperature),
         "seed": repr(settings.seed),
     }
-    texts = json.dumps([[text for _, text in asked], [one.each for one in passes]])
+    texts = json.dumps([[text for _, text in asked], [round_.each for round_ in passes]])
     key["rows"] = hashlib.sha256(texts.encode("utf-8", "replace")).hexdigest()
-    for number, one in enumerate(passes, 1):
-        key |= {f"{name} {number}": value for name, value in one.sayer.identity().items()}
+    for number, round_ in enumerate(passes, 1):
+        key |= {f"{name} {number}": value for name, value in round_.sayer.identity().items()}
     journal = Journal(out, key)
     with journal.held():
         try:
@@ -98,15 +98,15 @@ def _passes(
     back = how.back or there
     first_run = Run.model_validate({**run, "model": there})
     last_run = Run.model_validate({**last, "model": back})
-    own, between = how.language, how.through
+    ours, between = how.language, how.through
     translators = [
-        Translator(one, source, target) if translates(one) else None
-        for one, source, target in ((first_run, own, between), (last_run, between, own))
+        Translator(run, source, target) if translates(run) else None
+        for run, source, target in ((first_run, ours, between), (last_run, between, ours))
     ]
     first, second = translators
     _refuse_pair(asked, how, first, second)
-    ask_there = _asks(first, own, between)
-    ask_back = _asks(second, between, own)
+    ask_there = _asks(first, ours, between)
+    ask_back = _asks(second, between, ours)
     return [
         _Pass(first or _sayer(first_run, events), ask_there, 1),
         _Pass(second or _sayer(last_run, events), ask_back, how.times),
@@ -131,8 +131,8 @@ def _refuse_pair(
     problems: list[Problem] = []
     if (there is None or back is None) and not (how.language and how.through):
         problems.append(Problem("language", say("augment.needs_languages")))
-    for one in (there, back):
-        problems += one.problems() if one else []
+    for model in (there, back):
+        problems += model.problems() if model else []
     if there is not None and back is not None and not problems:
         pairs = {"there": there.pair, "back": back.pair}
         if (there.target, there.source) != (back.source, back.target):
@@ -169,19 +169,19 @@ def _asked(
     the last; raises Stopped where a signal came.
     """
     texts: list[str | None] = [text for _, text in asked]
-    total = len(asked) * sum(one.each for one in passes)
+    total = len(asked) * sum(round_.each for round_ in passes)
     if journal.places:
         events(AnswersKept(len(journal.places), total))
     first = 0
-    for one in passes:
+    for round_ in passes:
         questions = [
-            Question(where, Chat((Turn("user", one.asks(text or "")),)), "", {})
+            Question(where, Chat((Turn("user", round_.asks(text or "")),)), "", {})
             for (where, _), text in zip(asked, texts, strict=True)
         ]
-        numbers = range(len(texts) * one.each)
-        wanted = {number for number in numbers if texts[number // one.each] is not None}
+        numbers = range(len(texts) * round_.each)
+        wanted = {number for number in numbers if texts[number // round_.each] is not None}
         ask(
-            one.sayer,
+            round_.sayer,
             questions,
             journal,
             events,
@@ -190,10 +190,10 @@ def _asked(
             total=total,
         )
         kept = sorted(wanted)
-        found = journal.answers(first + number for number in kept)
-        said: dict[int, Written] = dict(zip(kept, found, strict=True))
+        answers = journal.answers(first + number for number in kept)
+        said: dict[int, Written] = dict(zip(kept, answers, strict=True))
         before = texts
-        texts = [_wording(said.get(number), before[number // one.each]) for number in numbers]
+        texts = [_wording(said.get(number), before[number // round_.each]) for number in numbers]
         first += len(numbers)
     return texts
 

@@ -40,7 +40,7 @@ def with_negatives(source: str, out: Path, settings: Augment) -> Account:
     """Writes the pairs of ``source`` to ``out``, each with up to ``times`` texts that do not belong
     to it; DataError where none has any, and nothing is written.
     """
-    place = place_to_write(out, find_data(source))
+    target = place_to_write(out, find_data(source))
     reading = Reading(Data(path=source), TextPair)
     account = Account()
     rows: list[tuple[Located, TextPair]] = []
@@ -50,25 +50,25 @@ def with_negatives(source: str, out: Path, settings: Augment) -> Account:
         if pair.similarity is not None:
             raise SpecError(Problem(located.where, say("augment.graded")))
         rows.append((located, pair))
-    found = list(negatives([pair for _, pair in rows], settings.times))
-    number = sum(map(bool, found))
+    found_others = list(negatives([pair for _, pair in rows], settings.times))
+    number = sum(map(bool, found_others))
     if not number:
         raise DataError(Problem(source, say("augment.no_negatives", rows=len(rows))))
-    for (located, _), others in zip(rows, found, strict=True):
+    for (located, _), others in zip(rows, found_others, strict=True):
         if others:
             account.changed(located, "augment", "negatives")
     account.unread(reading.dropped, "augment")
     account.read, account.written = len(rows) + len(reading.dropped), len(rows)
 
     def written() -> Iterator[JsonObject]:
-        for (located, pair), others in zip(rows, found, strict=True):
-            name = next((one for one in NEGATIVES if one in located.row), NEGATIVES[0])
-            told = {name: [*pair.negatives, *others]} if others else {}
-            yield {**located.row, **told, CAME_FROM: came_from(located, ["augment"])}
+        for (located, pair), others in zip(rows, found_others, strict=True):
+            name = next((column for column in NEGATIVES if column in located.row), NEGATIVES[0])
+            added = {name: [*pair.negatives, *others]} if others else {}
+            yield {**located.row, **added, CAME_FROM: came_from(located, ["augment"])}
 
-    told = say("augment.negatives", number=sum(map(len, found)), rows=number)
-    account.notes = [told, *reading.notes]
-    write_rows(place, written, partial(write_account, place, account))
+    note = say("augment.negatives", number=sum(map(len, found_others)), rows=number)
+    account.notes = [note, *reading.notes]
+    write_rows(target, written, partial(write_account, target, account))
     return account
 
 
@@ -85,24 +85,24 @@ def negatives(pairs: Sequence[TextPair], times: int) -> Iterator[list[str]]:
         right[question].add(answer)
     # One text of each kind is offered: that of the first row, by which a cluster is named.
     offered = sorted({*answered})
-    likeness = _Likeness([pairs[place].second for place in offered])
+    likeness = _Likeness([pairs[index].second for index in offered])
     for pair, question in zip(pairs, asked, strict=True):
-        there = {normalise(one) for one in (pair.text, pair.second, *pair.negatives)}
+        there = {normalise(text) for text in (pair.text, pair.second, *pair.negatives)}
         taken: list[str] = []
-        for place in likeness.order(pair.text, times + MORE + len(right[question])):
-            text = pairs[offered[place]].second
+        for index in likeness.order(pair.text, times + MORE + len(right[question])):
+            text = pairs[offered[index]].second
             if len(taken) == times:
                 break
-            if offered[place] not in right[question] and normalise(text) not in there:
+            if offered[index] not in right[question] and normalise(text) not in there:
                 taken.append(text)
         yield taken
 
 
 def _clusters(texts: Sequence[str]) -> list[int]:
-    found = Clusters(len(texts))
-    join_near(found, [sketch_of(text) for text in texts])
-    found.join_equal([normalise(text).casefold() for text in texts])
-    return found.roots()
+    joined = Clusters(len(texts))
+    join_near(joined, [sketch_of(text) for text in texts])
+    joined.join_equal([normalise(text).casefold() for text in texts])
+    return joined.roots()
 
 
 class _Likeness:
@@ -110,14 +110,14 @@ class _Likeness:
 
     def __init__(self, texts: Sequence[str]) -> None:
         counts = [Counter(terms_of(text)) for text in texts]
-        lengths = [sum(one.values()) for one in counts]
+        lengths = [sum(terms.values()) for terms in counts]
         usual = max(sum(lengths) / max(len(lengths), 1), 1.0)
         self.number = len(texts)
         self._places: defaultdict[str, list[int]] = defaultdict(list)
         self._weights: defaultdict[str, list[float]] = defaultdict(list)
-        for index, (one, length) in enumerate(zip(counts, lengths, strict=True)):
+        for index, (terms, length) in enumerate(zip(counts, lengths, strict=True)):
             room = SATURATION * (1 - LENGTH + LENGTH * length / usual)
-            for term, count in one.items():
+            for term, count in terms.items():
                 self._places[term].append(index)
                 self._weights[term].append(count * (SATURATION + 1) / (count + room))
 
@@ -129,13 +129,13 @@ class _Likeness:
             rare = math.log(1 + (self.number - len(places) + 0.5) / (len(places) + 0.5))
             scores[places] += rare * np.array(self._weights[term])
         order = np.argsort(-scores, kind="stable")[:most]
-        return [int(place) for place in order if scores[place] > 0]
+        return [int(index) for index in order if scores[index] > 0]
 
 
 def terms_of(text: str) -> list[str]:
     """Returns the words of a text; of Chinese the pairs of characters."""
-    found: list[str] = []
+    terms: list[str] = []
     for run in FORM.findall(text.casefold()):
         chinese = "\u3400" <= run[0] <= "\u9fff"
-        found += [run[n : n + 2] for n in range(max(len(run) - 1, 1))] if chinese else [run]
-    return found
+        terms += [run[n : n + 2] for n in range(max(len(run) - 1, 1))] if chinese else [run]
+    return terms

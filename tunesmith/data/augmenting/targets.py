@@ -38,16 +38,16 @@ def rows_wanted(source: str, target: str, times: int) -> tuple[set[tuple[Path, i
     objective = OBJECTIVES.make(run.objective)
     data = run.data.model_copy(update={"path": source, "steps": ()})
     reading = examples(data, objective.eats, objective.meant, reading_for(objective))
-    known: list[tuple[tuple[Path, int], JsonObject]] = []
+    lines: list[tuple[tuple[Path, int], JsonObject]] = []
     for located, example in reading:
         line = line_of(located.where, example)
         if line is not None:
-            known.append(((located.file, located.number), line))
+            lines.append(((located.file, located.number), line))
     wanted: set[tuple[Path, int]] = set()
     notes: list[str] = []
     for kind in kinds:
-        own = [place for place, line in known if is_of(kind, line)]
-        taken = evenly(own, max(1, kind["rows"] // times))
+        of_kind = [row for row, line in lines if is_of(kind, line)]
+        taken = evenly(of_kind, max(1, kind["rows"] // times))
         wanted |= {*taken}
         fields = {"target": kind["target"], "rows": kind["rows"]}
         notes.append(say("augment.for_target", **fields, taken=len(taken), most=len(taken) * times))
@@ -59,9 +59,9 @@ def rows_wanted(source: str, target: str, times: int) -> tuple[set[tuple[Path, i
 def _run(target: str) -> Run:
     """Finds the run in whose folder the file lies."""
     for folder in Path(target).resolve().parents:
-        found = RunFolder(folder)
-        if found.run_yaml.is_file():
-            return found.resolved().run
+        run = RunFolder(folder)
+        if run.run_yaml.is_file():
+            return run.resolved().run
     raise SpecError(Problem("target", say("augment.no_run", target=target)))
 
 
@@ -86,13 +86,13 @@ def _kinds(target: str) -> list[JsonObject]:
 def _kind(text: str) -> JsonObject | None:
     """Returns the kind that a line tells of; None where it tells of none."""
     try:
-        told = json.loads(text)
+        kind = json.loads(text)
     except ValueError:
         return None
-    if not isinstance(told, dict) or not isinstance(told.get("rows"), int):
+    if not isinstance(kind, dict) or not isinstance(kind.get("rows"), int):
         return None
-    whole = told.keys() >= NEEDED and ("words" in told or told.keys() >= SLICE)
-    return told if whole and told.get("words", ["-"]) else None
+    whole = kind.keys() >= NEEDED and ("words" in kind or kind.keys() >= SLICE)
+    return kind if whole and kind.get("words", ["-"]) else None
 
 
 def _names(kinds: Sequence[JsonObject]) -> str:

@@ -41,8 +41,8 @@ class Translator:
     def __init__(self, run: Run, source: str | None, target: str | None) -> None:
         self.run, self.folder = run, folder_of(run.model)
         self.many = _json(self.folder / "config.json").get("model_type") == MANY
-        told = {} if self.many else _json(self.folder / "tokenizer_config.json")
-        self.own = told.get("source_lang"), told.get("target_lang")
+        settings = {} if self.many else _json(self.folder / "tokenizer_config.json")
+        self.own = settings.get("source_lang"), settings.get("target_lang")
         """The pair that the folder names; None where it does not."""
         self.asked = source, target
         self.source = source if self.own[0] is None else str(self.own[0])
@@ -62,20 +62,20 @@ class Translator:
         """Returns what is wrong with the languages that were asked for."""
         path = self.run.model.path
         if self.many:
-            known = _codes(self.folder)
+            codes = _codes(self.folder)
             if not all(self.asked):
                 return [Problem("language", say("augment.needs_codes", path=path))]
             return [
                 Problem(
-                    "language", say("augment.no_code", path=path, code=code, known=_some(known))
+                    "language", say("augment.no_code", path=path, code=code, known=_some(codes))
                 )
                 for code in self.asked
-                if known and code not in known
+                if codes and code not in codes
             ]
         other = [
             code
-            for code, own in zip(self.asked, self.own, strict=True)
-            if code and own not in (None, code)
+            for code, named in zip(self.asked, self.own, strict=True)
+            if code and named not in (None, code)
         ]
         if other:
             fields = {"path": path, "pair": self.pair, "asked": "-".join(map(str, self.asked))}
@@ -100,8 +100,8 @@ class Translator:
             if model is None:
                 model, tokenizer = self._loaded()
             texts = [str(question.chat.turns[-1].content) for question in some]
-            told = self._block(model, tokenizer, texts, self.run.train.seed + numbers.start)
-            for number, answer in zip(numbers, told, strict=True):
+            answers = self._block(model, tokenizer, texts, self.run.train.seed + numbers.start)
+            for number, answer in zip(numbers, answers, strict=True):
                 if number not in done:
                     yield number, answer
 
@@ -139,10 +139,10 @@ class Translator:
         ]
 
     def _written(self, tokenizer: Any, ids: torch.Tensor) -> Written:
-        told = ids[1:].tolist()
-        ended = tokenizer.eos_token_id in told
-        text = tokenizer.decode(told, skip_special_tokens=True)
-        return written(text, cut=not ended, tokens=len(told))
+        written_ids = ids[1:].tolist()
+        ended = tokenizer.eos_token_id in written_ids
+        text = tokenizer.decode(written_ids, skip_special_tokens=True)
+        return written(text, cut=not ended, tokens=len(written_ids))
 
     def _loaded(self) -> tuple[Any, Any]:
         """Loads the model and its tokenizer; raises ModelError for a folder that holds none."""
@@ -173,9 +173,9 @@ class Translator:
 
 def _codes(folder: Path) -> list[str]:
     """Returns the languages that a model of many names in its tokenizer's settings."""
-    told = _json(folder / "tokenizer_config.json")
-    found = told.get("additional_special_tokens") or told.get("extra_special_tokens") or []
-    return [str(one).strip("_") for one in found] if isinstance(found, list) else []
+    settings = _json(folder / "tokenizer_config.json")
+    codes = settings.get("additional_special_tokens") or settings.get("extra_special_tokens") or []
+    return [str(code).strip("_") for code in codes] if isinstance(codes, list) else []
 
 
 def _some(known: list[str]) -> str:

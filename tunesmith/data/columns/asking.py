@@ -120,7 +120,7 @@ def with_more(said: Turn, row: Row) -> tuple[Turn, tuple[JsonObject, ...]]:
 def _with_thought(said: Turn, row: Row) -> Turn:
     """Returns an answer with what the row says in another column was thought before it."""
     held = [row[name] for name in ranked(THOUGHTS, row)]
-    thought = next((one.strip() for one in held if isinstance(one, str) and one.strip()), None)
+    thought = next((text.strip() for text in held if isinstance(text, str) and text.strip()), None)
     return said if thought is None or said.reasoning else replace(said, reasoning=thought)
 
 
@@ -131,11 +131,11 @@ def _with_calls(said: Turn, tools: Sequence[JsonObject]) -> Turn:
     if not (tools and said.content.lstrip().startswith(("[", "{"))):
         return said
     try:
-        found = json.loads(said.content)
+        parsed = json.loads(said.content)
     except ValueError:
         return said
-    listed = found if isinstance(found, list) else [found]
-    calls = [one for one in listed if isinstance(one, dict) and {*one} == {"name", "arguments"}]
+    listed = parsed if isinstance(parsed, list) else [parsed]
+    calls = [call for call in listed if isinstance(call, dict) and {*call} == {"name", "arguments"}]
     if not calls or len(calls) < len(listed):
         return said
     return replace(said, content="", tool_calls=tool_calls(calls, "answer"))

@@ -55,8 +55,8 @@ def apart(columns: Collection[str]) -> tuple[str, str] | None:
     """
     called = {plain(name): name for name in columns}
     names = [(stem + first, stem + second) for stem in _STEMS for first, second in _SUFFIXES]
-    found = [pair for pair in names if pair[0] in called and pair[1] in called]
-    return (called[found[0][0]], called[found[0][1]]) if found else None
+    pairs = [pair for pair in names if pair[0] in called and pair[1] in called]
+    return (called[pairs[0][0]], called[pairs[0][1]]) if pairs else None
 
 
 def says_better(columns: Collection[str]) -> bool:
@@ -72,35 +72,35 @@ def better_of(row: Row, texts: Sequence[str] = (), *, first: int = 0) -> int | N
     """
     flags = [name for name in FLAGS if name in row]
     if len(flags) > 1:
-        told = [name for name in flags if str(row[name]).strip().lower() in ("1", "1.0", "true")]
-        if len(told) != 1:
+        chosen = [name for name in flags if str(row[name]).strip().lower() in ("1", "1.0", "true")]
+        if len(chosen) != 1:
             seen = {name: row[name] for name in flags}
             raise field_problem(flags[0], "preference.no_better", seen=shown(seen))
-        return FLAGS[told[0]]
-    signed = next((one for one in SIGNED if row.get(one) not in (None, "")), None)
+        return FLAGS[chosen[0]]
+    signed = next((column for column in SIGNED if row.get(column) not in (None, "")), None)
     if signed is not None:
         if not is_number(row[signed]):
             raise field_problem(signed, "reader.not_number", seen=shown(row[signed]))
         strength = float(str(row[signed]))
         return int(strength > 0) if strength else None
-    name = next((one for one in BETTER if row.get(one) not in (None, "")), None)
+    name = next((column for column in BETTER if row.get(column) not in (None, "")), None)
     if name is None:
         return 0
     value = str(row[name]).strip().removesuffix(".0")
     models = [row.get("model_a"), row.get("model_b")]
-    for known in (list(texts), models if models[0] != models[1] else []):
-        if value in known:
-            return known.index(value)
+    for choices in (list(texts), models if models[0] != models[1] else []):
+        if value in choices:
+            return choices.index(value)
     word = value.casefold()
     if word.replace(" ", "") in _TIES:
         return None
     side = _SIDE.fullmatch(word)
     if side is None:
         raise field_problem(name, "preference.no_better", seen=shown(row[name]))
-    place = int(side[1]) - first if side[1].isdecimal() else _SIDES[side[1]]
-    if place not in (0, 1):
+    index = int(side[1]) - first if side[1].isdecimal() else _SIDES[side[1]]
+    if index not in (0, 1):
         raise field_problem(name, "preference.no_better", seen=shown(row[name]))
-    return place
+    return index
 
 
 def counted_from(rows: Sequence[Row]) -> int:

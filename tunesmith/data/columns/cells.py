@@ -44,19 +44,22 @@ def first_answer(value: Any, name: str = "") -> Any:
     if (
         isinstance(value, list)
         and value
-        and all(isinstance(one, dict) and {"text", "answer_start"} <= one.keys() for one in value)
+        and all(
+            isinstance(answer, dict) and {"text", "answer_start"} <= answer.keys()
+            for answer in value
+        )
     ):
         return value[0]["text"]
-    if isinstance(value, list) and all(isinstance(one, dict) for one in value):
+    if isinstance(value, list) and all(isinstance(answer, dict) for answer in value):
         # KILT (Petroni et al. 2021): answers beside the pages that hold them.
-        said = [one["answer"] for one in value if {*one} <= _KILT and "answer" in one]
-        if said and all(isinstance(one, str) for one in said):
+        said = [answer["answer"] for answer in value if {*answer} <= _KILT and "answer" in answer]
+        if said and all(isinstance(text, str) for text in said):
             return said[0]
     plural = name.casefold() in SEVERAL and isinstance(value, list)
     for key in ("answer", "text"):  # as VQA and NarrativeQA write what each person answered
-        if plural and value and all(isinstance(one, dict) and key in one for one in value):
-            value = [one[key] for one in value]
-    if plural and all(isinstance(one, str) for one in value):
+        if plural and value and all(isinstance(answer, dict) and key in answer for answer in value):
+            value = [answer[key] for answer in value]
+    if plural and all(isinstance(answer, str) for answer in value):
         return value[0] if value else ""
     if isinstance(value, list) and len(value) == 1:
         inner = first_answer(value[0], name)
@@ -69,9 +72,9 @@ def has_places(name: str, rows: Sequence[Row]) -> bool:
     values = [row.get(name) for row in rows if row.get(name) not in (None, [])]
     lists = [value if isinstance(value, list) else [value] for value in values]
     return bool(lists) and all(
-        isinstance(one, dict) and {"text", "answer_start"} <= one.keys()
+        isinstance(answer, dict) and {"text", "answer_start"} <= answer.keys()
         for held in lists
-        for one in held
+        for answer in held
     )
 
 
@@ -85,10 +88,10 @@ def printed_objects(text: str) -> list[Any] | None:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of a text with \\d in it
-            found = ast.literal_eval(between)
+            parsed = ast.literal_eval(between)
     except (ValueError, SyntaxError, MemoryError, RecursionError):
         return None
-    return found if all(isinstance(one, dict) for one in found) else None
+    return parsed if all(isinstance(item, dict) for item in parsed) else None
 
 
 _BETWEEN = re.compile(r"\}\s*\n\s*\{")
@@ -111,9 +114,9 @@ def as_json(value: Any) -> Any:
     other value, turns of a conversation among them, is unchanged.
     """
     objects = value if isinstance(value, list) else [value]
-    if not objects or not all(isinstance(one, dict) and one for one in objects):
+    if not objects or not all(isinstance(item, dict) and item for item in objects):
         return value
-    if any(is_turn(one) or str(one.get("type")) in _PARTS for one in objects):
+    if any(is_turn(item) or str(item.get("type")) in _PARTS for item in objects):
         return value
     if question_in(value) is not value:
         return value
@@ -128,9 +131,9 @@ _MARKED = re.compile(r'"\\u0000([^"\\]*)\\u0000"')
 def _marked(value: Any) -> Any:
     """Puts marks round the text of each number that keeps how it was written."""
     if isinstance(value, dict):
-        return {key: _marked(one) for key, one in value.items()}
+        return {key: _marked(inner) for key, inner in value.items()}
     if isinstance(value, list):
-        return [_marked(one) for one in value]
+        return [_marked(inner) for inner in value]
     kept = isinstance(value, float) and str(value) != float.__repr__(value)
     return f"\0{value}\0" if kept and _NUMBER.fullmatch(str(value)) else value
 
@@ -145,11 +148,11 @@ def alone(value: object) -> str | None:
     if not isinstance(value, str) or not value.startswith("[") or not value.endswith("]"):
         return None
     try:
-        found = ast.literal_eval(value)
+        parsed = ast.literal_eval(value)
     except (ValueError, SyntaxError, MemoryError, RecursionError):
         return None
-    one = found[0] if isinstance(found, list) and len(found) == 1 else None
-    return one if isinstance(one, str) else None
+    only = parsed[0] if isinstance(parsed, list) and len(parsed) == 1 else None
+    return only if isinstance(only, str) else None
 
 
 def is_turn(item: object) -> bool:
@@ -207,14 +210,14 @@ def is_answer(name: str, rows: Sequence[Row]) -> bool:
     """
     values = held(name, rows)
     written = values if name.casefold() in SEVERAL else map(as_json, values)
-    return bool(values) and all(isinstance(one, str | int | float) for one in written)
+    return bool(values) and all(isinstance(cell, str | int | float) for cell in written)
 
 
 def is_passages(name: str, rows: Sequence[Row]) -> bool:
     """Tells whether the column holds several texts a row, as what was found for a question."""
     values = held(name, rows)
     return bool(values) and all(
-        isinstance(value, list) and all(isinstance(one, str) for one in value) for value in values
+        isinstance(value, list) and all(isinstance(text, str) for text in value) for value in values
     )
 
 

@@ -70,7 +70,7 @@ def conversation(row: Row, name: str) -> list[Turn]:
         fields = {"kind": kind_of(row[name]), "seen": shown(row[name])}
         raise field_problem(name, "reader.not_list", **fields)
     if name in TURNS and _in_turn(value):
-        said = [as_text(_said(one), f"{name}[{n}]") for n, one in enumerate(value)]
+        said = [as_text(_said(item), f"{name}[{n}]") for n, item in enumerate(value)]
         return [Turn("assistant" if n % 2 else "user", text) for n, text in enumerate(said)]
     items: list[tuple[str, Any]] = [(f"{name}[{n}]", item) for n, item in enumerate(value)]
     if _by_speaker(value):
@@ -104,7 +104,7 @@ def _round(item: Row, asking: tuple[str, str], where: str) -> list[Turn]:
         if item.get(key) is not None
     ]
     if item.get("output_with_loss") is False:
-        said = [replace(one, train=False) if one.role == "assistant" else one for one in said]
+        said = [replace(turn, train=False) if turn.role == "assistant" else turn for turn in said]
     return [*system_turn(item), *said]
 
 
@@ -122,15 +122,15 @@ _ROUNDS = (
 def _rounds(value: list[object]) -> tuple[str, str] | None:
     """Returns the keys of question and answer where each item is an object with both."""
     for pair in _ROUNDS:
-        if value and all(isinstance(one, dict) and {*pair} <= one.keys() for one in value):
+        if value and all(isinstance(item, dict) and {*pair} <= item.keys() for item in value):
             return pair
     return None
 
 
 def _in_turn(value: list[object]) -> bool:
     """Tells whether these are texts, perhaps in objects, of which none names its speaker."""
-    said = [_said(one) for one in value]
-    return len(value) > 1 and all(isinstance(one, str) and not is_spoken(one) for one in said)
+    said = [_said(item) for item in value]
+    return len(value) > 1 and all(isinstance(text, str) and not is_spoken(text) for text in said)
 
 
 def _said(item: object) -> object:
@@ -144,10 +144,10 @@ def _said(item: object) -> object:
 def _by_speaker(value: list[object]) -> bool:
     """Tells whether each item is an object of texts by speaker."""
     return bool(value) and all(
-        isinstance(one, dict)
-        and len(one) > 1
-        and all(is_speaker(key) and isinstance(said, str) for key, said in one.items())
-        for one in value
+        isinstance(item, dict)
+        and len(item) > 1
+        and all(is_speaker(key) and isinstance(said, str) for key, said in item.items())
+        for item in value
     )
 
 
@@ -164,17 +164,17 @@ def chat_of(row: Row, keys: tuple[str, ...], default: str) -> Chat:
         turns = [*system_turn(row), *turns]
     last = {turn.role: turn for turn in turns}
     names = {"question": "user", "answer": "assistant", "system": "system"}
-    known: dict[str, object] = {
+    columns: dict[str, object] = {
         ours: last[role].content for ours, role in names.items() if role in last
     }
     if "assistant" in last and last["assistant"].reasoning:
-        known["reasoning"] = last["assistant"].reasoning
-    return Chat(tuple(turns), tools, {**row, **known})
+        columns["reasoning"] = last["assistant"].reasoning
+    return Chat(tuple(turns), tools, {**row, **columns})
 
 
 def _tools_of_a_turn(value: object) -> tuple[JsonObject, ...]:
     """Reads the tools that the system's turn lists, as GLM-4's rows have it."""
-    for one in json_list(value) or ():
-        if isinstance(one, dict) and one.get("tools"):
-            return tools_of(one)
+    for item in json_list(value) or ():
+        if isinstance(item, dict) and item.get("tools"):
+            return tools_of(item)
     return ()

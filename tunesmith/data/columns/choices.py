@@ -64,15 +64,15 @@ def option_columns(columns: Collection[str]) -> dict[str, str]:
     """Finds the columns that hold one option each, in order, with the letter or number of each;
     empty where there are fewer than two.
     """
-    found = {
+    marked = {
         name: match["mark"]
         for name in columns
         if (match := _ONE.fullmatch(name.strip())) and not name.isdecimal()
     }
-    stems = {name: name.strip()[:-1].casefold() for name in found}
+    stems = {name: name.strip()[:-1].casefold() for name in marked}
     # "answer1" beside "optionA": the stem that most of them share is that of the options.
     best = max(stems.values(), key=lambda stem: list(stems.values()).count(stem), default="")
-    marks = {name: mark for name, mark in found.items() if stems[name] == best}
+    marks = {name: mark for name, mark in marked.items() if stems[name] == best}
     ordered = sorted(marks.items(), key=lambda pair: pair[1].casefold())
     letters = [mark.upper() for _, mark in ordered]
     starts = letters[:1] in (["A"], ["0"], ["1"])
@@ -93,7 +93,7 @@ def _shuffled(row: Row, wrong: list[str]) -> Options:
     texts = [text_of(row, right)] if right is not None else []
     for name in wrong:
         several = json_list(row[name])
-        texts += [as_text(one, name) for one in ([row[name]] if several is None else several)]
+        texts += [as_text(text, name) for text in ([row[name]] if several is None else several)]
     texts = [text.strip() for text in texts if text.strip()]
     return Options(tuple(sorted(dict.fromkeys(texts), key=_mixed)))
 
@@ -145,10 +145,10 @@ def options_of(row: Row) -> Options:
     if isinstance(value, str):
         lines = _written_out(value)
         value = lines if lines is not None else json_of(value, name)
-    found = _listed(value, name)
-    if len(found.texts) < 2:
+    options = _listed(value, name)
+    if len(options.texts) < 2:
         raise field_problem(name, "choices.no_options", seen=shown(value))
-    return _unmarked(found)
+    return _unmarked(options)
 
 
 def _listed(value: object, name: str) -> Options:
@@ -157,25 +157,27 @@ def _listed(value: object, name: str) -> Options:
         texts, marks = value.get("text"), value.get("label")
         if isinstance(texts, list) and isinstance(marks, list):
             return Options(
-                tuple(as_text(one, name) for one in texts),
-                tuple(as_text(one, name) for one in marks),
+                tuple(as_text(text, name) for text in texts),
+                tuple(as_text(mark, name) for mark in marks),
             )
-        filled = {key: one for key, one in value.items() if one not in (None, "")}
+        filled = {key: option for key, option in value.items() if option not in (None, "")}
         return Options(
-            tuple(as_text(one, f"{name}.{key}") for key, one in filled.items()),
+            tuple(as_text(option, f"{name}.{key}") for key, option in filled.items()),
             tuple(map(str, filled)),
         )
     if not isinstance(value, list):
         raise field_problem(name, "choices.no_options", seen=shown(value))
-    if all(isinstance(one, dict) for one in value):
-        texts_of = [_first(one, ("text", "content", "value", "option", "answer")) for one in value]
-        marks_of = [_first(one, ("label", "key", "id", "option_id", "letter")) for one in value]
+    if all(isinstance(item, dict) for item in value):
+        texts_of = [
+            _first(item, ("text", "content", "value", "option", "answer")) for item in value
+        ]
+        marks_of = [_first(item, ("label", "key", "id", "option_id", "letter")) for item in value]
         if None not in texts_of and None not in marks_of:
             return Options(
-                tuple(as_text(one, name) for one in texts_of),
-                tuple(as_text(one, name) for one in marks_of),
+                tuple(as_text(text, name) for text in texts_of),
+                tuple(as_text(mark, name) for mark in marks_of),
             )
-    return Options(tuple(as_text(one, f"{name}[{n}]").strip() for n, one in enumerate(value)))
+    return Options(tuple(as_text(item, f"{name}[{n}]").strip() for n, item in enumerate(value)))
 
 
 def _first(one: Mapping[str, object], keys: tuple[str, ...]) -> Any:
@@ -202,13 +204,13 @@ def _written_out(text: str) -> list[str] | None:
 
 def _unmarked(options: Options) -> Options:
     """Removes the letters that the options begin with, where all of them do so in order."""
-    found = [_MARKED.match(text) for text in options.texts]
-    marks = [match[1].upper() if match else "" for match in found]
+    matches = [_MARKED.match(text) for text in options.texts]
+    marks = [match[1].upper() if match else "" for match in matches]
     if not marks or marks != list(LETTERS[: len(marks)]):
         return options
     texts = tuple(
         text[match.end() :].strip()
-        for text, match in zip(options.texts, found, strict=True)
+        for text, match in zip(options.texts, matches, strict=True)
         if match
     )
     return Options(texts, tuple(marks))
@@ -239,7 +241,7 @@ def right_letter(value: object, options: Options, field: str, *, first: int | No
     """
     several = json_list(value)
     if several is not None:
-        letters = [right_letter(one, options, field, first=first) for one in several]
+        letters = [right_letter(item, options, field, first=first) for item in several]
         return "".join(sorted(letters))
     if value is None or value == "" or (isinstance(value, float) and value != value):
         return ""
@@ -272,9 +274,9 @@ def _places(text: str, options: Options, *, number: bool, first: int | None) -> 
         return [LETTERS.index(letter) for letter in dict.fromkeys(letters)]
     marked = _MARKED.match(text)
     if marked and LETTERS.index(marked[1].upper()) < len(options.texts):
-        place = LETTERS.index(marked[1].upper())
-        if options.texts[place] == text[marked.end() :].strip():
-            return [place]
+        index = LETTERS.index(marked[1].upper())
+        if options.texts[index] == text[marked.end() :].strip():
+            return [index]
     return None
 
 

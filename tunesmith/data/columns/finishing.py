@@ -42,18 +42,18 @@ def placed(turns: Sequence[Turn], row: Row) -> list[Turn]:
     """
     waiting: Waiting = {
         kind: [
-            Media(kind, _place(one), 0, f"{name}[{n}]")
+            Media(kind, _place(medium), 0, f"{name}[{n}]")
             for name in names
-            for n, one in enumerate(_listed(row.get(name)))
+            for n, medium in enumerate(_listed(row.get(name)))
         ]
         for kind, names in MEDIA.items()
     }
-    found = [_taken(turn, waiting) for turn in turns]
-    left = tuple(one for listed in waiting.values() for one in listed)
-    first = next((n for n, turn in enumerate(found) if turn.role == "user"), 0)
-    if left and found:
-        found[first] = replace(found[first], media=left + found[first].media)
-    return found
+    filled = [_taken(turn, waiting) for turn in turns]
+    left = tuple(medium for listed in waiting.values() for medium in listed)
+    first = next((n for n, turn in enumerate(filled) if turn.role == "user"), 0)
+    if left and filled:
+        filled[first] = replace(filled[first], media=left + filled[first].media)
+    return filled
 
 
 def _taken(turn: Turn, waiting: Waiting) -> Turn:
@@ -62,10 +62,10 @@ def _taken(turn: Turn, waiting: Waiting) -> Turn:
     """
     if turn.media:
         media = [
-            replace(waiting[one.kind].pop(0), at=one.at)
-            if not one.place and waiting[one.kind]
-            else one
-            for one in turn.media
+            replace(waiting[medium.kind].pop(0), at=medium.at)
+            if not medium.place and waiting[medium.kind]
+            else medium
+            for medium in turn.media
         ]
         return replace(turn, media=tuple(media))
     text, end, media, cuts = "", 0, [], []
@@ -89,10 +89,10 @@ def _taken(turn: Turn, waiting: Waiting) -> Turn:
 
 def _listed(value: object) -> list[Any]:
     """Returns the values in a cell: several, one, or none."""
-    found = json_list(value)
-    if found is None:
-        found = [] if value in (None, "") else [value]
-    return [one for one in found if one not in (None, "")]
+    cells = json_list(value)
+    if cells is None:
+        cells = [] if value in (None, "") else [value]
+    return [cell for cell in cells if cell not in (None, "")]
 
 
 def _place(value: object) -> str:
@@ -129,14 +129,14 @@ def _refuse_media(chats: Iterable[Chat]) -> None:
     for chat in chats:
         for turn in chat.turns:
             if turn.media:
-                one = turn.media[0]
-                kind = say(f"reader.media_{one.kind}")
+                medium = turn.media[0]
+                kind = say(f"reader.media_{medium.kind}")
                 parts = [
                     part if isinstance(part, str) else f"[{part.kind} {shown(part.place)}]"
                     for part in turn.parts
                 ]
                 text = say("reader.media", kind=kind, seen=shown(" ".join(parts), 80))
-                raise DataError(Problem(one.field, text))
+                raise DataError(Problem(medium.field, text))
 
 
 _THINKING = tuple(
@@ -221,22 +221,24 @@ def _asked_at_first(example: Preference) -> tuple[Preference, list[str]]:
         return example, []
     if any(turn.role == "user" for turn in example.prompt.turns):
         return example, []
-    one, other = (turn.content for turn in sides)
-    end = _alike(one, other)
+    chosen_text, other = (turn.content for turn in sides)
+    end = _alike(chosen_text, other)
     while (
         end
-        and _in_a_word(one[end - 1])
-        and any(map(_in_a_word, one[end : end + 1] + other[end : end + 1]))
+        and _in_a_word(chosen_text[end - 1])
+        and any(map(_in_a_word, chosen_text[end : end + 1] + other[end : end + 1]))
     ):
         end -= 1
-    begun = one[:end].rstrip(" ")
-    if not begun.strip() or not (one[len(begun) :].strip() and other[len(begun) :].strip()):
+    begun = chosen_text[:end].rstrip(" ")
+    if not begun.strip() or not (chosen_text[len(begun) :].strip() and other[len(begun) :].strip()):
         return example, []
     prompt = replace(example.prompt, turns=(*example.prompt.turns, Turn("user", begun)))
     chosen, rejected = (replace(turn, content=turn.content[len(begun) :]) for turn in sides)
     columns = {**example.columns, "question": begun}
-    told = replace(example, prompt=prompt, chosen=(chosen,), rejected=(rejected,), columns=columns)
-    return told, ["common_beginning"]
+    divided = replace(
+        example, prompt=prompt, chosen=(chosen,), rejected=(rejected,), columns=columns
+    )
+    return divided, ["common_beginning"]
 
 
 def _in_a_word(letter: str) -> bool:
@@ -247,7 +249,7 @@ def _in_a_word(letter: str) -> bool:
 def _alike(left: Sequence[object], right: Sequence[object]) -> int:
     """Counts what two sequences begin with in common."""
     pairs = enumerate(zip(left, right, strict=False))
-    return next((n for n, (one, other) in pairs if one != other), min(len(left), len(right)))
+    return next((n for n, (ours, other) in pairs if ours != other), min(len(left), len(right)))
 
 
 def common_turns(left: Sequence[Turn], right: Sequence[Turn]) -> int:
@@ -347,17 +349,19 @@ def thought_apart(turn: Turn) -> Turn:
     """
     said = turn.content if turn.role == "assistant" else ""
     blocks = _THINKING if _CLOSED.search(said) else ()
-    found = next(filter(None, (block.match(said) for block in blocks)), None)
-    if found is None:
+    matched = next(filter(None, (block.match(said) for block in blocks)), None)
+    if matched is None:
         return turn
-    own = [part for part in ((turn.reasoning or "").strip(), found["thought"].strip()) if part]
-    solution = found.groupdict().get("said")
+    thoughts = [
+        part for part in ((turn.reasoning or "").strip(), matched["thought"].strip()) if part
+    ]
+    solution = matched.groupdict().get("said")
     if solution is not None:
-        said = solution.strip() + said[found.end() :]
-        return replace(turn, content=said, reasoning="\n\n".join(dict.fromkeys(own)) or None)
-    cut = found.end()
+        said = solution.strip() + said[matched.end() :]
+        return replace(turn, content=said, reasoning="\n\n".join(dict.fromkeys(thoughts)) or None)
+    cut = matched.end()
     spans = tuple((start - cut, stop - cut, w) for start, stop, w in turn.spans if start >= cut)
-    reasoning = "\n\n".join(dict.fromkeys(own)) or None
+    reasoning = "\n\n".join(dict.fromkeys(thoughts)) or None
     return replace(turn, content=turn.content[cut:], reasoning=reasoning, spans=spans)
 
 

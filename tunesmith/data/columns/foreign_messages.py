@@ -64,12 +64,12 @@ def _divided(item: Mapping[str, Any]) -> list[Any]:
     thoughts: list[str] = []
     rest: list[object] = []
     for part in item["content"]:
-        told = part if isinstance(part, Mapping) else {}
-        if (call := _call_in(told)) is not None:
+        fields = part if isinstance(part, Mapping) else {}
+        if (call := _call_in(fields)) is not None:
             calls.append(call)
-        elif (result := _result_in(told)) is not None:
+        elif (result := _result_in(fields)) is not None:
             results.append({"role": "tool", **result})
-        elif (thought := _thought_in(told)) is not None:
+        elif (thought := _thought_in(fields)) is not None:
             thoughts.append(thought)
         else:
             rest.append(part)
@@ -77,10 +77,10 @@ def _divided(item: Mapping[str, Any]) -> list[Any]:
         return [item]
     if not (rest or calls or thoughts):
         return results
-    own: JsonObject = {**item, "content": rest}
-    own |= {"tool_calls": calls} if calls else {}
-    own |= {"reasoning_content": "\n\n".join(filter(None, thoughts))} if thoughts else {}
-    return [*results, own]
+    message: JsonObject = {**item, "content": rest}
+    message |= {"tool_calls": calls} if calls else {}
+    message |= {"reasoning_content": "\n\n".join(filter(None, thoughts))} if thoughts else {}
+    return [*results, message]
 
 
 def _call_in(part: Mapping[str, Any]) -> JsonObject | None:
@@ -91,8 +91,8 @@ def _call_in(part: Mapping[str, Any]) -> JsonObject | None:
     if call is None:
         return None
     given = call.get("id", call.get("toolUseId"))
-    told = {"name": call.get("name"), "arguments": call.get("input", call.get("args")) or {}}
-    return told if given is None else {"id": given, **told}
+    call_told = {"name": call.get("name"), "arguments": call.get("input", call.get("args")) or {}}
+    return call_told if given is None else {"id": given, **call_told}
 
 
 def _result_in(part: Mapping[str, Any]) -> JsonObject | None:

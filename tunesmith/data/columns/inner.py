@@ -53,13 +53,13 @@ def _fields(row: Row, name: str) -> dict[str, Any]:
 
 
 def _inside(way: str, value: Any, depth: int = 1) -> dict[str, Any]:
-    found: dict[str, Any] = {}
+    flat: dict[str, Any] = {}
     for key, held in value.items():
         name = f"{way}.{key}"
-        found |= (
+        flat |= (
             _inside(name, held, depth + 1) if _is_open(held) and depth < _DEPTH else {name: held}
         )
-    return found
+    return flat
 
 
 def _is_open(value: object) -> bool:

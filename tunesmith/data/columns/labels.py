@@ -61,7 +61,7 @@ def labels_of(value: object, field: str) -> tuple[str, ...] | float:
         with suppress(ValueError, SyntaxError):  # as pandas writes a list into a table
             several = list(ast.literal_eval(value.strip()))
     if several is not None:
-        return tuple(as_text(one, field).strip() for one in several)
+        return tuple(as_text(name, field).strip() for name in several)
     text = as_text(value, field).strip()
     if _NUMBER.fullmatch(text):
         return float(text)
@@ -77,8 +77,8 @@ def sign_of_none(values: Sequence[object]) -> str | None:
     where annotators did not agree (Bowman et al. 2015); None where there is none, for elsewhere
     it may be a class.
     """
-    found = {str(value).strip() for value in values if value not in (None, "")}
-    return "-" if "-" in found and len(found & _INFERENCE) > 1 else None
+    signs = {str(value).strip() for value in values if value not in (None, "")}
+    return "-" if "-" in signs and len(signs & _INFERENCE) > 1 else None
 
 
 def flag_in(value: object) -> bool | None:
@@ -91,13 +91,13 @@ def flag_columns(columns: Sequence[str], rows: Sequence[Mapping[str, object]]) -
     """Finds the columns that hold only 0 and 1, where there are at least two: one column for each
     class.
     """
-    found: list[str] = []
+    flags: list[str] = []
     for name in columns:
         values = [row.get(name) for row in rows if row.get(name) not in (None, "")]
         if values and not is_called(name, ABOUT_THE_ROW) and all(map(_is_flag, values)):
-            found.append(name)
-    varied = [name for name in found if len({flag_in(row.get(name)) for row in rows} - {None}) > 1]
-    return tuple(found) if len(varied) > 1 else ()
+            flags.append(name)
+    varied = [name for name in flags if len({flag_in(row.get(name)) for row in rows} - {None}) > 1]
+    return tuple(flags) if len(varied) > 1 else ()
 
 
 def _is_flag(value: object) -> bool:

@@ -29,9 +29,11 @@ def pair_of(
         other = {"1": "2", "a": "b", "A": "B"}.get(name[-1:])
         if other and len(name) > 1 and name[:-1] + other in columns:
             return name, name[:-1] + other
-    for known in (SECOND, more or {}):
+    for pairs in (SECOND, more or {}):
         for name in columns:
-            second = next((one for one in known.get(name, ()) if one in columns), None)
+            second = next(
+                (other_name for other_name in pairs.get(name, ()) if other_name in columns), None
+            )
             if second is not None:
                 return name, second
     return None

@@ -56,7 +56,7 @@ def pairs(row: Row, field: str = "history") -> list[Turn]:
 
 def turns_in(item: object, field: str) -> list[Turn]:
     """Reads the turns that one message means: what a tool returned stands apart."""
-    return [turn_of(one, field) for one in as_openai(item)]
+    return [turn_of(message, field) for message in as_openai(item)]
 
 
 def turn_of(item: object, field: str) -> Turn:
@@ -104,10 +104,10 @@ def _trained(item: Mapping[str, object], field: str) -> bool | None:
             continue
         if isinstance(value, float) and value.is_integer():
             value = int(value)  # a column with gaps makes 0.0 of a 0
-        found = _WORDS.get(str(value).strip().lower())
-        if found is None:
+        trained = _WORDS.get(str(value).strip().lower())
+        if trained is None:
             raise field_problem(f"{field}.{key}", "reader.turn_flag", seen=shown(value))
-        return found
+        return trained
     weight = item.get("weight")
     return None if weight is None else bool(weight)
 
@@ -129,7 +129,7 @@ def _spans(item: JsonObject, content: str, field: str) -> tuple[tuple[int, int, 
     """Reads axolotl's ``train_detail``: parts from ``begin_offset`` to ``end_offset``, the last
     letter included, trained or not; a ``weight`` in place of ``train`` says how much.
     """
-    found: list[tuple[int, int, float]] = []
+    spans: list[tuple[int, int, float]] = []
     for n, part in enumerate(item.get("train_detail") or ()):
         where = f"{field}.train_detail[{n}]"
         given = part if isinstance(part, dict) else {}
@@ -141,8 +141,8 @@ def _spans(item: JsonObject, content: str, field: str) -> tuple[tuple[int, int, 
         weight = (
             _weight(given.get("weight"), f"{where}.weight") if given.get("train", True) else 0.0
         )
-        found.append((start, last + 1, weight))
-    return tuple(found)
+        spans.append((start, last + 1, weight))
+    return tuple(spans)
 
 
 def _content(value: object, field: str) -> tuple[str, tuple[Media, ...]]:

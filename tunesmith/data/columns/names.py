@@ -170,13 +170,13 @@ def came_from(row: Mapping[str, object]) -> Mapping[str, object]:
     """Returns what a row says of where it came from; empty where it says nothing. A table holds
     it as JSON.
     """
-    told = row.get(CAME_FROM)
-    if isinstance(told, str):
+    origin = row.get(CAME_FROM)
+    if isinstance(origin, str):
         try:
-            told = json.loads(told)
+            origin = json.loads(origin)
         except ValueError:
             return {}
-    return told if isinstance(told, dict) else {}
+    return origin if isinstance(origin, dict) else {}
 
 
 _SUFFIXES = ("zh", "en", "cn", "ch", "text", "str", "content", "chinese", "english", "raw")
@@ -207,18 +207,18 @@ def cores(name: str) -> tuple[str, ...]:
         around = way[-2::-1] if named else way[-1:]
         return tuple(dict.fromkeys(core for part in around for core in cores(part)))
     spelled = re.sub(r"[\s.\-]", "_", name.casefold())
-    found = [plain(name)]
+    plain_names = [plain(name)]
     bare = plain(_ASIDE.sub("", name))
-    if bare and bare != found[0]:
-        found.append(bare)
-    before = next((one for one in _PREFIXES if spelled.startswith(f"{one}_")), None)
+    if bare and bare != plain_names[0]:
+        plain_names.append(bare)
+    before = next((prefix for prefix in _PREFIXES if spelled.startswith(f"{prefix}_")), None)
     if before is not None:
         spelled = spelled.removeprefix(f"{before}_")
-        found.append(plain(spelled))
+        plain_names.append(plain(spelled))
     head, mark, tail = spelled.rpartition("_")
     if mark and tail in _SUFFIXES and head:
-        found.append(plain(head))
-    return tuple(found)
+        plain_names.append(plain(head))
+    return tuple(plain_names)
 
 
 def is_called(name: str, known: Collection[str]) -> bool:
@@ -243,9 +243,9 @@ def is_usual(name: str) -> bool:
 
 def ranked(known: Sequence[str], columns: Collection[str]) -> list[str]:
     """Returns the columns that have one of these names, in the order of the names."""
-    found: list[tuple[int, str]] = []
+    matching: list[tuple[int, str]] = []
     for name in columns:
         places = [known.index(core) for core in cores(name) if core in known]
         if places:
-            found.append((min(places), name))
-    return [name for _, name in sorted(found, key=lambda pair: pair[0])]
+            matching.append((min(places), name))
+    return [name for _, name in sorted(matching, key=lambda pair: pair[0])]

@@ -13,4 +13,4 @@ def words_of(text: str) -> tuple[tuple[int, int], ...]:
     """Returns the span of each word (from, up to, in characters): a run of letters and digits, any
     other single mark, or a single character of Han or kana, which are written without spaces.
     """
-    return tuple(found.span() for found in _WORD.finditer(text))
+    return tuple(word.span() for word in _WORD.finditer(text))

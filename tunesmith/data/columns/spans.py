@@ -21,13 +21,13 @@ def spans_of(tags: Sequence[str], words: Sequence[tuple[int, int]]) -> tuple[Spa
     """Returns the spans that the tags of ``words`` mark, in order."""
     spans: list[Span] = []
     start, before, kind = 0, OUTSIDE, ""
-    for (begin, _), tag, place in zip(
+    for (begin, _), tag, index in zip(
         [*words, (0, 0)], [*tags, OUTSIDE], range(len(words) + 1), strict=True
     ):
         mark, _, label = tag.partition("-")
         mark = mark.translate(_SAME)
         if before != OUTSIDE and (mark in "OBS" or before in "ES" or label != kind):
-            spans.append(Span(start, words[place - 1][1], kind))
+            spans.append(Span(start, words[index - 1][1], kind))
             before = OUTSIDE
         if mark != OUTSIDE and before == OUTSIDE:
             start = begin

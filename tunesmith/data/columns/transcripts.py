@@ -74,21 +74,21 @@ def written_out(text: str) -> list[Turn]:
             if not any(turn.role == "assistant" for turn in asked):
                 continue
             turns = [_with_call(turn) for turn in turns]
-            told = [system[1] if system else "", _ENDS.sub("", above)]
-            before = "\n\n".join(part.strip() for part in told if part.strip())
+            instructions = [system[1] if system else "", _ENDS.sub("", above)]
+            before = "\n\n".join(part.strip() for part in instructions if part.strip())
             return [Turn("system", before), *turns] if before else turns
     return []
 
 
 def _with_call(turn: Turn) -> Turn:
     """Returns a turn with the call at its end as such; the turn itself where it has none."""
-    found = _CALL.search(turn.content) if turn.role == "assistant" else None
-    if found is None:
+    call = _CALL.search(turn.content) if turn.role == "assistant" else None
+    if call is None:
         return turn
     try:
-        arguments = json.loads(found["arguments"])
+        arguments = json.loads(call["arguments"])
     except ValueError:
         return turn
-    called = {"name": found["name"], "arguments": arguments}
-    said = turn.content[: found.start()].rstrip()
+    called = {"name": call["name"], "arguments": arguments}
+    said = turn.content[: call.start()].rstrip()
     return replace(turn, content=said, tool_calls=({"type": "function", "function": called},))

@@ -144,8 +144,8 @@ def system_turn(row: Row) -> list[Turn]:
     value = row.get(name)
     value = value.get("parts") if isinstance(value, dict) and "parts" in value else value
     listed = value if isinstance(value, list) else [value]
-    texts = [one["text"] if isinstance(one, dict) and "text" in one else one for one in listed]
-    text = "\n\n".join(as_text(one, name) for one in texts)
+    texts = [part["text"] if isinstance(part, dict) and "text" in part else part for part in listed]
+    text = "\n\n".join(as_text(part, name) for part in texts)
     return [Turn("system", text)] if text.strip() else []
 
 
@@ -153,10 +153,10 @@ def role_of(speaker: object, field: str) -> Role:
     """Returns the role that a speaker's name means; raises DataError for an unknown speaker."""
     role = _SPEAKERS.get(str(speaker).strip().lower())
     if role is None:
-        known = (
+        speakers = (
             "user, human, customer, 用户 / assistant, gpt, agent, 助手 / system / tool, observation"
         )
-        raise field_problem(field, "reader.speaker", seen=shown(speaker), known=known)
+        raise field_problem(field, "reader.speaker", seen=shown(speaker), known=speakers)
     return role
 
 
@@ -214,16 +214,19 @@ def tool_calls(value: object, field: str) -> tuple[JsonObject, ...]:
     """Calls in OpenAI's form, arguments as an object, from that form or from ``{"name": …,
     "arguments": …}``.
     """
-    found = json_of(value, field)
+    parsed = json_of(value, field)
     made: list[dict[str, object]] = []
-    for call in found if isinstance(found, list) else [found]:
+    for call in parsed if isinstance(parsed, list) else [parsed]:
         function = call.get("function", call) if isinstance(call, dict) else None
         if not isinstance(function, dict) or not isinstance(function.get("name"), str):
             raise field_problem(field, "reader.call", seen=shown(call))
         arguments = json_of(function.get("arguments") or {}, field)
-        one = {"type": "function", "function": {"name": function["name"], "arguments": arguments}}
+        call_told = {
+            "type": "function",
+            "function": {"name": function["name"], "arguments": arguments},
+        }
         # Templates that match results to calls need the id.
-        made.append({"id": call["id"], **one} if call.get("id") else one)
+        made.append({"id": call["id"], **call_told} if call.get("id") else call_told)
     return tuple(made)
 
 
@@ -232,10 +235,10 @@ def tools_of(row: Row) -> tuple[dict[str, object], ...]:
     value = row.get("tools", row.get("functions"))
     if value is None or (isinstance(value, str) and not value.strip()):
         return ()
-    found = json_of(value, "tools")
+    parsed = json_of(value, "tools")
     made: list[dict[str, object]] = []
-    listed = found if isinstance(found, list) else [found]
-    for tool in [one for given in listed for one in _declared(given)]:
+    listed = parsed if isinstance(parsed, list) else [parsed]
+    for tool in [declared for given in listed for declared in _declared(given)]:
         tool = json_of(tool, "tools")
         if not isinstance(tool, dict) or not isinstance(tool.get("function", tool), dict):
             raise field_problem("tools", "reader.tool", seen=shown(tool))
@@ -247,13 +250,13 @@ def _declared(tool: object) -> list[Any]:
     """Returns the functions of one tool, in the words of OpenAI: Gemini lists several in one,
     Anthropic calls their parameters an input schema.
     """
-    told = tool if isinstance(tool, dict) else {}
-    several = told.get("functionDeclarations", told.get("function_declarations"))
+    fields = tool if isinstance(tool, dict) else {}
+    several = fields.get("functionDeclarations", fields.get("function_declarations"))
     if isinstance(several, list):
         return several
-    if "input_schema" not in told:
+    if "input_schema" not in fields:
         return [tool]
-    return [{"parameters" if key == "input_schema" else key: told[key] for key in told}]
+    return [{"parameters" if key == "input_schema" else key: fields[key] for key in fields}]
 
 
 def json_list(value: object) -> list[Any] | None:

@@ -39,13 +39,18 @@ class Detectors:
 
     def add(self, where: str, example: Example) -> None:
         """Looks at one row, at ``where`` (file:row)."""
-        for one in self.all:
-            one.add(where, example)
+        for detector in self.all:
+            detector.add(where, example)
 
     def rows(self) -> dict[str, list[str]]:
         """Returns the places of the rows in which something was met, by what it is."""
-        return {kind: places for one in self.all for kind, places in one.rows().items() if places}
+        return {
+            kind: places
+            for detector in self.all
+            for kind, places in detector.rows().items()
+            if places
+        }
 
     def notes(self) -> list[str]:
         """Returns what they met, in the language in use."""
-        return [note for one in self.all for note in one.notes()]
+        return [note for detector in self.all for note in detector.notes()]

@@ -32,8 +32,8 @@ class Answered:
         if not any(part.strip() for part in asked):
             return  # nothing is asked
         given = duplicates.fold(answer)
-        known, there = self.first.setdefault(duplicates.fold(asked), (given, where))
-        if known != given:
+        first, there = self.first.setdefault(duplicates.fold(asked), (given, where))
+        if first != given:
             self.places.append((where, there))
 
     def rows(self) -> dict[str, list[str]]:

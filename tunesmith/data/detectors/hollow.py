@@ -48,8 +48,8 @@ class Hollow:
         """Returns the rows with a missing value, and the others where they are the exception."""
         usual = bool(self.lengths) and median(self.lengths) >= USUAL
         few = usual and len(self.places) <= FEW * len(self.lengths)
-        found = [*self.missing, *(self.places if few else ()), *self.unlabelled]
-        return {"hollow": found} if found else {}
+        hollow = [*self.missing, *(self.places if few else ()), *self.unlabelled]
+        return {"hollow": hollow} if hollow else {}
 
     def notes(self) -> list[str]:
         """Returns one line for them."""

@@ -35,18 +35,18 @@ class Judged:
 
     def notes(self) -> list[str]:
         """Returns a note for each kind of oddity, one line each."""
-        found = [
-            say(f"judged.{kind}", number=len(places), places=some([told for _, told in places]))
+        notes = [
+            say(f"judged.{kind}", number=len(places), places=some([pair for _, pair in places]))
             for kind, places in self.places.items()
         ]
         if sum(self.kinds.values()) and not all(self.kinds.values()):
             kind = "good" if self.kinds[True] else "bad"
-            found.append(say(f"judged.only_{kind}", number=sum(self.kinds.values())))
-        return found
+            notes.append(say(f"judged.only_{kind}", number=sum(self.kinds.values())))
+        return notes
 
     def _note(self, kind: str, where: str, other: str | None = None) -> None:
-        told = where if other is None else f"{where} ↔ {other}"
-        self.places.setdefault(kind, []).append((where, told))
+        pair = where if other is None else f"{where} ↔ {other}"
+        self.places.setdefault(kind, []).append((where, pair))
 
     def _pair(self, where: str, example: Preference) -> None:
         sides = [chat.answer for chat in example.sides]

@@ -43,7 +43,7 @@ class OneSided:
 
     def notes(self) -> list[str]:
         """Returns a line where a class has nearly all rows, and one where an answer has."""
-        found: list[str] = []
+        notes: list[str] = []
         for kind, counts in self.counts.items():
             total = counts.total()
             if total < ROWS or len(counts) < 2:
@@ -56,5 +56,5 @@ class OneSided:
                     "percent": f"{100 * number / total:.0f}",
                     "column": column,
                 }
-                found.append(say(f"detect.{kind}", **fields))
-        return found
+                notes.append(say(f"detect.{kind}", **fields))
+        return notes

@@ -38,11 +38,11 @@ class OneSource:
 
     def notes(self) -> list[str]:
         """Returns a line for each column in which one source has nearly all rows."""
-        found: list[str] = []
+        notes: list[str] = []
         for column, counts in self.counts.items():
             (value, number), total = counts.most_common(1)[0], counts.total()
             if column == self.evened or total < ROWS or len(counts) < 2 or number < MOST * total:
                 continue
             fields = {"column": column, "value": value, "others": len(counts) - 1}
-            found.append(say("detect.one_source", **fields, percent=f"{100 * number / total:.0f}"))
-        return found
+            notes.append(say("detect.one_source", **fields, percent=f"{100 * number / total:.0f}"))
+        return notes

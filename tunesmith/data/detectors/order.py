@@ -37,17 +37,17 @@ class Order:
 
 def _wrong(chat: Chat) -> set[str]:
     turns = chat.turns
-    found = {"system"} if any(turn.role == "system" for turn in turns[1:]) else set[str]()
+    faults = {"system"} if any(turn.role == "system" for turn in turns[1:]) else set[str]()
     pairs = [*pairwise(turns)]
     if any(turn.role == "tool" for turn in turns[:1]) or any(
         turn.role == "tool" and not _asked(before) for before, turn in pairs
     ):
-        found.add("result")
+        faults.add("result")
     if any(before.tool_calls and turn.role != "tool" for before, turn in pairs):
-        found.add("call")
+        faults.add("call")
     if any(before.role == turn.role != "tool" for before, turn in pairs):
-        found.add("twice")
-    return found
+        faults.add("twice")
+    return faults
 
 
 def _asked(before: Turn) -> bool:

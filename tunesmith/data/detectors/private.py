@@ -33,9 +33,9 @@ class Private:
         """Returns one line with the private data found and the rows that hold it."""
         if not self.places:
             return []
-        found = [
+        counts = [
             say(f"private.{kind}", number=len(self.places[kind]), places=some(self.places[kind]))
             for kind in _TOLD
             if kind in self.places
         ]
-        return [say("private.note", found=say("private.between").join(found))]
+        return [say("private.note", found=say("private.between").join(counts))]

@@ -38,11 +38,11 @@ class Scripts:
         script = script_of(example.answer)
         if script is None or _ASKED.search(asked):
             return
-        own = script_of(asked) if len(asked) >= LETTERS else None
-        if own is not None and own != script:
+        of_question = script_of(asked) if len(asked) >= LETTERS else None
+        if of_question is not None and of_question != script:
             self.crossed.append((script, where))
             return
-        self.kept += own is not None
+        self.kept += of_question is not None
         self.places[script].append(where)
 
     def rows(self) -> dict[str, list[str]]:
@@ -60,10 +60,12 @@ class Scripts:
         few rows.
         """
         crossed = self.rows()["crossed"]
-        told = [say("detect.crossed", number=len(crossed), places=some(crossed))] if crossed else []
+        notes = (
+            [say("detect.crossed", number=len(crossed), places=some(crossed))] if crossed else []
+        )
         few, usual = self._in_few()
         for script, places in few:
-            told.append(
+            notes.append(
                 say(
                     "detect.script",
                     number=len(places),
@@ -72,7 +74,7 @@ class Scripts:
                     places=some(places),
                 )
             )
-        return told
+        return notes
 
     def _in_few(self) -> tuple[list[tuple[str, list[str]]], str]:
         """Returns the scripts of few rows with these, and the usual script."""

@@ -59,7 +59,7 @@ class Headings:
 
     def add(self, level: int, heading: str) -> None:
         """Adds a heading; those of its level and below end."""
-        self._levels = [one for one in self._levels if one[0] < level]
+        self._levels = [heading_above for heading_above in self._levels if heading_above[0] < level]
         self._levels.append((level, " ".join(heading.split())))
 
     @property

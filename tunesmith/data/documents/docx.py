@@ -35,8 +35,8 @@ def _blocks(document: object) -> Iterator[tuple[int | None, str]]:
             continue
         text = part.text.strip()
         name = part.style.name or ""
-        found = _HEADING.match(name)
-        if text and (found or name == "Title"):
-            yield (int(found[1]) if found else 1), text
+        numbered = _HEADING.match(name)
+        if text and (numbered or name == "Title"):
+            yield (int(numbered[1]) if numbered else 1), text
         elif text:
             yield None, text

@@ -39,11 +39,11 @@ def extract(source: str, out: Path, settings: Documents) -> Account:
     raises SpecError or DataError that names every document that cannot be read, and writes nothing
     then.
     """
-    found, others = _files(Path(source).expanduser())
-    place = place_to_write(out, found)
+    documents, others = _files(Path(source).expanduser())
+    target = place_to_write(out, documents)
     account, rows = Account(), list[JsonObject]()
     problems: list[Problem] = []
-    for file in found:
+    for file in documents:
         try:
             sections = list(reader_of(file)(file))
         except DataError as error:
@@ -58,11 +58,11 @@ def extract(source: str, out: Path, settings: Documents) -> Account:
     if not rows:
         raise DataError(Problem(source, say("documents.no_text")))
     account.written = len(rows)
-    account.notes = [say("documents.read", files=len(found))]
+    account.notes = [say("documents.read", files=len(documents))]
     if others:
         named = ", ".join(sorted({path.suffix or path.name for path in others}))
         account.notes.append(say("documents.others", files=len(others), named=named))
-    write_rows(place, lambda: iter(rows), partial(write_account, place, account))
+    write_rows(target, lambda: iter(rows), partial(write_account, target, account))
     return account
 
 
@@ -74,16 +74,16 @@ def _files(source: Path) -> tuple[list[Path], list[Path]]:
         raise SpecError(Problem(str(source), say("documents.absent")))
     files = [source] if source.is_file() else sorted(source.rglob("*"))
     files = [file for file in files if file.is_file() and not file.name.startswith((".", "~$"))]
-    found = [file for file in files if file.suffix.lower() in FORMATS]
-    if not found:
+    documents = [file for file in files if file.suffix.lower() in FORMATS]
+    if not documents:
         allowed = ", ".join(FORMATS)
         raise SpecError(Problem(str(source), say("documents.none", known=allowed)))
-    needed = {PACKAGES.get(FORMATS[file.suffix.lower()]) for file in found} - {None}
+    needed = {PACKAGES.get(FORMATS[file.suffix.lower()]) for file in documents} - {None}
     missing = sorted(name for name in needed if name and find_spec(name) is None)
     if missing:
         text = say("documents.missing", names=", ".join(missing))
         raise SpecError(Problem(str(source), text))
-    return found, [file for file in files if file not in found]
+    return documents, [file for file in files if file not in documents]
 
 
 def _rows(

@@ -57,12 +57,14 @@ def _cut(pages: list[list[str]], starts: dict[int, list[tuple[int, str]]]) -> It
         done = 0
         # A heading that is no line of its page, or a page without headings, begins a section there.
         for level, heading in starts.get(number, []) if starts else [(1, "")]:
-            place = next((at for at in range(done, len(lines)) if _same(lines[at], heading)), None)
-            held += _joined(lines[done:place] if place is not None else [])
+            found_at = next(
+                (at for at in range(done, len(lines)) if _same(lines[at], heading)), None
+            )
+            held += _joined(lines[done:found_at] if found_at is not None else [])
             if held:
                 yield Section(headings.above, "\n\n".join(held), first)
             held, first = [], number
-            done = done if place is None else place + 1
+            done = done if found_at is None else found_at + 1
             if heading:
                 headings.add(level, heading)
         first = first if held else number
@@ -81,7 +83,7 @@ def _same(line: str, heading: str) -> bool:
 
 def _bookmarks(reader: PdfReader) -> dict[int, list[tuple[int, str]]]:
     """Returns ``(level, heading)`` by page, from 1."""
-    found: dict[int, list[tuple[int, str]]] = {}
+    by_page: dict[int, list[tuple[int, str]]] = {}
 
     def walk(entries: list, level: int) -> None:
         for entry in entries:
@@ -90,10 +92,10 @@ def _bookmarks(reader: PdfReader) -> dict[int, list[tuple[int, str]]]:
                 continue
             page = reader.get_destination_page_number(entry)
             if page is not None and page >= 0 and entry.title:
-                found.setdefault(page + 1, []).append((level, str(entry.title)))
+                by_page.setdefault(page + 1, []).append((level, str(entry.title)))
 
     walk(reader.outline, 1)
-    return found
+    return by_page
 
 
 def _without_running(pages: list[list[str]]) -> list[list[str]]:

@@ -12,8 +12,8 @@ from tunesmith.plain import JsonObject, Row
 def _texts(value: object) -> list[str]:
     """Returns the texts of a list; none where it holds anything else."""
     listed = value if isinstance(value, list) else []
-    found = [one for one in listed if isinstance(one, str)]
-    return found if len(found) == len(listed) else []
+    texts = [one for one in listed if isinstance(one, str)]
+    return texts if len(texts) == len(listed) else []
 
 
 def _is_intent(row: Row) -> bool:
@@ -31,46 +31,55 @@ def _intent(row: Row) -> Iterator[JsonObject]:
 def _examples(row: Row) -> list[Mapping[str, Any]]:
     """Returns the examples of a file of Rasa; none where this is none."""
     listed = row.get("common_examples")
-    found = [one for one in listed if isinstance(one, Mapping)] if isinstance(listed, list) else []
-    return found if found and all({"text", "intent"} <= one.keys() for one in found) else []
+    examples = (
+        [item for item in listed if isinstance(item, Mapping)] if isinstance(listed, list) else []
+    )
+    return (
+        examples
+        if examples and all({"text", "intent"} <= example.keys() for example in examples)
+        else []
+    )
 
 
 def _rasa(row: Row) -> Iterator[JsonObject]:
-    yield from (dict(one) for one in _examples(row))
+    yield from (dict(example) for example in _examples(row))
 
 
 def _is_spacy(row: Row) -> bool:
-    told = row.get("1")
-    if {*row} != {"0", "1"} or not isinstance(row["0"], str) or not isinstance(told, Mapping):
+    marks = row.get("1")
+    if {*row} != {"0", "1"} or not isinstance(row["0"], str) or not isinstance(marks, Mapping):
         return False
-    return isinstance(told.get("entities"), list) or isinstance(told.get("cats"), Mapping)
+    return isinstance(marks.get("entities"), list) or isinstance(marks.get("cats"), Mapping)
 
 
 def _spacy(row: Row) -> Iterator[JsonObject]:
     """Yields the text with its entities and the classes that hold of it."""
-    told = row["1"]
-    cats = told.get("cats")
+    marks = row["1"]
+    cats = marks.get("cats")
     labels = {"labels": [name for name, held in cats.items() if held]} if cats else {}
-    entities = {"entities": told["entities"]} if "entities" in told else {}
+    entities = {"entities": marks["entities"]} if "entities" in marks else {}
     yield {"text": row["0"], **entities, **labels}
 
 
 def _is_w2ner(row: Row) -> bool:
-    told = row.get("ner")
+    entities = row.get("ner")
     return (
         bool(_texts(row.get("sentence")))
-        and isinstance(told, list)
-        and all(isinstance(one, Mapping) and {"index", "type"} <= one.keys() for one in told)
+        and isinstance(entities, list)
+        and all(
+            isinstance(entity, Mapping) and {"index", "type"} <= entity.keys()
+            for entity in entities
+        )
     )
 
 
 def _w2ner(row: Row) -> Iterator[JsonObject]:
     """Yields the words, each with its tag; an entity in pieces is one for each piece."""
     tags = ["O"] * len(row["sentence"])
-    for one in row["ner"]:
-        places = sorted(index for index in one["index"] if index in range(len(tags)))
+    for entity in row["ner"]:
+        places = sorted(index for index in entity["index"] if index in range(len(tags)))
         for index in places:
-            tags[index] = f"{'I' if index - 1 in places else 'B'}-{one['type']}"
+            tags[index] = f"{'I' if index - 1 in places else 'B'}-{entity['type']}"
     yield {"tokens": row["sentence"], "tags": tags}
 
 
@@ -106,9 +115,9 @@ def _judged_choices(row: Row) -> tuple[list[str], list[str]] | None:
     """Returns the right and the wrong ones of options that are each judged (TruthfulQA, Lin et al.
     2022); None where this is no such row, or several are right.
     """
-    told = row.get("mc1_targets")
-    told = told if isinstance(told, Mapping) else {}
-    options, judged = _texts(told.get("choices")), told.get("labels")
+    judged_options = row.get("mc1_targets")
+    judged_options = judged_options if isinstance(judged_options, Mapping) else {}
+    options, judged = _texts(judged_options.get("choices")), judged_options.get("labels")
     if not options or not isinstance(judged, list) or len(judged) != len(options):
         return None
     right = [text for text, good in zip(options, judged, strict=True) if good]

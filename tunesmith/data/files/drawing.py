@@ -14,8 +14,8 @@ def drawn(rows: Iterable[JsonObject], count: int, seed: int) -> frozenset[int]:
     """Draws ``count`` rows with the smallest hashes and returns their places; of equal rows the
     first.
     """
-    hashed = ((place_of(row, seed), place) for place, row in enumerate(rows))
-    return frozenset(place for _, place in heapq.nsmallest(count, hashed))
+    hashed = ((place_of(row, seed), index) for index, row in enumerate(rows))
+    return frozenset(index for _, index in heapq.nsmallest(count, hashed))
 
 
 def place_of(row: JsonObject, seed: int) -> bytes:

@@ -23,12 +23,12 @@ def is_faq(lines: Sequence[str]) -> bool:
     """Tells whether these lines begin with a question, and questions and answers follow each other
     in turn.
     """
-    found = [mark for line in lines[:_LOOKED] if (mark := _MARK.fullmatch(line))]
-    asks = [mark["asks"] is not None for mark in found]
+    marks = [mark for line in lines[:_LOOKED] if (mark := _MARK.fullmatch(line))]
+    asks = [mark["asks"] is not None for mark in marks]
     opened = next(
         (line for line in lines if line.strip() and not line.lstrip().startswith("#")), ""
     )
-    begins = _MARK.fullmatch(opened) or (found and found[0][0].lstrip().startswith("#"))
+    begins = _MARK.fullmatch(opened) or (marks and marks[0][0].lstrip().startswith("#"))
     return bool(begins) and len(asks) > 3 and asks == [n % 2 == 0 for n in range(len(asks))]
 
 

@@ -100,9 +100,9 @@ class Faults:
 
     def note_twice(self, file: Path, number: int, met: list[Twice]) -> None:
         """Notes the keys that were ``met`` twice in a row, and clears them."""
-        for one in met:
-            values = say("source.then").join(map(_quoted, one.values[:3]))
-            self._note((file, "key_twice", one.key), number, values)
+        for twice in met:
+            values = say("source.then").join(map(_quoted, twice.values[:3]))
+            self._note((file, "key_twice", twice.key), number, values)
         met.clear()
 
     def note_errors(self, file: Path, number: int, row: JsonObject, errors: frozenset[str]) -> None:

@@ -68,16 +68,16 @@ def table_of(value: object) -> list[dict[str, object]] | None:
         return None
     names, cells = value.get("columns"), value.get("data")
     if isinstance(names, list) and isinstance(cells, list):
-        whole = all(isinstance(one, list) and len(one) == len(names) for one in cells)
-        return [dict(zip(map(str, names), one, strict=True)) for one in cells] if whole else None
+        whole = all(isinstance(line, list) and len(line) == len(names) for line in cells)
+        return [dict(zip(map(str, names), line, strict=True)) for line in cells] if whole else None
     columns = list(value.values())
-    if all(isinstance(one, dict) for one in columns):
+    if all(isinstance(column, dict) for column in columns):
         keys = list(columns[0])
-        same = bool(keys) and all(list(one) == keys for one in columns)
+        same = bool(keys) and all(list(column) == keys for column in columns)
         numbered = same and all(key.lstrip("-").isdecimal() for key in keys)
         return [{name: value[name][key] for name in value} for key in keys] if numbered else None
-    lists = all(isinstance(one, list) for one in columns) and not _PARTS & value.keys()
-    if lists and len({len(one) for one in columns}) == 1 and len(columns[0]) > 1:
+    lists = all(isinstance(column, list) for column in columns) and not _PARTS & value.keys()
+    if lists and len({len(column) for column in columns}) == 1 and len(columns[0]) > 1:
         return [dict(zip(value, cells, strict=True)) for cells in zip(*columns, strict=True)]
     return None
 
@@ -92,7 +92,7 @@ def unfolding(rows: Sequence[JsonObject]) -> tuple[str, ...]:
         lists = [row[name] for row in rows if row.get(name) not in (None, [])]
         objects = bool(lists) and all(map(_holds_objects, lists))
         if objects and name.casefold() in _FOLDED:
-            return (name, *unfolding([one for row in lists for one in row]))
+            return (name, *unfolding([inner for row in lists for inner in row]))
     return ()
 
 
@@ -101,13 +101,15 @@ def _keyed(values: Sequence[Any]) -> bool:
     (Li et al. 2016) gives to a question.
     """
     held = [value for value in values if value]
-    if len(held) < 2 or not all(isinstance(one, dict) for one in held):
+    if len(held) < 2 or not all(isinstance(group, dict) for group in held):
         return False
-    keys = [key for one in held for key in one]
-    inner = [one for value in held for one in value.values()]
-    if len(set(keys)) < len(keys) or not all(isinstance(one, dict) and one for one in inner):
+    keys = [key for group in held for key in group]
+    inner = [inner_row for value in held for inner_row in value.values()]
+    if len(set(keys)) < len(keys) or not all(
+        isinstance(inner_row, dict) and inner_row for inner_row in inner
+    ):
         return False
-    return all(one.keys() == inner[0].keys() for one in inner)
+    return all(inner_row.keys() == inner[0].keys() for inner_row in inner)
 
 
 def side_by_side(rows: Sequence[JsonObject]) -> tuple[str, ...]:
@@ -129,8 +131,8 @@ def side_by_side(rows: Sequence[JsonObject]) -> tuple[str, ...]:
         > len(rows)  # a row whose lists differ is told as such
     ]
     items = [item for row in rows for name in (*asked, *answered) for item in row.get(name) or ()]
-    told = all(isinstance(item, str | int) for item in items)
-    return tuple(alike) if told and answered[0] in alike and max(counts) > 1 else ()
+    all_plain = all(isinstance(item, str | int) for item in items)
+    return tuple(alike) if all_plain and answered[0] in alike and max(counts) > 1 else ()
 
 
 _QUESTIONS = frozenset({"questions", "question", "qs", "问题", "题目"})
@@ -146,9 +148,11 @@ def apart(row: JsonObject, names: Sequence[str]) -> Iterator[dict[str, object]]:
     BrokenJson where the lists of a row differ in length.
     """
     lists = [value if isinstance(value := row.get(name), list) else [] for name in names]
-    if len({len(one) for one in lists}) > 1:
-        told = ", ".join(f"{name}: {len(one)}" for name, one in zip(names, lists, strict=True))
-        raise jsonstream.BrokenJson(say("source.not_side_by_side", counts=told))
+    if len({len(values) for values in lists}) > 1:
+        counts = ", ".join(
+            f"{name}: {len(values)}" for name, values in zip(names, lists, strict=True)
+        )
+        raise jsonstream.BrokenJson(say("source.not_side_by_side", counts=counts))
     around = {name: value for name, value in row.items() if name not in names}
     for cells in zip(*lists, strict=True):
         yield {**around, **dict(zip(names, cells, strict=True))}
@@ -161,13 +165,13 @@ def unfolded(row: JsonObject, path: Sequence[str]) -> Iterator[dict[str, object]
         return
     around = {name: value for name, value in row.items() if name != path[0]}
     held = row.get(path[0]) or ()
-    for one in held.values() if isinstance(held, dict) else held:
-        if isinstance(one, dict):
-            yield from unfolded({**around, **one}, path[1:])
+    for inner in held.values() if isinstance(held, dict) else held:
+        if isinstance(inner, dict):
+            yield from unfolded({**around, **inner}, path[1:])
 
 
 def _holds_objects(value: object) -> bool:
-    return isinstance(value, list) and all(isinstance(one, dict) for one in value)
+    return isinstance(value, list) and all(isinstance(item, dict) for item in value)
 
 
 def shape_of(sample: str, complete: bool, suffix: str) -> tuple[str, bool] | None:
@@ -340,7 +344,7 @@ def _as_row(value: object) -> dict[str, object] | None:
     if isinstance(value, dict):
         return value
     if isinstance(value, list) and value and _holds_objects(value):
-        spoken = all({"role", "from", "speaker"} & one.keys() for one in value)
+        spoken = all({"role", "from", "speaker"} & item.keys() for item in value)
         return {"messages" if spoken else ROWS: value}
     if isinstance(value, list):
         return _passage(value) or {str(n): item for n, item in enumerate(value)}

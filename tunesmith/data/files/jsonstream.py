@@ -59,7 +59,7 @@ class Decoder:
         self.twice += [
             Twice(str(key), tuple(given))
             for key, given in values.items()
-            if any(one != given[-1] for one in given)
+            if any(value != given[-1] for value in given)
         ]
 
 
@@ -92,12 +92,12 @@ def each(text: str, decoder: Decoder) -> list[Any]:
     """Parses the values on one line: one, or several with or without a comma behind each; raises
     BrokenJson, which shows where the line breaks.
     """
-    found: list[Any] = []
+    parsed: list[Any] = []
     at = 0
     try:
         while at < len(text):
             value, at = decoder.raw(text, at)
-            found.append(value)
+            parsed.append(value)
             at = space(text, at)
             if text[at : at + 1] == "," and isinstance(value, dict):
                 at = space(text, at + 1)
@@ -106,11 +106,11 @@ def each(text: str, decoder: Decoder) -> list[Any]:
                 raise json.JSONDecodeError("Extra data", text, at)
     except json.JSONDecodeError as error:
         reason = _cause(text, error.pos, error.msg)
-        told = say("source.json", reason=reason, seen=excerpt(text, error.pos))
-        raise BrokenJson(Said(told, f"source.json {reason}")) from None
+        text_told = say("source.json", reason=reason, seen=excerpt(text, error.pos))
+        raise BrokenJson(Said(text_told, f"source.json {reason}")) from None
     except (ValueError, RecursionError) as error:
         raise BrokenJson(str(error)) from None
-    return found
+    return parsed
 
 
 def parse_python(text: str, decoder: Decoder) -> Any:
@@ -119,15 +119,15 @@ def parse_python(text: str, decoder: Decoder) -> Any:
     """
     try:
         tree = ast.parse(text, mode="eval")
-        found = ast.literal_eval(tree)
-        json.dumps(found)
+        row = ast.literal_eval(tree)
+        json.dumps(row)
     except (ValueError, SyntaxError, TypeError, MemoryError, RecursionError) as error:
         raise BrokenJson(say("source.json", reason=error, seen=excerpt(text, 0))) from None
-    for one in ast.walk(tree):
-        if isinstance(one, ast.Dict):
-            keys = [ast.literal_eval(key) for key in one.keys if key is not None]
-            decoder.note([*zip(keys, map(ast.literal_eval, one.values), strict=True)])
-    return found
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Dict):
+            keys = [ast.literal_eval(key) for key in node.keys if key is not None]
+            decoder.note([*zip(keys, map(ast.literal_eval, node.values), strict=True)])
+    return row
 
 
 class JsonText:
@@ -171,9 +171,9 @@ class JsonText:
         """
         ends = {"//": "\n", "/*": "*/"}
         end = ends.get(self._buffer[self._at : self._at + 2])
-        place = -1 if end is None else self._buffer.find(end, self._at + 2)
-        if place >= 0 and end is not None:
-            self._at = place + len(end)
+        closed = -1 if end is None else self._buffer.find(end, self._at + 2)
+        if closed >= 0 and end is not None:
+            self._at = closed + len(end)
             return True
         whole = end is None and len(self._buffer) - self._at > 1
         if whole or self._ended:
@@ -183,18 +183,18 @@ class JsonText:
 
     def take(self, allowed: str) -> str:
         """Takes the next character, which must be one of ``allowed``."""
-        found = self.peek()
-        if not found or found not in allowed:
+        character = self.peek()
+        if not character or character not in allowed:
             raise self.broken(say("source.expected", allowed=" ".join(allowed)), self._at)
         self._at += 1
-        return found
+        return character
 
     def value(self) -> Any:
         """Takes the next value, whole."""
         self.peek()
         while True:
             try:
-                found, end = self._decoder.raw(self._buffer, self._at)
+                value, end = self._decoder.raw(self._buffer, self._at)
             except json.JSONDecodeError as error:
                 self._decoder.twice.clear()  # what was met is met again
                 cut = error.msg.startswith("Unterminated") or error.pos >= len(self._buffer) - _CUT
@@ -206,11 +206,11 @@ class JsonText:
             except (ValueError, RecursionError) as error:
                 raise self.broken(str(error), self._at) from None
             # A number that touches the end of what was read may go on.
-            if end == len(self._buffer) and not self._ended and isinstance(found, int | float):
+            if end == len(self._buffer) and not self._ended and isinstance(value, int | float):
                 self._more()
                 continue
             self._at = end
-            return found
+            return value
 
     def skip(self) -> None:
         """Passes the next value, whatever is odd about it."""

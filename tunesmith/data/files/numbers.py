@@ -78,9 +78,9 @@ def cell(value: object, form: str = "") -> Any:
 def within(value: object) -> Any:
     """Returns an object or a list of a table with each cell in it as it is shown."""
     if isinstance(value, dict):
-        return {key: within(one) for key, one in value.items()}
+        return {key: within(inner) for key, inner in value.items()}
     if isinstance(value, list):
-        return [within(one) for one in value]
+        return [within(inner) for inner in value]
     return cell(value)
 
 
@@ -89,8 +89,8 @@ def gapped(values: Sequence[object]) -> bool:
     of its numbers end so, and some cell is empty.
     """
     texts = ["" if value is None else str(value).strip().lower() for value in values]
-    told = [text for text in texts if text not in ("", "nan", "none")]
-    return len(told) < len(texts) and bool(told) and all(map(_ends_in_zero, told))
+    given = [text for text in texts if text not in ("", "nan", "none")]
+    return len(given) < len(texts) and bool(given) and all(map(_ends_in_zero, given))
 
 
 def without_zero(value: object) -> Any:

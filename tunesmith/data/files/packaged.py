@@ -80,11 +80,9 @@ def _editorials(archive: Path) -> Iterator[dict[str, str]]:
         ).decode("utf-8", "replace")
     sentences: dict[str, list[str]] = {}
     for line in text.split("\n")[1:]:
-        place, _, rest = line.partition("\t")
+        key, _, rest = line.partition("\t")
         if rest:
-            sentences.setdefault(place.partition("_")[0], []).append(
-                rest.partition("\t")[2].strip()
-            )
+            sentences.setdefault(key.partition("_")[0], []).append(rest.partition("\t")[2].strip())
     for editorial in sentences.values():
         yield {"text": " ".join(editorial)}
 

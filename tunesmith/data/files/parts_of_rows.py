@@ -29,17 +29,17 @@ def kind_of(rows: Sequence[Row]) -> str:
     """Returns what these rows are parts of: turns of conversations, words of sentences, or nothing
     (empty).
     """
-    told = _columns(rows, _TALK, _WHO, _SAID)
-    if told is not None:
-        talk, who, said = told
+    talk_columns = _columns(rows, _TALK, _WHO, _SAID)
+    if talk_columns is not None:
+        talk, who, said = talk_columns
         texts = all(isinstance(row.get(said), str) for row in rows)
-        known = all(is_speaker(row.get(who)) for row in rows)
+        speak = all(is_speaker(row.get(who)) for row in rows)
         talks = {str(row.get(talk)) for row in rows}
-        if texts and known and len({row[who] for row in rows}) > 1 and len(talks) < len(rows):
+        if texts and speak and len({row[who] for row in rows}) > 1 and len(talks) < len(rows):
             return TURNS
-    told = _columns(rows, _SENTENCE, _WORD, _TAG)
-    if told is not None:
-        tags = [str(row.get(told[2])) for row in rows]
+    word_columns = _columns(rows, _SENTENCE, _WORD, _TAG)
+    if word_columns is not None:
+        tags = [str(row.get(word_columns[2])) for row in rows]
         if all(map(TAG.fullmatch, tags)) and {*tags} != {OUTSIDE}:
             return WORDS
     return ""
@@ -49,8 +49,10 @@ def _columns(rows: Sequence[Row], *known: Sequence[str]) -> list[str] | None:
     """Returns the column that has one of the names of each kind; None where one has none."""
     columns = dict.fromkeys([name for row in rows for name in row])
     called = {plain(name): name for name in columns}
-    found = [next((called[name] for name in names if name in called), None) for names in known]
-    whole = [name for name in found if name is not None]
+    columns_called = [
+        next((called[name] for name in names if name in called), None) for names in known
+    ]
+    whole = [name for name in columns_called if name is not None]
     return whole if len(whole) == len(known) and len(rows) > 1 else None
 
 
@@ -79,11 +81,11 @@ def _sentences(read: Iterator[Located]) -> Iterator[Located]:
             "",
             "",
         )
-        told = located.row.get(sentence)
-        if first is None or (told not in (None, "") and told != key):
+        mark = located.row.get(sentence)
+        if first is None or (mark not in (None, "") and mark != key):
             if first is not None:
                 yield _sentence(first, words)
-            key, first, words = told, located, []
+            key, first, words = mark, located, []
         words.append((str(located.row.get(word)), located.row.get(tag)))
     if first is not None:
         yield _sentence(first, words)

@@ -50,12 +50,12 @@ def files(path: Path) -> list[Path]:
     try:
         whole, part = on_disk(path)
         if whole.is_dir():
-            found = of_part(every_file(whole), whole, part)
-            if not found:
+            of_one_part = of_part(every_file(whole), whole, part)
+            if not of_one_part:
                 raise DataError(
                     Problem(str(path), say("source.no_files", suffixes=" ".join(SUFFIXES)))
                 )
-            return found
+            return of_one_part
         if whole.is_file():
             return [path]
         if path.exists():
@@ -103,9 +103,13 @@ def of_part(files: Sequence[Path], folder: Path, part: str) -> list[Path]:
 def held_words(files: Sequence[Path], folder: Path) -> list[str]:
     """Returns the names of the held-out parts among the files, the test part first."""
     words = [_words(file.relative_to(folder)) for file in files]
-    if not any(one & TRAIN for one in words):
+    if not any(words_of_file & TRAIN for words_of_file in words):
         return []
-    return [name for name in HELD if any(name in one and not one & TRAIN for one in words)]
+    return [
+        name
+        for name in HELD
+        if any(name in words_of_file and not words_of_file & TRAIN for words_of_file in words)
+    ]
 
 
 def _words(name: Path) -> set[str]:

@@ -21,10 +21,10 @@ _BLANK = re.compile(r"#idiom\w*#")
 
 def layout_of(rows: Sequence[Row]) -> str:
     """Returns the name of the layout that all these rows have; empty where there is none."""
-    found = [name for name, one in LAYOUTS.items() if rows and all(map(one.holds, rows))]
-    if found == [DIALOGUES] and len({len(row) for row in rows}) == 1:
+    layouts = [name for name, layout in LAYOUTS.items() if rows and all(map(layout.holds, rows))]
+    if layouts == [DIALOGUES] and len({len(row) for row in rows}) == 1:
         return ""  # a table
-    return found[0] if found else ""
+    return layouts[0] if layouts else ""
 
 
 def _numbered_turns(row: Row) -> str | None:
@@ -62,11 +62,14 @@ def _moss(row: Row) -> Iterator[JsonObject]:
 
 
 def _is_label_studio(row: Row) -> bool:
-    told = row.get("annotations")
+    annotations = row.get("annotations")
     return (
         isinstance(row.get("data"), Mapping)
-        and isinstance(told, list)
-        and all(isinstance(one, Mapping) and isinstance(one.get("result"), list) for one in told)
+        and isinstance(annotations, list)
+        and all(
+            isinstance(annotation, Mapping) and isinstance(annotation.get("result"), list)
+            for annotation in annotations
+        )
     )
 
 
@@ -74,14 +77,14 @@ def _label_studio(row: Row) -> Iterator[JsonObject]:
     """Yields what was annotated, with what the first annotation that counts says about it, as Label
     Studio's own short export does; nothing of a row that nobody annotated.
     """
-    done = [one for one in row["annotations"] if not one.get("was_cancelled")]
-    done.sort(key=lambda one: not one.get("ground_truth"))
-    told: dict[str, list[Any]] = {}
+    done = [annotation for annotation in row["annotations"] if not annotation.get("was_cancelled")]
+    done.sort(key=lambda annotation: not annotation.get("ground_truth"))
+    by_name: dict[str, list[Any]] = {}
     for result in done[0]["result"] if done else ():
         if result.get("from_name") is not None:
-            told.setdefault(str(result["from_name"]), []).extend(_annotated(result))
-    if told:
-        alone = {name: one[0] if _one(one) else one for name, one in told.items()}
+            by_name.setdefault(str(result["from_name"]), []).extend(_annotated(result))
+    if by_name:
+        alone = {name: values[0] if _one(values) else values for name, values in by_name.items()}
         yield {"id": row.get("id"), **row["data"], **alone}
 
 
@@ -114,27 +117,27 @@ def _asked_in_turn(row: Row) -> tuple[list[str], list[str]] | None:
 def _texts(side: object) -> list[str]:
     """Returns the texts of a list, or of the objects in it; none where one holds no text."""
     said = [
-        one.get("input_text") if isinstance(one, Mapping) else one
-        for one in (side if isinstance(side, list) else [])
+        item.get("input_text") if isinstance(item, Mapping) else item
+        for item in (side if isinstance(side, list) else [])
     ]
-    texts = [one for one in said if isinstance(one, str)]
+    texts = [text for text in said if isinstance(text, str)]
     return texts if len(texts) == len(said) else []
 
 
 def _is_asked_in_turn(row: Row) -> bool:
     around = isinstance(row.get("story", row.get("context")), str)
     several = isinstance(row.get("answers"), Mapping) or any(
-        isinstance(one, Mapping) for one in row.get("questions") or ()
+        isinstance(question, Mapping) for question in row.get("questions") or ()
     )
     return around and several and _asked_in_turn(row) is not None
 
 
 def _in_turn(row: Row) -> Iterator[JsonObject]:
     """Yields the conversation about a text, which opens the first question."""
-    told = str(row.get("story", row.get("context")))
+    story = str(row.get("story", row.get("context")))
     turns: list[JsonObject] = []
     for question, answer in zip(*_asked_in_turn(row) or ((), ()), strict=True):
-        asked = question if turns else f"{told}\n\n{question}"
+        asked = question if turns else f"{story}\n\n{question}"
         turns += [{"role": "user", "content": asked}, {"role": "assistant", "content": answer}]
     yield {"id": row.get("id", row.get("dialogue_id")), "messages": turns}
 
@@ -145,7 +148,7 @@ def _is_compared(row: Row) -> bool:
         isinstance(row.get("info"), Mapping)
         and isinstance(row.get("choice"), int)
         and isinstance(made, list)
-        and all(isinstance(one, Mapping) and "text" in one for one in made)
+        and all(isinstance(summary, Mapping) and "text" in summary for summary in made)
     )
 
 
@@ -157,7 +160,7 @@ def _compared(row: Row) -> Iterator[JsonObject]:
         "id": info.get("id"),
         "title": info.get("title"),
         "prompt": text,
-        "ranked": [one["text"].strip() for one in row["summaries"]],
+        "ranked": [summary["text"].strip() for summary in row["summaries"]],
         "better": row["choice"],
     }
 
@@ -192,9 +195,9 @@ def _is_task(row: Row) -> bool:
 
 
 def _definition(row: Row) -> str:
-    told = row.get("Definition")
-    told = told[0] if isinstance(told, list) and told else told
-    return told if isinstance(told, str) else ""
+    definition = row.get("Definition")
+    definition = definition[0] if isinstance(definition, list) and definition else definition
+    return definition if isinstance(definition, str) else ""
 
 
 def _task(row: Row) -> Iterator[JsonObject]:
@@ -210,7 +213,7 @@ def _task(row: Row) -> Iterator[JsonObject]:
 
 
 def _is_dialogue(row: Row) -> bool:
-    texts = all(isinstance(one, str) for one in row.values())
+    texts = all(isinstance(cell, str) for cell in row.values())
     return len(row) > 1 and texts and list(row) == [str(n) for n in range(len(row))]
 
 
@@ -219,13 +222,16 @@ def _dialogue(row: Row) -> Iterator[JsonObject]:
 
 
 def _is_searched(row: Row) -> bool:
-    found = row.get("documents")
+    documents = row.get("documents")
     return (
         isinstance(row.get("question"), str)
         and bool({"answer", "answers"} & row.keys())
-        and isinstance(found, list)
-        and bool(found)
-        and all(isinstance(one, Mapping) and _texts(one.get("paragraphs")) for one in found)
+        and isinstance(documents, list)
+        and bool(documents)
+        and all(
+            isinstance(document, Mapping) and _texts(document.get("paragraphs"))
+            for document in documents
+        )
     )
 
 
@@ -233,16 +239,20 @@ def _searched(row: Row) -> Iterator[JsonObject]:
     """Yields the question with the paragraphs that people marked in the pages that were found for
     it (He et al. 2018): where none is marked, with all.
     """
-    selected = [one for one in row["documents"] if one.get("is_selected")] or row["documents"]
+    selected = [document for document in row["documents"] if document.get("is_selected")] or row[
+        "documents"
+    ]
     read: list[str] = []
-    for one in selected:
-        place = one.get("most_related_para")
-        near = isinstance(place, int) and place in range(len(one["paragraphs"]))
-        read += one["paragraphs"][place : place + 1] if near else one["paragraphs"]
+    for document in selected:
+        paragraph = document.get("most_related_para")
+        near = isinstance(paragraph, int) and paragraph in range(len(document["paragraphs"]))
+        read += (
+            document["paragraphs"][paragraph : paragraph + 1] if near else document["paragraphs"]
+        )
     kept = ("answer", "answers", "question_type", "yesno_answer", "yesno_answers")
-    told = {name: row[name] for name in kept if name in row}
-    place = row.get("question_id", row.get("id"))
-    yield {"id": place, "question": row["question"], "context": "\n".join(read), **told}
+    answered = {name: row[name] for name in kept if name in row}
+    number = row.get("question_id", row.get("id"))
+    yield {"id": number, "question": row["question"], "context": "\n".join(read), **answered}
 
 
 DIALOGUES = "LCCC"

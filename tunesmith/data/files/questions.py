@@ -32,15 +32,15 @@ def asked_in(path: Path) -> Questions:
 def each_asked(path: Path) -> Iterator[tuple[str, JsonObject | str]]:
     """Yields the same one by one."""
     if path.suffix.lower() in (".yaml", ".yml"):
-        found = _listed(path)
+        questions = _listed(path)
     elif _has_texts(facts(path)):
-        found = _texts(path)
+        questions = _texts(path)
     else:
-        found = ((f"{path}:{one.number}", one.row) for one in rows(path))
+        questions = ((f"{path}:{located.number}", located.row) for located in rows(path))
     some = False
-    for place, one in found:
+    for where, question in questions:
         some = True
-        yield place, one
+        yield where, question
     if not some:
         raise DataError(Problem(str(path), say("source.no_question")))
 

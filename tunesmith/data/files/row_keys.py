@@ -48,7 +48,7 @@ def path_of_rows(text: str, never: Container[str]) -> tuple[str, ...] | None:
 
     ``never`` are keys whose lists of objects belong to a row.
     """
-    found: list[tuple[tuple[str, ...], int]] = []
+    lists: list[tuple[tuple[str, ...], int]] = []
     at = space(text, 1)
     keys = 0
     whole = False
@@ -61,10 +61,10 @@ def path_of_rows(text: str, never: Container[str]) -> tuple[str, ...] | None:
             try:
                 value, end = _DECODER.raw_decode(text, at)
             except ValueError:
-                found += [(path, 0)] if path else []
-                return _one_of(found, keys, cut=True)
+                lists += [(path, 0)] if path else []
+                return _one_of(lists, keys, cut=True)
             if path:
-                found.append((path, len(value)))
+                lists.append((path, len(value)))
             at = space(text, end)
             whole = text[at : at + 1] == "}" and not text[at + 1 :].strip()
             if text[at : at + 1] == "}":
@@ -72,7 +72,7 @@ def path_of_rows(text: str, never: Container[str]) -> tuple[str, ...] | None:
             at = space(text, at + 1)
     except ValueError:
         pass
-    return _one_of(found, keys, cut=False) if whole else None
+    return _one_of(lists, keys, cut=False) if whole else None
 
 
 def _path_within(text: str, at: int, key: str, never: Container[str]) -> tuple[str, ...] | None:

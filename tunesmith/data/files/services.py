@@ -15,8 +15,8 @@ from tunesmith.plain import JsonObject, Row
 def _objects(value: object) -> list[Mapping[str, Any]]:
     """Returns the objects of a list; none where it holds anything else, or nothing."""
     listed = value if isinstance(value, list) else []
-    found = [one for one in listed if isinstance(one, Mapping)]
-    return found if len(found) == len(listed) else []
+    objects = [item for item in listed if isinstance(item, Mapping)]
+    return objects if len(objects) == len(listed) else []
 
 
 def _said(message: Row) -> str | list[Any]:
@@ -28,15 +28,16 @@ def _said(message: Row) -> str | list[Any]:
     if message.get("recipient", "all") != "all":
         return ""
     if content.get("content_type") == "multimodal_text":
-        return [one if isinstance(one, str) else {"type": "image"} for one in parts]
+        return [part if isinstance(part, str) else {"type": "image"} for part in parts]
     text = content.get("content_type") == "text"
-    return "\n".join(one for one in parts if text and isinstance(one, str)).strip()
+    return "\n".join(part for part in parts if text and isinstance(part, str)).strip()
 
 
 def _is_chatgpt(row: Row) -> bool:
     nodes = row.get("mapping")
     return isinstance(nodes, Mapping) and all(
-        isinstance(one, Mapping) and {"message", "parent"} <= one.keys() for one in nodes.values()
+        isinstance(node, Mapping) and {"message", "parent"} <= node.keys()
+        for node in nodes.values()
     )
 
 
@@ -45,7 +46,7 @@ def _chatgpt(row: Row) -> Iterator[JsonObject]:
     are branches.
     """
     nodes = row["mapping"]
-    parents = {one.get("parent") for one in nodes.values()}
+    parents = {node.get("parent") for node in nodes.values()}
     last = row.get("current_node")
     if last not in nodes:
         last = next((key for key in reversed(nodes) if key not in parents), None)
@@ -59,37 +60,39 @@ def _chatgpt(row: Row) -> Iterator[JsonObject]:
         if message.get("author") and _said(message)
     ]
     # What a tool returned answers a call that the export holds in no known form.
-    turns = [one for one in turns if one["role"] in ("user", "assistant", "system")]
+    turns = [turn for turn in turns if turn["role"] in ("user", "assistant", "system")]
     yield {"id": row.get("conversation_id", row.get("id")), "messages": turns}
 
 
 def _is_claude(row: Row) -> bool:
     messages = _objects(row.get("chat_messages"))
-    return bool(messages) and all("sender" in one for one in messages)
+    return bool(messages) and all("sender" in message for message in messages)
 
 
 def _claude(row: Row) -> Iterator[JsonObject]:
     """Yields the conversation, with the texts of attached files above what is said of them."""
     turns: list[JsonObject] = []
-    for one in row["chat_messages"]:
-        files = [file.get("extracted_content") for file in _objects(one.get("attachments"))]
-        said = "\n\n".join(filter(None, [*files, one.get("text")]))
-        turns.append({"role": one["sender"], "content": said or one.get("content") or ""})
+    for message in row["chat_messages"]:
+        files = [file.get("extracted_content") for file in _objects(message.get("attachments"))]
+        said = "\n\n".join(filter(None, [*files, message.get("text")]))
+        turns.append({"role": message["sender"], "content": said or message.get("content") or ""})
     yield {"id": row.get("uuid"), "messages": turns}
 
 
 def _is_qianfan(row: Row) -> bool:
     turns = _objects(row.get("rows")) if {*row} == {"rows"} else []
     return bool(turns) and all(
-        isinstance(one.get("prompt"), str) and isinstance(one.get("response"), list)
-        for one in turns
+        isinstance(turn.get("prompt"), str) and isinstance(turn.get("response"), list)
+        for turn in turns
     )
 
 
 def _answers_in(response: list[Any]) -> list[str]:
     """Returns the answers to one question, from the best to the worst: texts, or lists of one."""
-    flat = chain.from_iterable(one if isinstance(one, list) else [one] for one in response)
-    return [one for one in flat if isinstance(one, str)]
+    flat = chain.from_iterable(
+        answer if isinstance(answer, list) else [answer] for answer in response
+    )
+    return [answer for answer in flat if isinstance(answer, str)]
 
 
 def _qianfan(row: Row) -> Iterator[JsonObject]:
@@ -101,11 +104,11 @@ def _qianfan(row: Row) -> Iterator[JsonObject]:
     if isinstance(system, str) and system.strip():
         turns.append({"role": "system", "content": system})
     answers: list[str] = []
-    for one in row["rows"]:
+    for turn in row["rows"]:
         if answers:
             turns.append({"role": "assistant", "content": answers[0]})
-        turns.append({"role": "user", "content": one["prompt"]})
-        answers = _answers_in(one["response"])
+        turns.append({"role": "user", "content": turn["prompt"]})
+        answers = _answers_in(turn["response"])
     if len(answers) > 1:
         yield {"prompt": turns, "chosen": answers[0], "rejected": answers[-1]}
     else:
@@ -115,12 +118,12 @@ def _qianfan(row: Row) -> Iterator[JsonObject]:
 
 def _is_page(row: Row) -> bool:
     rows = _objects(row.get("rows"))
-    inside = bool(rows) and all(isinstance(one.get("row"), Mapping) for one in rows)
+    inside = bool(rows) and all(isinstance(line.get("row"), Mapping) for line in rows)
     return isinstance(row.get("features"), list) and inside
 
 
 def _page(row: Row) -> Iterator[JsonObject]:
-    yield from (dict(one["row"]) for one in row["rows"])
+    yield from (dict(line["row"]) for line in row["rows"])
 
 
 _RECORDS = {
@@ -168,7 +171,7 @@ def _logged(row: Row) -> Iterator[JsonObject]:
 
 def _is_eval(row: Row) -> bool:
     turns = _objects(row.get("input"))
-    return bool(turns) and all("role" in one for one in turns) and "ideal" in row
+    return bool(turns) and all("role" in turn for turn in turns) and "ideal" in row
 
 
 def _eval(row: Row) -> Iterator[JsonObject]:

@@ -40,8 +40,8 @@ def shown(one: Any, form: str = "") -> Any:
     if isinstance(value, bool) or not isinstance(value, int | float | datetime.datetime):
         return cell(value)
     if isinstance(value, datetime.datetime):
-        told = None if is_plain(one) else _date(value, one.number_format)
-        return told or cell(value, form)
+        date = None if is_plain(one) else _date(value, one.number_format)
+        return date or cell(value, form)
     text = _number(value, (one.number_format or "General").split(";"))
     return cell(value) if text is None else Written(text, float(value))
 
@@ -57,7 +57,7 @@ def _number(value: float, parts: Sequence[str]) -> str | None:
     """
     negative = value < 0 and len(parts) > 1 and "General" not in parts[1]
     form = _SKIPPED.sub("", parts[1 if negative else 0])
-    digits = _NUMBER.search(_LITERAL.sub(lambda found: "\0" * len(found[0]), form))
+    digits = _NUMBER.search(_LITERAL.sub(lambda literal: "\0" * len(literal[0]), form))
     if digits is None:
         return None
     around = [_text(form[: digits.start()]), _text(form[digits.end() :])]
@@ -77,10 +77,10 @@ def _number(value: float, parts: Sequence[str]) -> str | None:
 
 def _text(form: str) -> str | None:
     """Returns what stands beside a number; None where more than literal text does."""
-    found = _LITERAL.findall(form)
+    literals = _LITERAL.findall(form)
     if _LITERAL.sub("", form):
         return None
-    return "".join("".join(one) for one in found)
+    return "".join("".join(parts) for parts in literals)
 
 
 def _date(value: datetime.datetime, form: str) -> str | None:
@@ -98,13 +98,13 @@ def _date(value: datetime.datetime, form: str) -> str | None:
         "s": value.second,
     }
     kinds = [mark[0].casefold() for mark in marks]
-    told, before = "", ""
-    for place, (mark, kind) in enumerate(zip(marks, kinds, strict=True)):
+    text, before = "", ""
+    for index, (mark, kind) in enumerate(zip(marks, kinds, strict=True)):
         if kind not in numbers:
-            told += mark.strip('"').removeprefix("\\")
+            text += mark.strip('"').removeprefix("\\")
             continue
-        after = next((one for one in kinds[place + 1 :] if one in numbers), "")
+        after = next((kind_after for kind_after in kinds[index + 1 :] if kind_after in numbers), "")
         minute = kind == "m" and (before == "h" or after == "s")
-        told += f"{numbers['minute' if minute else kind]:0{len(mark)}}"[-max(2, len(mark)) :]
+        text += f"{numbers['minute' if minute else kind]:0{len(mark)}}"[-max(2, len(mark)) :]
         before = kind
-    return told
+    return text

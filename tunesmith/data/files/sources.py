@@ -70,19 +70,19 @@ def _facts(path: Path, _version: tuple[int, int], named: tuple[tuple[str, str], 
     if part in parts_of_rows.READ and _parts_in(facts(whole)) == part:
         return _put_together(replace(facts(whole), path=path), part)
     if part == threads.REPLIES:
-        found = facts(whole)
-        if found.threads:
-            replies = replace(found, path=path, threads=part)
+        thread = facts(whole)
+        if thread.threads:
+            replies = replace(thread, path=path, threads=part)
             if next(_read(replies, Faults()), None) is None:
                 raise DataError(Problem(str(whole), say("source.no_replies")))
             return _with_columns(replies, dict(named))
     if part and not (magic[:4] == b"PK\x03\x04" and suffix in (".xlsx", ".xlsm")):
         return _with_columns(_part(path, packed, part), dict(named))
     if magic[:4] == b"PAR1":
-        found = FileFacts(path, "parquet", None, packed, (), None)
+        known_facts = FileFacts(path, "parquet", None, packed, (), None)
     elif magic[:4] == b"PK\x03\x04" and suffix in (".xlsx", ".xlsm"):
         workbooks.refuse_unsolved(path)
-        found = _excel(path, packed, dict(named))
+        known_facts = _excel(path, packed, dict(named))
     elif magic[:4] in (b"PK\x03\x04", b"\xd0\xcf\x11\xe0") or suffix in (
         ".parquet",
         ".xlsx",
@@ -94,8 +94,8 @@ def _facts(path: Path, _version: tuple[int, int], named: tuple[tuple[str, str], 
         )
         raise DataError(Problem(str(path), say(kind)))
     else:
-        found = _text_facts(path, packed, suffix, dict(named))
-    return found if found.columns else _with_columns(found, dict(named))
+        known_facts = _text_facts(path, packed, suffix, dict(named))
+    return known_facts if known_facts.columns else _with_columns(known_facts, dict(named))
 
 
 def part_for(found: FileFacts, eats: type, *, named: bool) -> str:
@@ -113,13 +113,13 @@ def part_for(found: FileFacts, eats: type, *, named: bool) -> str:
 
 def _parts_in(found: FileFacts) -> str:
     """Returns what the file's rows are parts of; empty where each stands for itself."""
-    return parts_of_rows.kind_of([one.row for one in islice(_read(found, Faults()), _FIRST)])
+    return parts_of_rows.kind_of([each.row for each in islice(_read(found, Faults()), _FIRST)])
 
 
 def _put_together(found: FileFacts, kind: str) -> FileFacts:
     """Adds what the rows are parts of, with the columns of the rows that these make."""
     found = replace(found, parts=kind, cells=found.columns)
-    rows = [one.row for one in islice(_read(found, Faults()), _FIRST)]
+    rows = [located.row for located in islice(_read(found, Faults()), _FIRST)]
     return replace(found, columns=tuple(dict.fromkeys(name for row in rows for name in row)))
 
 
@@ -127,8 +127,8 @@ def _excel(path: Path, packed: bool, named: dict[str, str]) -> FileFacts:
     """Returns the facts of a workbook, or of the sheet of it that ``file.xlsx#sheet`` names."""
     _, part = on_disk(path)
     if part and part not in workbooks.sheets_of(path):
-        told = say("source.no_part", part=part, found=", ".join(workbooks.sheets_of(path)) or "-")
-        raise DataError(Problem(str(path), told))
+        text = say("source.no_part", part=part, found=", ".join(workbooks.sheets_of(path)) or "-")
+        raise DataError(Problem(str(path), text))
     sheet = part or workbooks.training_sheet(path)
     notes = () if part else workbooks.notes_in(path)
     book = FileFacts(
@@ -146,10 +146,10 @@ def _part(path: Path, packed: bool, part: str) -> FileFacts:
     """Returns the facts of one part of a file that holds several; raises DataError where it has no
     part of this name.
     """
-    found = parts(path)
-    if part not in found:
-        told = say("source.no_part", part=part, found=", ".join(found) or "-")
-        raise DataError(Problem(str(path), told))
+    names = parts(path)
+    if part not in names:
+        text = say("source.no_part", part=part, found=", ".join(names) or "-")
+        raise DataError(Problem(str(path), text))
     return FileFacts(path, "json list", encoding_of(path), packed, (), None, key=(part,))
 
 
@@ -172,7 +172,7 @@ def _with_columns(found: FileFacts, named: dict[str, str]) -> FileFacts:
     first = [located.row for located in islice(_read(found, faults), _FIRST)]
     if found.threads or threads.holds_messages(first):
         found = replace(found, threads=found.threads or threads.CONVERSATIONS)
-        first = [one.row for one in islice(_read(found, faults), _FIRST)]
+        first = [located.row for located in islice(_read(found, faults), _FIRST)]
     layout = published.layout_of(first)
     if layout:
         found = replace(found, published=layout)
@@ -248,8 +248,8 @@ def _text_facts(path: Path, packed: bool, suffix: str, named: dict[str, str]) ->
         )
         try:
             with open_rows(path, encoding, newline="") as stream:
-                found = tables.records(stream, delimiter=delimiter, quotes=quotes)
-                return _with_header(table, found, named, default=suffix == ".csv")
+                read = tables.records(stream, delimiter=delimiter, quotes=quotes)
+                return _with_header(table, read, named, default=suffix == ".csv")
         except tables.BadTable as error:
             raise DataError(Problem(str(path), error.text)) from None
     if suffix in ("", ".txt", ".md") and faq.is_faq(_whole_lines(sample, complete)):
@@ -347,10 +347,10 @@ def _within(found: FileFacts, read: Iterator[Located], faults: Faults) -> Iterat
             text = say("source.other_layout", layout=found.published)
             faults.add(located.file, located.number, text)
             continue
-        told = [*(layout.rows(located.row) if layout is not None else (located.row,))]
-        if not told:
+        given = [*(layout.rows(located.row) if layout is not None else (located.row,))]
+        if not given:
             faults.skipped.append(located)
-        for whole in (one for row in told for one in jsonrows.unfolded(row, found.unfolded)):
+        for whole in (inner for row in given for inner in jsonrows.unfolded(row, found.unfolded)):
             try:
                 inner = [*jsonrows.apart(whole, found.together)] if found.together else [whole]
             except jsonrows.jsonstream.BrokenJson as error:

@@ -56,8 +56,8 @@ def stated(text: str) -> str:
     """Returns the delimiter that a first line ``sep=;`` names; empty where there is no such
     line.
     """
-    found = _STATED.match(text)
-    return found[1] if found else ""
+    statement = _STATED.match(text)
+    return statement[1] if statement else ""
 
 
 def delimiter_of(sample: str) -> str:
@@ -155,8 +155,8 @@ def has_header(
     below = [[str(row[n]) for row in body if n < len(row)] for n in range(len(cells))]
     if any(cell and cell in column for cell, column in zip(cells, below, strict=True)):
         return False
-    known = _NAMES.split()
-    if any(cell.lower() in known for cell in cells):
+    usual = _NAMES.split()
+    if any(cell.lower() in usual for cell in cells):
         return True
     return default or any(column and all(map(_is_number, column)) for column in below)
 
@@ -171,8 +171,8 @@ def _names_columns(cells: Sequence[str]) -> bool:
     """Tells whether a first row holds usual names of columns and nothing like a text or a
     number.
     """
-    known = sum(cell.lower() in _NAMES.split() for cell in cells)
-    return 2 * known >= len(cells) and not any(map(_is_number, cells))
+    usual = sum(cell.lower() in _NAMES.split() for cell in cells)
+    return 2 * usual >= len(cells) and not any(map(_is_number, cells))
 
 
 def _is_number(text: str) -> bool:
@@ -198,12 +198,12 @@ def names(first: Sequence[object], header: bool, path: Path) -> tuple[str, ...]:
     """
     if not header:
         return tuple(str(n) for n in range(len(first)))
-    found = tuple(
+    named = tuple(
         str(cell).strip("\ufeff").strip() if cell not in (None, "") else str(n)
         for n, cell in enumerate(first)
     )
-    refuse_twice(found, path)
-    return found
+    refuse_twice(named, path)
+    return named
 
 
 def repeats(cells: Sequence[object], columns: Sequence[str]) -> bool:
@@ -284,7 +284,7 @@ def parquet(path: Path) -> Iterator[dict[str, object]]:
             refuse_twice(table.schema_arrow.names, path)
             names = _names(table.schema_arrow.metadata or {})
             forms = _forms(table)
-            deep = {one.name for one in table.schema_arrow if one.type.num_fields}
+            deep = {field.name for field in table.schema_arrow if field.type.num_fields}
             for batch in table.iter_batches(batch_size=_BATCH):
                 for row in batch.to_pylist():
                     cells = {
@@ -304,7 +304,7 @@ def _forms(table: Any) -> dict[str, str]:
     import pyarrow.compute
 
     compute: Any = pyarrow.compute  # its functions are made when it is imported
-    found: dict[str, str] = {}
+    forms: dict[str, str] = {}
     for field in table.schema_arrow:
         if not pyarrow.types.is_timestamp(field.type):
             continue
@@ -316,28 +316,28 @@ def _forms(table: Any) -> dict[str, str]:
                 if not compute.any(compute.not_equal(whole, times)).as_py():
                     break
                 finest += 1
-        found[field.name] = TIMES[finest]
-    return found
+        forms[field.name] = TIMES[finest]
+    return forms
 
 
 def _names(head: Mapping[bytes, bytes]) -> dict[str, list[str]]:
     """Returns, by column, the names behind lists of whole numbers such as ``ner_tags``, where the
     library datasets wrote them into the file's metadata.
     """
-    found: dict[str, list[str]] = {}
+    names_of: dict[str, list[str]] = {}
     with suppress(ValueError, AttributeError):
-        told = json.loads(head.get(b"huggingface", b"{}"))
-        for column, feature in told.get("info", {}).get("features", {}).items():
+        head_of_table = json.loads(head.get(b"huggingface", b"{}"))
+        for column, feature in head_of_table.get("info", {}).get("features", {}).items():
             names = (feature.get("feature") or {}).get("names")
             if isinstance(names, list):
-                found[column] = names
-    return found
+                names_of[column] = names
+    return names_of
 
 
 def _with_names(row: JsonObject, names: Mapping[str, list[str]]) -> dict[str, object]:
-    for column, known in names.items():
+    for column, names_of in names.items():
         if row.get(column) is not None:
-            row[column] = [known[n] if n in range(len(known)) else n for n in row[column]]
+            row[column] = [names_of[n] if n in range(len(names_of)) else n for n in row[column]]
     return row
 
 

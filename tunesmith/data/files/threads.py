@@ -34,7 +34,7 @@ def _conversations(read: Iterator[Located]) -> Iterator[Located]:
         while answers := path[-1]["replies"]:
             path.append(_best(answers))
         tree = first.row.get("message_tree_id")
-        row = {"messages": [_turn(one) for one in path], "message_tree_id": tree}
+        row = {"messages": [_turn(message) for message in path], "message_tree_id": tree}
         yield Located(first.file, first.number, row)
 
 
@@ -47,16 +47,16 @@ def _replies(read: Iterator[Located]) -> Iterator[Located]:
         waiting: list[list[JsonObject]] = [[top]]
         while waiting:
             path = waiting.pop()
-            below = [one for one in path[-1]["replies"] if not one.get("deleted")]
-            waiting += [[*path, one] for one in reversed(below)]
-            graded = [one for one in below if one.get("rank") is not None]
+            below = [reply for reply in path[-1]["replies"] if not reply.get("deleted")]
+            waiting += [[*path, reply] for reply in reversed(below)]
+            graded = [reply for reply in below if reply.get("rank") is not None]
             if len(graded) < 2 or path[-1].get("role") == "assistant":
                 continue
             number += 1
             row = {
-                "prompt": [_turn(one) for one in path],
-                "responses": [one["text"] for one in graded],
-                "ranks": [one["rank"] for one in graded],
+                "prompt": [_turn(message) for message in path],
+                "responses": [reply["text"] for reply in graded],
+                "ranks": [reply["rank"] for reply in graded],
                 "message_tree_id": first.row.get("message_tree_id"),
             }
             yield Located(first.file, number, row)
@@ -81,7 +81,7 @@ def _trees(read: Iterator[Located]) -> Iterator[tuple[Located, JsonObject]]:
 
 def _whole(message: JsonObject) -> JsonObject:
     """Returns a message of a tree with a list of replies, perhaps empty, at each message."""
-    return {**message, "replies": [_whole(one) for one in message.get("replies") or ()]}
+    return {**message, "replies": [_whole(reply) for reply in message.get("replies") or ()]}
 
 
 def _best(answers: Sequence[Any]) -> Any:

@@ -14,7 +14,7 @@ from tunesmith.plain import JsonObject, Row
 def _roles(turns: object) -> list[str]:
     """Returns who speaks in a list of messages; none where this is no such list."""
     listed = turns if isinstance(turns, list) else []
-    roles = [str(one.get("role")) for one in listed if isinstance(one, Mapping)]
+    roles = [str(turn.get("role")) for turn in listed if isinstance(turn, Mapping)]
     return roles if len(roles) == len(listed) else []
 
 
@@ -51,7 +51,11 @@ def _lists(value: object) -> list[Any] | None:
     if not isinstance(value, list) or not value:
         return None
     several = value if isinstance(value[0], list) else [value]
-    return several if all(_roles(one) and _said(one) is not None for one in several) else None
+    return (
+        several
+        if all(_roles(messages) and _said(messages) is not None for messages in several)
+        else None
+    )
 
 
 def _is_paired(row: Row) -> bool:
@@ -60,12 +64,12 @@ def _is_paired(row: Row) -> bool:
 
 def _paired(row: Row) -> Iterator[JsonObject]:
     """Yields the text, those that belong to it, those that do not, and their grade."""
-    told = _without(row, "messages", "positive_messages", "negative_messages", "label")
-    told |= {"text": _said(row["messages"])}
-    told |= {"second": [_said(one) for one in _lists(row["positive_messages"]) or ()]}
-    negatives = [_said(one) for one in _lists(row.get("negative_messages")) or ()]
-    told |= {"negatives": negatives} if negatives else {}
-    yield told if row.get("label") is None else {**told, "similarity": row["label"]}
+    pair = _without(row, "messages", "positive_messages", "negative_messages", "label")
+    pair |= {"text": _said(row["messages"])}
+    pair |= {"second": [_said(messages) for messages in _lists(row["positive_messages"]) or ()]}
+    negatives = [_said(messages) for messages in _lists(row.get("negative_messages")) or ()]
+    pair |= {"negatives": negatives} if negatives else {}
+    yield pair if row.get("label") is None else {**pair, "similarity": row["label"]}
 
 
 def _is_compared(row: Row) -> bool:
@@ -94,8 +98,8 @@ def _is_stepwise(row: Row) -> bool:
         isinstance(steps, list)
         and isinstance(judged, list)
         and len(steps) == len(judged) > 0
-        and all(isinstance(one, bool) for one in judged)
-        and all(isinstance(one, str) for one in steps)
+        and all(isinstance(flag, bool) for flag in judged)
+        and all(isinstance(step, str) for step in steps)
     )
 
 
@@ -103,9 +107,9 @@ def _stepwise(row: Row) -> Iterator[JsonObject]:
     """Yields the answer as it stands after each step, judged by this step, up to the first that is
     wrong.
     """
-    told = _without(row, "completions", "labels")
+    kept = _without(row, "completions", "labels")
     for number, good in enumerate(row["labels"], 1):
-        yield {**told, "completion": "\n".join(row["completions"][:number]), "label": good}
+        yield {**kept, "completion": "\n".join(row["completions"][:number]), "label": good}
         if not good:
             return
 
@@ -121,10 +125,10 @@ def _annotated(row: Row) -> Iterator[JsonObject]:
     if row["answer"] != "accept":
         return
     hidden = [name for name in row if name.startswith("_")]
-    told = _without(row, "answer", "accept", "options", "tokens", *hidden)
+    kept = _without(row, "answer", "accept", "options", "tokens", *hidden)
     if isinstance(row.get("accept"), list):
-        told["label"] = row["accept"]
-    yield told
+        kept["label"] = row["accept"]
+    yield kept
 
 
 TOOLKITS = {

@@ -30,8 +30,8 @@ def excel(path: Path, part: str = "") -> Iterator[list[Any]]:
     with different rows.
     """
     with _book(path) as book:
-        sheets = [one for one in _tables(book.worksheets) if part in ("", one.title)]
-        merged = {one.title: _merged(path, one) for one in sheets}
+        sheets = [sheet for sheet in _tables(book.worksheets) if part in ("", sheet.title)]
+        merged = {sheet.title: _merged(path, sheet) for sheet in sheets}
         yield from _sheets(path, sheets, merged, _forms(sheets))
 
 
@@ -56,26 +56,28 @@ def refuse_unsolved(path: Path) -> None:
     wrote it, and no spreadsheet has calculated it.
     """
     with whole_file(path) as file:
-        found, to_calculate = _formulas_in(file)
-    if not found:
+        has_formulas, to_calculate = _formulas_in(file)
+    if not has_formulas:
         return
     unsolved: list[str] = []
     zeros: list[str] = []
     number = 0
     with _book(path) as solved, _book(path, solved=False) as written:
-        for one, other in zip(solved.worksheets, written.worksheets, strict=True):
-            for results, formulas in zip(one.iter_rows(), other.iter_rows(), strict=True):
+        for solved_sheet, written_sheet in zip(solved.worksheets, written.worksheets, strict=True):
+            for results, formulas in zip(
+                solved_sheet.iter_rows(), written_sheet.iter_rows(), strict=True
+            ):
                 for result, formula in zip(results, formulas, strict=True):
                     if formula.data_type != "f":
                         continue
                     number += 1
-                    told = formula.value if isinstance(formula.value, str) else ""
-                    place = f"{one.title}!{formula.coordinate} {told}".rstrip()
+                    formula_text = formula.value if isinstance(formula.value, str) else ""
+                    where = f"{solved_sheet.title}!{formula.coordinate} {formula_text}".rstrip()
                     # A result that is an empty text has its kind beside it.
                     if result.value is None and result.data_type != "str":
-                        unsolved.append(place)
+                        unsolved.append(where)
                     elif result.value == 0 and result.data_type == "n":
-                        zeros.append(place)
+                        zeros.append(where)
     if to_calculate and len(zeros) == number:  # XlsxWriter stores 0 for what is not calculated
         unsolved = zeros
     if unsolved:
@@ -93,11 +95,11 @@ def _formulas_in(file: BinaryIO) -> tuple[bool, bool]:
     try:
         with zipfile.ZipFile(file) as book:
             names = [name for name in book.namelist() if name.startswith("xl/worksheets/")]
-            found = any(_holds_formula(book, name) for name in names)
-            head = book.read("xl/workbook.xml") if found else b""
+            has_formulas = any(_holds_formula(book, name) for name in names)
+            head = book.read("xl/workbook.xml") if has_formulas else b""
     except (zipfile.BadZipFile, zlib.error, EOFError, KeyError):
         return False, False
-    return found, re.search(rb'fullCalcOnLoad="(?:1|true)"', head) is not None
+    return has_formulas, re.search(rb'fullCalcOnLoad="(?:1|true)"', head) is not None
 
 
 def _holds_formula(book: zipfile.ZipFile, name: str) -> bool:
@@ -117,17 +119,17 @@ def _forms(sheets: Sequence[Any]) -> dict[int, str]:
     """Returns how the times of each column are written: with what the finest of them needs. Sheets
     whose first rows hold no times are not read through.
     """
-    found: dict[int, int] = {}
+    forms: dict[int, int] = {}
     for sheet in sheets:
         rows = sheet.iter_rows()
         first = list(islice(rows, _LOOKED_AT))
-        if not any(isinstance(one.value, datetime.datetime) for row in first for one in row):
+        if not any(isinstance(cell.value, datetime.datetime) for row in first for cell in row):
             continue
         for row in chain(first, rows):
-            for place, one in enumerate(row):
-                if isinstance(one.value, datetime.datetime) and is_plain(one):
-                    found[place] = max(found.get(place, 0), finest(one.value))
-    return {place: TIMES[needed] for place, needed in found.items()}
+            for column, cell in enumerate(row):
+                if isinstance(cell.value, datetime.datetime) and is_plain(cell):
+                    forms[column] = max(forms.get(column, 0), finest(cell.value))
+    return {column: TIMES[needed] for column, needed in forms.items()}
 
 
 def notes_in(path: Path) -> tuple[str, ...]:
@@ -193,10 +195,10 @@ def _merged(path: Path, sheet: Any) -> _Merged:
     down: dict[int, list[tuple[int, int]]] = {}
     across: set[int] = set()
     with whole_file(path) as file, zipfile.ZipFile(file) as book:
-        found = {
-            one for piece in _pieces(book, sheet._worksheet_path) for one in _RANGE.findall(piece)
+        ranges = {
+            text for piece in _pieces(book, sheet._worksheet_path) for text in _RANGE.findall(piece)
         }
-    for left, top, right, bottom in sorted(found):
+    for left, top, right, bottom in sorted(ranges):
         first, last = int(top), int(bottom)
         if left == right:
             column = column_index_from_string(left.decode()) - 1
@@ -210,11 +212,11 @@ def _tables(sheets: Sequence[object]) -> list[Any]:
     """Returns the sheets that hold a table: several columns, and rows that fill them; all sheets
     where none does. Hidden ones are no such sheets while others are shown.
     """
-    told = [sheet for sheet in sheets if _is_shown(sheet)] or list(sheets)
-    found = [
-        sheet for sheet in told if _is_table(list(islice(_filled(sheet, _Merged()), _LOOKED_AT)))
+    seen = [sheet for sheet in sheets if _is_shown(sheet)] or list(sheets)
+    with_table = [
+        sheet for sheet in seen if _is_table(list(islice(_filled(sheet, _Merged()), _LOOKED_AT)))
     ]
-    return found or told
+    return with_table or seen
 
 
 def _is_shown(sheet: Any) -> bool:
@@ -240,8 +242,8 @@ def _filled(
     before their first column, and without a title above the table, as a merged cell holds it. What
     is merged downwards stands in each of its rows.
     """
-    found = _cells(sheet, merged, forms or {})
-    rows = ((n, _trimmed(row)) for n, row in found if any(one is not None for one in row))
+    cells = _cells(sheet, merged, forms or {})
+    rows = ((n, _trimmed(row)) for n, row in cells if any(cell is not None for cell in row))
     numbered = list(islice(rows, 2 * _TITLES))
     first = [row for _, row in numbered]
     top = next((n for n, row in enumerate(first) if _width(row) > 1), 0)
@@ -253,7 +255,7 @@ def _filled(
         line = numbered[top][0]
         top += any((line, line + 1) in spans for spans in merged.down.values())
     left = min(
-        (n for row in first[top:] for n, one in enumerate(row) if one is not None), default=0
+        (n for row in first[top:] for n, cell in enumerate(row) if cell is not None), default=0
     )
     return (row[left:] for row in chain(first[top:], (row for _, row in rows)))
 
@@ -268,18 +270,20 @@ def _cells(
     }
     ends: dict[int, int] = {}
     for number, row in enumerate(sheet.iter_rows(), 1):
-        cells = [shown(one, forms.get(place, "")) for place, one in enumerate(row)]
+        cells = [
+            shown(cell, forms.get(column_number, "")) for column_number, cell in enumerate(row)
+        ]
         for column in merged.down:
             if (column, number) in starts and column < len(cells):
                 held[column], ends[column] = cells[column], starts[column, number]
-            elif number <= ends.get(column, 0) and any(one is not None for one in cells):
+            elif number <= ends.get(column, 0) and any(cell is not None for cell in cells):
                 cells += [None] * (column + 1 - len(cells))
                 cells[column] = held[column]
         yield number, cells
 
 
 def _width(row: Sequence[object]) -> int:
-    return sum(one is not None for one in row)
+    return sum(cell is not None for cell in row)
 
 
 def _sheets(

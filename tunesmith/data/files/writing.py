@@ -130,14 +130,16 @@ def _plain_columns(rows: Rows, columns: list[str]) -> dict[str, type | None]:
     """Returns the one type of each column's values; None where they are of several, or not
     plain.
     """
-    found: dict[str, set[type]] = {name: set() for name in columns}
+    types_of: dict[str, set[type]] = {name: set() for name in columns}
     for row in rows:
         for name, value in row.items():
             if value is not None:
                 # Arrow's whole numbers have 64 bits.
                 small = not isinstance(value, int) or value.bit_length() < 64
-                found[name].add(type(value) if small else object)
-    kinds = {name: next(iter(types)) if len(types) == 1 else None for name, types in found.items()}
+                types_of[name].add(type(value) if small else object)
+    kinds = {
+        name: next(iter(types)) if len(types) == 1 else None for name, types in types_of.items()
+    }
     return {name: kind if kind in (str, int, float, bool) else None for name, kind in kinds.items()}
 
 

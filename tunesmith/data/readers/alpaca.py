@@ -51,7 +51,7 @@ class Alpaca(Reader):
 
     def uses(self, columns: Collection[str]) -> frozenset[str]:
         """Returns the reader's own fields, and the column of what was thought before the answer."""
-        return frozenset({*self.fields, *(one for one in columns if plain(one) in THOUGHTS)})
+        return frozenset({*self.fields, *(name for name in columns if plain(name) in THOUGHTS)})
 
     def read(self, row: Row) -> Chat:
         """Reads a row with a history; the question is its last turn."""
@@ -59,17 +59,17 @@ class Alpaca(Reader):
         about = "" if _NO_INPUT.fullmatch(about) else about
         history = pairs(row) if row.get("history") else []
         # Published dialogues stand inside the instruction as "<user>: … <bot>: … <user>: …".
-        told = [] if history or about.strip() else inside(instruction) or _begun(instruction)
+        dialogue = [] if history or about.strip() else inside(instruction) or _begun(instruction)
         question = (
-            told[-1].content
-            if told
+            dialogue[-1].content
+            if dialogue
             else "\n\n".join(part for part in (instruction, about) if part.strip())
         )
         answer, system = text_of(row, "output"), system_turn(row)
         said, tools = Turn("assistant", answer), ()
         if row.keys() - _USUAL:
             said, tools = with_more(said, row)
-        turns = (*system, *history, *told[:-1], Turn("user", question), said)
+        turns = (*system, *history, *dialogue[:-1], Turn("user", question), said)
         names = {
             "question": question,
             "answer": answer,

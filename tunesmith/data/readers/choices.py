@@ -73,7 +73,7 @@ class Choices(Reader):
         row = dict.fromkeys(columns)
         options = {*option_columns(columns), options_name(columns) or "", *wrong_columns(columns)}
         there = {*options, *_asked(row)}
-        right = {name for name in columns if plain(name) in {plain(known) for known in RIGHT}}
+        right = {name for name in columns if plain(name) in {plain(usual) for usual in RIGHT}}
         return frozenset({*self.fields, *there, *right})
 
     def look(self, rows: Sequence[Row]) -> None:

@@ -67,7 +67,7 @@ class Completion(Reader):
 
     def uses(self, columns: Collection[str]) -> frozenset[str]:
         """Returns the reader's own fields, and the column of what was thought before the answer."""
-        return frozenset({*self.fields, *(one for one in columns if plain(one) in THOUGHTS)})
+        return frozenset({*self.fields, *(name for name in columns if plain(name) in THOUGHTS)})
 
     def read(self, row: Row) -> Chat:
         """Reads the first of the pairs that the row has."""

@@ -86,18 +86,25 @@ def _in_cells(columns: frozenset[str], row: Row) -> tuple[str, list[str], str, l
     """Returns the words that one cell holds and the tags that another holds, each with its column;
     None where the row is no such one: ``Ada came`` beside ``B-PER,O``, or as PaddleNLP writes it.
     """
-    told, named = _first(columns, (*WORDS, *TEXTS, "text_a")), _first(columns, (*TAGS, *_TAGGED))
-    text, tags = (row.get(told), row.get(named)) if told and named else (None, None)
-    if not told or not named or not (isinstance(text, str) and isinstance(tags, str)):
+    words_column, tags_column = (
+        _first(columns, (*WORDS, *TEXTS, "text_a")),
+        _first(columns, (*TAGS, *_TAGGED)),
+    )
+    text, tags = (
+        (row.get(words_column), row.get(tags_column))
+        if words_column and tags_column
+        else (None, None)
+    )
+    if not words_column or not tags_column or not (isinstance(text, str) and isinstance(tags, str)):
         return None
     printed = [_printed(text), _printed(tags)]
-    tagged = printed[1] or [one for one in _BETWEEN.split(tags.strip()) if one]
+    tagged = printed[1] or [tag for tag in _BETWEEN.split(tags.strip()) if tag]
     if len(tagged) < 2 or not all(map(TAG.fullmatch, tagged)):
         return None
     spaced = printed[0] or (text.split("\x02") if "\x02" in text else text.split())
-    letters = [one for one in text if not one.isspace() and one != "\x02"]
+    letters = [letter for letter in text if not letter.isspace() and letter != "\x02"]
     words = letters if len(letters) == len(tagged) != len(spaced) else spaced
-    return told, words, named, tagged
+    return words_column, words, tags_column, tagged
 
 
 def _printed(cell: str) -> list[str]:
@@ -105,11 +112,11 @@ def _printed(cell: str) -> list[str]:
     if not cell.startswith("["):
         return []
     try:
-        found = ast.literal_eval(cell)
+        parsed = ast.literal_eval(cell)
     except (ValueError, SyntaxError, MemoryError, RecursionError):
         return []
-    texts = [one for one in found if isinstance(one, str)] if isinstance(found, list) else []
-    return texts if texts == found else []
+    texts = [item for item in parsed if isinstance(item, str)] if isinstance(parsed, list) else []
+    return texts if texts == parsed else []
 
 
 _TAGGED = ("word_labels", "word_tags", "ner_labels", "Tag", "标签")
@@ -122,12 +129,12 @@ def _are_places(value: object) -> bool:
     listed = json_list(value)
     if listed is None:
         return isinstance(value, Mapping) and all(
-            isinstance(one, Mapping) for one in value.values()
+            isinstance(mentions, Mapping) for mentions in value.values()
         )
     return all(
-        (isinstance(one, Mapping) and any(key in one for key in STARTS))
-        or (isinstance(one, list) and len(one) == 3)
-        for one in listed
+        (isinstance(item, Mapping) and any(key in item for key in STARTS))
+        or (isinstance(item, list) and len(item) == 3)
+        for item in listed
     )
 
 
@@ -143,24 +150,24 @@ def _places(value: object, field: str) -> list[Place]:
         if value in (None, ""):
             return []
         raise field_problem(field, "tagged.no_places", seen=shown(value))
-    return [_place(one, field) for one in listed]
+    return [_place(item, field) for item in listed]
 
 
 def _mentioned(label: Any, mentions: Any, field: str) -> list[Place]:
     """Reads the places of one label as CLUENER writes them."""
     if not isinstance(mentions, Mapping):
         raise field_problem(field, "tagged.no_places", seen=shown({label: mentions}))
-    found: list[Place] = []
+    places_read: list[Place] = []
     for mention, places in mentions.items():
         if not isinstance(places, list) or not all(
             isinstance(pair, list) and len(pair) == 2 for pair in places
         ):
             raise field_problem(field, "tagged.no_places", seen=shown({mention: places}))
-        found += [
+        places_read += [
             (_whole(start, field), _whole(end, field), str(label), str(mention))
             for start, end in places
         ]
-    return found
+    return places_read
 
 
 def _place(one: Any, field: str) -> Place:
@@ -175,8 +182,8 @@ def _place(one: Any, field: str) -> Place:
     if isinstance(label, list) and len(label) == 1:  # as Label Studio writes it
         label = label[0]
     mention = _first(frozenset(one) - {*keys}, MENTIONS)
-    told = None if mention is None else str(one[mention])
-    return _whole(start, field), _whole(end, field), as_text(label, field), told
+    mentioned = None if mention is None else str(one[mention])
+    return _whole(start, field), _whole(end, field), as_text(label, field), mentioned
 
 
 def _whole(value: object, field: str) -> int:
@@ -190,19 +197,21 @@ def _checked(text: str, places: list[Place], field: str) -> tuple[Span, ...]:
 
     An end may be the last character instead of the one behind it; the mentions tell which.
     """
-    told = [(start, end, mention) for start, end, _, mention in places if mention is not None]
-    last = bool(told) and all(text[start : end + 1] == mention for start, end, mention in told)
+    mentioned = [(start, end, mention) for start, end, _, mention in places if mention is not None]
+    last = bool(mentioned) and all(
+        text[start : end + 1] == mention for start, end, mention in mentioned
+    )
     spans = sorted(Span(start, end + last, label) for start, end, label, _ in places)
     for span in spans:
         if not 0 <= span.start < span.end <= len(text) or not span.label:
             raise field_problem(field, "tagged.outside", seen=_seen(span), characters=len(text))
-    for start, end, mention in told:
+    for start, end, mention in mentioned:
         if text[start : end + last] != mention:
             there = repr(text[start : end + last])
             raise field_problem(field, "tagged.other", mention=repr(mention), there=there)
-    for one, other in pairwise(spans):
-        if other.start < one.end:
-            raise field_problem(field, "tagged.overlap", one=_seen(one), other=_seen(other))
+    for before, after in pairwise(spans):
+        if after.start < before.end:
+            raise field_problem(field, "tagged.overlap", one=_seen(before), other=_seen(after))
     return tuple(spans)
 
 
@@ -212,25 +221,25 @@ def _seen(span: Span) -> str:
 
 def _of_words(row: Row, words: str, tags: str | None) -> Tagged:
     """Joins the words, with a space between those that are not Chinese or Japanese."""
-    tokens = [as_text(one, words) for one in json_list(row[words]) or ()]
+    tokens = [as_text(word, words) for word in json_list(row[words]) or ()]
     text, places = "", []
     for token in tokens:
         text += " " if text and token and not (_spaceless(text[-1]) or _spaceless(token[0])) else ""
         places.append((len(text), len(text) + len(token)))
         text += token
-    known = [span for span in places if span[0] < span[1]]
+    spans = [span for span in places if span[0] < span[1]]
     if tags is None:
-        return Tagged(text, (), tuple(known), dict(row))
+        return Tagged(text, (), tuple(spans), dict(row))
     given = json_list(row[tags]) or []
     if len(given) != len(tokens):
         raise field_problem(tags, "tagged.not_as_many", tags=len(given), tokens=len(tokens))
     kept = [tag for tag, (start, end) in zip(given, places, strict=True) if start < end]
     if given and all(type(tag) is int for tag in given):
-        return Tagged(text, (), tuple(known), dict(row), (tags, tuple(kept)))
+        return Tagged(text, (), tuple(spans), dict(row), (tags, tuple(kept)))
     wrong = next((tag for tag in given if not (isinstance(tag, str) and TAG.fullmatch(tag))), None)
     if wrong is not None:
         raise field_problem(tags, "tagged.not_a_tag", tag=shown(wrong))
-    return Tagged(text, spans_of(kept, known), tuple(known), dict(row))
+    return Tagged(text, spans_of(kept, spans), tuple(spans), dict(row))
 
 
 def _spaceless(character: str) -> bool:

@@ -45,8 +45,12 @@ class FeedbackReader(Reader):
         if turns and turns[-1].role != "assistant":
             answer = next((name for name in _ANSWERS if row.get(name) not in (None, "")), None)
             turns += answers(row, answer) if answer else []
-        own = {"answer": turns[-1].content} if turns and turns[-1].role == "assistant" else {}
-        return Feedback(Chat(tuple(turns), tools_of(row), known(row, turns) | own), _desirable(row))
+        answer_column = (
+            {"answer": turns[-1].content} if turns and turns[-1].role == "assistant" else {}
+        )
+        return Feedback(
+            Chat(tuple(turns), tools_of(row), known(row, turns) | answer_column), _desirable(row)
+        )
 
 
 def _desirable(row: Row) -> bool | None:
@@ -55,7 +59,7 @@ def _desirable(row: Row) -> bool | None:
     value: object = row.get(field)
     if value in (None, ""):
         return None
-    found = verdict_of(value)
-    if found is None:
+    verdict = verdict_of(value)
+    if verdict is None:
         raise field_problem(field, "reader.not_flag", seen=shown(value))
-    return found
+    return verdict

@@ -39,13 +39,13 @@ class LabelFirst(Reader):
         with none.
         """
         line = text_of(row, "text")
-        found = _LINE.match(line)
-        if found is None:
+        match = _LINE.match(line)
+        if match is None:
             raise field_problem("text", "labelled.no_label_first", seen=shown(line))
-        marked = found["marked"]
+        marked = match["marked"]
         labels = (
             tuple(part.removeprefix("__label__") for part in marked.split())
             if marked
-            else (found["plain"],)
+            else (match["plain"],)
         )
-        return Labelled(found["text"].strip(), None, labels, dict(row))
+        return Labelled(match["text"].strip(), None, labels, dict(row))

@@ -115,7 +115,7 @@ def _places(value: object) -> bool:
     list.
     """
     listed = [value] if isinstance(value, dict) else json_list(value)
-    return bool(listed) and all(isinstance(one, dict | list) for one in listed)
+    return bool(listed) and all(isinstance(item, dict | list) for item in listed)
 
 
 def _texts(columns: frozenset[str]) -> tuple[str, str | None] | None:

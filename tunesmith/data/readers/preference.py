@@ -53,7 +53,7 @@ class PreferenceReader(Reader):
             "rejected_response" if row.get("rejected_response") not in (None, "") else "rejected"
         )
         several = row.get(worse)
-        if isinstance(several, list) and several and all(isinstance(one, str) for one in several):
+        if isinstance(several, list) and several and all(isinstance(text, str) for text in several):
             raise field_problem(worse, "preference.several", count=len(several))
         rejected = answers(row, worse)
         if row.get("chosen") not in (None, ""):

@@ -94,7 +94,7 @@ def listed(columns: tuple[str, ...], row: Row) -> str | None:
     """Returns the column that holds a list of texts under a usual name for answers."""
     for name in ANSWERS:
         value = json_list(row.get(name)) if name in columns else None
-        if value and len(value) > 1 and all(isinstance(one, str) for one in value):
+        if value and len(value) > 1 and all(isinstance(text, str) for text in value):
             return name
     return None
 
@@ -110,9 +110,9 @@ def _texts(row: Row) -> list[str]:
     name = "ranked" if "ranked" in row else listed(tuple(row), row)
     pair = apart(row) if name is None else None
     if pair is not None:
-        return [text_of(row, one) for one in pair]
-    found = json_list(row.get(name)) if name else None
-    if name is None or found is None or len(found) != 2:
-        place = name or "ranked"
-        raise field_problem(place, "preference.not_two", seen=shown(row.get(place)))
-    return [as_text(one, f"{name}[{n}]") for n, one in enumerate(found)]
+        return [text_of(row, name_of_side) for name_of_side in pair]
+    pair_listed = json_list(row.get(name)) if name else None
+    if name is None or pair_listed is None or len(pair_listed) != 2:
+        field = name or "ranked"
+        raise field_problem(field, "preference.not_two", seen=shown(row.get(field)))
+    return [as_text(one, f"{name}[{n}]") for n, one in enumerate(pair_listed)]

@@ -61,7 +61,7 @@ class ScoredAnswers(Reader):
         with a score each.
         """
         texts, scores = _pairs(row)
-        best, worst = (scores.index(one) for one in (max(scores), min(scores)))
+        best, worst = (scores.index(score) for score in (max(scores), min(scores)))
         turns = asked_by_any_name(row)
         chosen, rejected = (tuple(told(texts[n], "assistant")) for n in (best, worst))
         # All alike: a pair of any two, left out as a tie.
@@ -85,15 +85,15 @@ def _pairs(row: Row) -> tuple[list[str], list[float]]:
     """Returns the answers of a row and their scores, the higher the better; raises DataError where
     there are not two, or one has no score.
     """
-    found, lower_is_better = _scored(row)
-    if len(found) < 2:
-        raise field_problem(found[0].field, "preference.not_several", seen=len(found))
-    for one in found:
-        if not is_number(one.score):
-            raise field_problem(one.score_field, "reader.not_number", seen=shown(one.score))
+    scored, lower_is_better = _scored(row)
+    if len(scored) < 2:
+        raise field_problem(scored[0].field, "preference.not_several", seen=len(scored))
+    for answer in scored:
+        if not is_number(answer.score):
+            raise field_problem(answer.score_field, "reader.not_number", seen=shown(answer.score))
     sign = -1 if lower_is_better else 1
-    texts = [as_text(one.answer, one.field) for one in found]
-    return texts, [sign * float(str(one.score)) for one in found]
+    texts = [as_text(answer.answer, answer.field) for answer in scored]
+    return texts, [sign * float(str(answer.score)) for answer in scored]
 
 
 def _scored(row: Row) -> tuple[list[_Scored], bool]:
@@ -103,30 +103,34 @@ def _scored(row: Row) -> tuple[list[_Scored], bool]:
         return [
             _Scored(name, row[name], score, row[score]) for name, score in places.items()
         ], False
-    name = "scored" if "scored" in row else next((one for one in ANSWERS if _held(row, one)), "")
+    name = (
+        "scored"
+        if "scored" in row
+        else next((column for column in ANSWERS if _held(row, column)), "")
+    )
     items = _held(row, name)
     if items is None:
         raise field_problem(name or "scored", "preference.not_several", seen=0)
-    beside = next((one for one in _LISTS if json_list(row.get(one)) is not None), None)
+    beside = next((column for column in _LISTS if json_list(row.get(column)) is not None), None)
     if beside is not None:
         scores = json_list(row[beside]) or []
         if len(scores) != len(items):
             raise field_problem(
                 beside, "preference.scores_count", answers=len(items), scores=len(scores)
             )
-        found = [
+        scored = [
             _Scored(f"{name}[{n}]", answer, f"{beside}[{n}]", score)
             for n, (answer, score) in enumerate(zip(items, scores, strict=True))
         ]
-        return found, beside.startswith("rank")
+        return scored, beside.startswith("rank")
     key = _key_of(items)
-    found = []
-    for n, one in enumerate(items):
-        held = one if isinstance(one, dict) else {}
+    scored = []
+    for n, item in enumerate(items):
+        held = item if isinstance(item, dict) else {}
         text = next((name for name in _TEXTS if name in held), _TEXTS[0])
         where = f"{name}[{n}]"
-        found.append(_Scored(f"{where}.{text}", held.get(text), f"{where}.{key}", held.get(key)))
-    return found, key == "rank"
+        scored.append(_Scored(f"{where}.{text}", held.get(text), f"{where}.{key}", held.get(key)))
+    return scored, key == "rank"
 
 
 def _held(row: Row, name: str) -> list[object] | None:

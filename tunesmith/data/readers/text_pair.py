@@ -141,11 +141,11 @@ def _inference(rows: Sequence[Row]) -> tuple[str, Mapping[str, float]] | None:
     2 where it cannot be. They are taken for classes only under the names of such pairs.
     """
     for name in _INFERENCE:
-        found = {str(row.get(name)).strip().lower() for row in rows if row.get(name) is not None}
-        if len(found & _WORDS.keys()) > 1 and found <= {*_WORDS, "", "-", "other"}:
+        values = {str(row.get(name)).strip().lower() for row in rows if row.get(name) is not None}
+        if len(values & _WORDS.keys()) > 1 and values <= {*_WORDS, "", "-", "other"}:
             return name, _WORDS
         pairs = bool(rows) and {"premise", "hypothesis"} <= rows[0].keys()
-        if pairs and {*_NUMBERS} <= found <= {*_NUMBERS, "-1", ""}:
+        if pairs and {*_NUMBERS} <= values <= {*_NUMBERS, "-1", ""}:
             return name, _NUMBERS
     return None
 
@@ -153,9 +153,9 @@ def _inference(rows: Sequence[Row]) -> tuple[str, Mapping[str, float]] | None:
 def _texts(value: Any, field: str) -> list[str]:
     several = json_list(value)
     return [
-        as_text(one["text"] if isinstance(one, dict) and "text" in one else one, field)
-        for one in ([value] if several is None else several)
-        if one not in (None, "")
+        as_text(item["text"] if isinstance(item, dict) and "text" in item else item, field)
+        for item in ([value] if several is None else several)
+        if item not in (None, "")
     ]
 
 

@@ -53,5 +53,5 @@ class Transcript(Reader):
         if not any(turn.role == "system" for turn in turns):
             turns = [*system_turn(row), *turns]
         last = {turn.role: turn.content for turn in turns}
-        known = {"question": last.get("user", ""), "answer": last.get("assistant", "")}
-        return Chat(tuple(turns), columns={**row, **known})
+        columns = {"question": last.get("user", ""), "answer": last.get("assistant", "")}
+        return Chat(tuple(turns), columns={**row, **columns})

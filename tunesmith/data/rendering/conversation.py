@@ -108,15 +108,15 @@ class Conversation:
         ending = rendered.rpartition(MARK)[2]
         tokenizer = self.tokenizer
         special = {*tokenizer.all_special_ids, *tokenizer.get_added_vocab().values()}
-        found = [token for token in self.pieces.more(ending) if token in special]
-        self.stop: int | None = found[0] if found else None
+        stops = [token for token in self.pieces.more(ending) if token in special]
+        self.stop: int | None = stops[0] if stops else None
         self.appends_eos = not ending.strip()
         """Whether the template ends an answer with nothing, so that the tokenizer's end token has
         to.
         """
         self.ending, self.after = ending, ending if self.appends_eos else ""
-        if found:
-            written = tokenizer.convert_ids_to_tokens(found[0])
+        if stops:
+            written = tokenizer.convert_ids_to_tokens(stops[0])
             if written in ending:
                 cut = ending.index(written) + len(written)
                 self.ending, self.after = ending[:cut], ending[cut:]

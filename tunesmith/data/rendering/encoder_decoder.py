@@ -43,13 +43,13 @@ class Sides:
     @classmethod
     def of(cls, tokenizer: Tokenizer) -> Sides | None:
         """Finds the two sides of the tokenizer's model; None for a decoder alone."""
-        told = tokenizer.init_kwargs.get(KEY)
-        if told is None:
+        marks = tokenizer.init_kwargs.get(KEY)
+        if marks is None:
             return None
         before, after = around(tokenizer, "text")
-        if told["end"] is not None and told["end"] not in after:
-            after = (*after, told["end"])
-        return cls(tokenizer, (told["start"], *around(tokenizer, "text_target")[0]), before, after)
+        if marks["end"] is not None and marks["end"] not in after:
+            after = (*after, marks["end"])
+        return cls(tokenizer, (marks["start"], *around(tokenizer, "text_target")[0]), before, after)
 
     @property
     def fixed(self) -> tuple[tuple[int, ...], ...]:
@@ -111,6 +111,6 @@ def ids_on(tokenizer: Tokenizer, side: str, text: str, *, special: bool = False)
 
 def around(tokenizer: Tokenizer, side: str) -> tuple[tuple[int, ...], tuple[int, ...]]:
     """Returns the ids that the tokenizer puts before a text and after it."""
-    own, added = ids_on(tokenizer, side, "a"), ids_on(tokenizer, side, "a", special=True)
-    place = next((n for n in range(len(added)) if added[n : n + len(own)] == own), 0)
-    return tuple(added[:place]), tuple(added[place + len(own) :])
+    plain, added = ids_on(tokenizer, side, "a"), ids_on(tokenizer, side, "a", special=True)
+    start = next((n for n in range(len(added)) if added[n : n + len(plain)] == plain), 0)
+    return tuple(added[:start]), tuple(added[start + len(plain) :])

@@ -51,13 +51,13 @@ def fingerprint(render: Render) -> str:
     digest = hashlib.sha256(repr((render.stop_ids, render.data.template, *fixed)).encode())
     for chat in PROBES:
         try:
-            found = [
+            texts = [
                 render.conversation.prompt(chat.turns[:-1], ()),
                 render.conversation.answer(chat.turns, (), ""),
             ]
         except DataError:
-            found = []
-        for text in [*found, *(turn.content for turn in chat.turns)]:
+            texts = []
+        for text in [*texts, *(turn.content for turn in chat.turns)]:
             digest.update(
                 np.array([*render.pieces.bos, *render.pieces.start(text), -1], np.int32).tobytes()
             )

@@ -66,8 +66,8 @@ class Render:
             raise SpecError(Problem("data.train_on", say("sides.everything")))
         carried = tokenizer.chat_template
         self.plain_sides = self.sides is not None and not carried
-        own = data.model_copy(update={"system": self.system})
-        self.conversation = Conversation(self.pieces, own)
+        settings = data.model_copy(update={"system": self.system})
+        self.conversation = Conversation(self.pieces, settings)
         self.template = Template(template, data.columns) if data.template is not None else None
         if self.template is not None and data.reasoning == "drop" and self.template.reasons:
             raise SpecError(Problem("data.reasoning", say("render.reasoning_in_template")))
@@ -89,14 +89,14 @@ class Render:
         """
         if second is not None and not self.apart:
             text, second = f"{text}\n{second}", None
-        texts = [one if one is None else self.control.text(one) for one in (text, second)]
+        texts = [part if part is None else self.control.text(part) for part in (text, second)]
         plain = texts != [text, second]
-        told = self.tokenizer(text, second, verbose=False, split_special_tokens=plain)
+        encoding = self.tokenizer(text, second, verbose=False, split_special_tokens=plain)
         lost = 0
         limit = limit or (self.max_length if self.data.too_long == "truncate" else None)
-        if limit is not None and len(told["input_ids"]) > limit:
-            whole = len(told["input_ids"])
-            told = self.tokenizer(
+        if limit is not None and len(encoding["input_ids"]) > limit:
+            whole = len(encoding["input_ids"])
+            encoding = self.tokenizer(
                 text,
                 second,
                 truncation=True,
@@ -104,11 +104,11 @@ class Render:
                 verbose=False,
                 split_special_tokens=plain,
             )
-            lost = whole - len(told["input_ids"])
-        ids_T = np.array(told["input_ids"], np.int32)
+            lost = whole - len(encoding["input_ids"])
+        ids_T = np.array(encoding["input_ids"], np.int32)
         types = (
-            {"types_T": np.array(told["token_type_ids"], np.int8)}
-            if "token_type_ids" in told
+            {"types_T": np.array(encoding["token_type_ids"], np.int8)}
+            if "token_type_ids" in encoding
             else {}
         )
         return Tokens(ids_T, np.zeros(len(ids_T), np.float32), types, lost=lost)
@@ -123,15 +123,15 @@ class Render:
         if not self.tokenizer.is_fast:
             raise DataError(Problem("model.path", say("tagged.slow_tokenizer")))
         tokens = self.sequence(text)
-        how = {"truncation": True, "max_length": len(tokens)} if tokens.lost else {}
-        told = self.tokenizer(text, return_offsets_mapping=True, verbose=False, **how)
+        options = {"truncation": True, "max_length": len(tokens)} if tokens.lost else {}
+        encoding = self.tokenizer(text, return_offsets_mapping=True, verbose=False, **options)
         word_of = np.full(len(text), -1)
         for number, (start, end) in enumerate(words):
             word_of[start:end] = number
         first: list[int] = []
         places: list[tuple[int, int]] = []
         last = -1
-        for index, (start, end) in enumerate(told["offset_mapping"]):
+        for index, (start, end) in enumerate(encoding["offset_mapping"]):
             # A token may begin with the space before its word.
             inside = [number for number in word_of[start:end].tolist() if number >= 0]
             if not inside or inside[-1] <= last:
@@ -221,8 +221,8 @@ class Render:
         """Renders ``chat`` with only the turns from ``start`` on trained."""
         quiet = tuple(replace(turn, train=False) for turn in chat.turns[:start])
         return [
-            replace(one, columns=columns)
-            for one in self.chat(replace(chat, turns=(*quiet, *chat.turns[start:])))
+            replace(tokens, columns=columns)
+            for tokens in self.chat(replace(chat, turns=(*quiet, *chat.turns[start:])))
         ]
 
     def prompt(self, chat: Chat) -> np.ndarray:
@@ -293,7 +293,7 @@ class Render:
             answer = [*self.sides.answer(answered), self.tokenizer.eos_token_id]
             weights = self._last_weights(chat, answered, answer)
             return [continued(self.sides.source(given), answer, self.start, weights=weights)]
-        turns, found = self.conversation.turns(chat), []
+        turns, sequences = self.conversation.turns(chat), []
         for k in sorted(trained_places(turns, self.data.train_on)):
             if k < opening(turns):
                 continue
@@ -305,7 +305,7 @@ class Render:
                     turns[: k + 1], chat, self.conversation.prompt(turns[:k], chat.tools)
                 )
             weights = self._weights(turns[k], text, answer)
-            found.append(
+            sequences.append(
                 continued(
                     self._source(replace(chat, turns=turns[:k])),
                     answer,
@@ -313,7 +313,7 @@ class Render:
                     weights=weights,
                 )
             )
-        return found
+        return sequences
 
     def _weights(
         self, turn: Turn, text: str, answer: Sequence[int], trained: bool = True
@@ -377,8 +377,8 @@ def trained_places(turns: Sequence[Turn], train_on: str) -> set[int]:
 
 def _common(left: Sequence[int], right: Sequence[int]) -> int:
     """Counts the items that two sequences begin with in common."""
-    for k, (one, other) in enumerate(zip(left, right, strict=False)):
-        if one != other:
+    for k, (ours, other) in enumerate(zip(left, right, strict=False)):
+        if ours != other:
             return k
     return min(len(left), len(right))
 

@@ -53,7 +53,7 @@ class Template:
         self.asked = {
             name for name in self.names if name in asked or name.casefold() in ASKED
         } - self.answers
-        found = [
+        of_answer = [
             name in self.answers or (name.casefold() in USUAL and name not in asked)
             for name in self.names
         ]
@@ -63,9 +63,9 @@ class Template:
         self.last_asked = max(
             (n for n, name in enumerate(self.names) if name in self.asked), default=-1
         )
-        if any(found[: max(self.last_asked, 0)]):
+        if any(of_answer[: max(self.last_asked, 0)]):
             wrong = {
-                "answer": self.names[found.index(True)],
+                "answer": self.names[of_answer.index(True)],
                 "question": self.names[self.last_asked],
             }
             raise SpecError(Problem("data.template", say("render.answer_first", **wrong)))
@@ -103,8 +103,8 @@ class Template:
         values = self._named(chat, None, asking=True)
         first = self._first_answer(values, not values.get("answer"))
         names = [name for name in self.names[:first] if name != "system"]
-        found = [values.get(name) for name in names]
-        return [value for value in found if isinstance(value, str)]
+        contents = [values.get(name) for name in names]
+        return [value for value in contents if isinstance(value, str)]
 
     def _named(self, chat: Chat, system: str | None, asking: bool) -> dict[str, object]:
         """Returns the values of the row by all their names. A question that is ``asking`` freely
@@ -135,9 +135,9 @@ class Template:
         if asking:
             sure |= {name for name in self.names if name not in values}
         for chosen in (sure, {name for name in self.names if name.casefold() in USUAL}):
-            found = [index for index, name in enumerate(self.names) if name in chosen]
-            if found:
-                return found[0]
+            places = [index for index, name in enumerate(self.names) if name in chosen]
+            if places:
+                return places[0]
         return None
 
 

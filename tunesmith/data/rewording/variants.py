@@ -60,7 +60,14 @@ def place_in(located: Located, column: str | None) -> tuple[str | int, ...]:
     where the row has none.
     """
     row = located.row
-    name = column or next((one for one in ASKING if isinstance(row.get(one), str | list)), None)
+    name = column or next(
+        (
+            column_asking
+            for column_asking in ASKING
+            if isinstance(row.get(column_asking), str | list)
+        ),
+        None,
+    )
     fields = {"where": located.where, "columns": ", ".join(row)}
     if name is None or name not in row:
         raise SpecError(Problem("column", say("augment.no_column", **fields)))
@@ -80,7 +87,7 @@ def place_in(located: Located, column: str | None) -> tuple[str | int, ...]:
 def _has_places(value: object) -> bool:
     """Tells whether a column holds places of characters, which a change of the text would move."""
     return isinstance(value, list) and any(
-        isinstance(one, dict) and {"start", "end"} <= one.keys() for one in value
+        isinstance(item, dict) and {"start", "end"} <= item.keys() for item in value
     )
 
 
@@ -108,15 +115,15 @@ def _answer_words(row: JsonObject, name: str | int, text: str) -> set[str]:
     text: labels, options, the words that an answer takes from its question.
     """
     others = [
-        one
+        word
         for column, value in row.items()
         if column not in (name, CAME_FROM)
-        for one in strings(value)
+        for word in strings(value)
     ]
     return {
-        one.strip()
-        for one in others
-        if one.strip() and (len(one) <= SHORT or (len(one) <= len(text) and one in text))
+        word.strip()
+        for word in others
+        if word.strip() and (len(word) <= SHORT or (len(word) <= len(text) and word in text))
     }
 
 

@@ -106,8 +106,10 @@ class Account:
 
     def unread(self, rows: Iterable[Unread], step: str) -> None:
         """Notes the rows that hold nothing to learn."""
-        for one in rows:
-            self.dropped(Located(one.file, one.number, {}), step, one.reason.replace(" ", "_"))
+        for unread in rows:
+            self.dropped(
+                Located(unread.file, unread.number, {}), step, unread.reason.replace(" ", "_")
+            )
 
     def _note(self, change: Change) -> None:
         self.changes[change.file, change.row, change.step] = change
@@ -116,19 +118,19 @@ class Account:
         """Counts the rows, by step and reason, that were ``changed`` or ``dropped``; a row with
         several reasons counts for each.
         """
-        found = Counter(
+        counts = Counter(
             (change.step, why)
             for change in self.changes.values()
             if change.did == did
             for why in change.why
         )
-        return dict(found.most_common())
+        return dict(counts.most_common())
 
     def check(self) -> None:
         """Asserts that every row is accounted for; otherwise the code is wrong."""
         total = self.written + len(self.left_out)
-        known = self.read + self.added
-        assert known == total, f"{known} rows read or made, but {total} accounted for"
+        accounted = self.read + self.added
+        assert accounted == total, f"{accounted} rows read or made, but {total} accounted for"
 
     @property
     def left_out(self) -> list[Change]:
@@ -137,12 +139,12 @@ class Account:
 
     def step_lines(self) -> list[str]:
         """Lists what each step changed and dropped, a line for each reason, and the notes."""
-        told = [
+        lines = [
             say(f"transforms.{did}", step=step, rows=rows, why=say(f"transforms.why_{why}"))
             for did in ("changed", "dropped")
             for (step, why), rows in self.counts(did).items()
         ]
-        return [*told, *self.notes]
+        return [*lines, *self.notes]
 
     def lines(self) -> list[str]:
         """Returns the account as lines for a person."""
@@ -246,9 +248,9 @@ class Content:
     def columns(self, row: JsonObject) -> list[str]:
         """Returns those of a row; a row may lack some."""
         self.known |= dict.fromkeys(row)
-        found = content_columns(row, self.named)
-        self.met |= {*found}
-        return found
+        columns = content_columns(row, self.named)
+        self.met |= {*columns}
+        return columns
 
     def check(self) -> None:
         """Raises SpecError where no row had a column that is named."""
@@ -289,5 +291,7 @@ def _stepped(
         # An earlier step's rows pass through here, and so do its problems.
         if within is None or any(problem.where.startswith("data.") for problem in error.problems):
             raise
-        told = [Problem(f"{within}.{problem.where}", problem.text) for problem in error.problems]
-        raise SpecError(told) from None
+        problems = [
+            Problem(f"{within}.{problem.where}", problem.text) for problem in error.problems
+        ]
+        raise SpecError(problems) from None

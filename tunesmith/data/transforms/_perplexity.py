@@ -42,10 +42,10 @@ def bounds(asked: Perplexity, values: np.ndarray) -> tuple[float, float]:
     if not (asked.least or asked.most or asked.lowest or asked.highest):
         raise SpecError(Problem("perplexity", say("transforms.perplexity_bounds")))
     low, high = asked.least or 0.0, asked.most or math.inf
-    known = values[np.isfinite(values)]
-    if len(known):
-        low = max(low, float(np.quantile(known, asked.lowest)) if asked.lowest else 0.0)
-        high = min(high, float(np.quantile(known, 1 - asked.highest)) if asked.highest else high)
+    finite = values[np.isfinite(values)]
+    if len(finite):
+        low = max(low, float(np.quantile(finite, asked.lowest)) if asked.lowest else 0.0)
+        high = min(high, float(np.quantile(finite, 1 - asked.highest)) if asked.highest else high)
     if low > high:
         fields = {"low": f"{low:.4g}", "high": f"{high:.4g}"}
         raise SpecError(Problem("perplexity", say("transforms.perplexity_crossed", **fields)))

@@ -100,10 +100,10 @@ class Anonymise(Transform):
         """Collects the names of all rows, then replaces what is found; a name that was announced in
         one row is replaced in every row.
         """
-        known = self._names(rows)
-        if known:
-            self.surrogates.avoid(known)
-        everywhere = _any_of(known)
+        names = self._names(rows)
+        if names:
+            self.surrogates.avoid(names)
+        everywhere = _any_of(names)
         self._note(account)
         for located in rows():
             met: Counter[str] = Counter()
@@ -145,7 +145,7 @@ class Anonymise(Transform):
         all.
         """
         wanted = texts if self.wants("name") else ()
-        names = {text[one.start : one.end] for text in wanted for one in names_in(text)}
+        names = {text[span.start : span.end] for text in wanted for span in names_in(text)}
         everywhere = _any_of(names)
         return [self._found(text, everywhere) for text in texts]
 
@@ -153,37 +153,37 @@ class Anonymise(Transform):
         if not self.wants("name"):
             return set()
         return {
-            text[found.start : found.end]
+            text[span.start : span.end]
             for located in rows()
             for name in _texts_of(located)
             for text in strings(located.row[name])
-            for found in names_in(text)
+            for span in names_in(text)
         }
 
     def _changed(self, text: str, names: re.Pattern[str] | None, met: Counter[str]) -> str:
         parts: list[str] = []
         end = 0
-        for found in self._found(text, names):
-            value = text[found.start : found.end]
-            met[found.kind] += 1
+        for part in self._found(text, names):
+            value = text[part.start : part.end]
+            met[part.kind] += 1
             new = (
-                self.surrogates.of(found.kind, value)
+                self.surrogates.of(part.kind, value)
                 if self.config.how == "surrogate"
-                else mask(found.kind, text)
+                else mask(part.kind, text)
             )
-            parts += (text[end : found.start], new)
-            end = found.end
+            parts += (text[end : part.start], new)
+            end = part.end
         return "".join([*parts, text[end:]])
 
     def _found(self, text: str, names: re.Pattern[str] | None) -> list[Found]:
         """Finds what is replaced in a text, by place; an address or a number goes before a name in
         it.
         """
-        found = [one for one in found_in(text) if self.wants(one.kind)]
+        parts = [part for part in found_in(text) if self.wants(part.kind)]
         for match in names.finditer(text) if names else ():
-            if all(match.end() <= one.start or one.end <= match.start() for one in found):
-                found.append(Found(*match.span(), "name"))
-        return sorted(found)
+            if all(match.end() <= part.start or part.end <= match.start() for part in parts):
+                parts.append(Found(*match.span(), "name"))
+        return sorted(parts)
 
     def _note(self, account: Account) -> None:
         notes = [say("transforms.not_all")]

@@ -70,19 +70,19 @@ class Augment(Transform):
 
         # A run's own file names every setting, also those that nobody gave.
         given = self.config.model_dump(exclude_defaults=True, exclude={"name"})
-        how = settings.Augment.model_validate(given)
-        settings.refuse(how)
-        propose = drawn(how)
+        wanted = settings.Augment.model_validate(given)
+        settings.refuse(wanted)
+        propose = drawn(wanted)
         refused = Counter[str]()
         added = number = 0
         for number, located in enumerate(rows(), 1):
-            original = original_of(number - 1, located, how)
+            original = original_of(number - 1, located, wanted)
             came = came_from(located, [self.name])
             yield replace(located, row={**located.row, CAME_FROM: came})
-            for row in variants([original], propose, how.times, refused):
+            for row in variants([original], propose, wanted.times, refused):
                 if row is not None:
                     added += 1
-                    made = {**row, CAME_FROM: came | {"augmented": how.how}}
+                    made = {**row, CAME_FROM: came | {"augmented": wanted.how}}
                     yield replace(located, row=made)
         account.added = added
         account.notes = [say("augment.added", added=added, rows=number), *told_of_refused(refused)]
@@ -95,9 +95,9 @@ def _why_not(given: Mapping[str, Any], own: type[Spec]) -> str | None:
         return say("augment.verb_negatives")
     if way in settings.MODELS:
         return say("augment.verb_model", what=f"how={way}", way=way)
-    others = [one for one in settings.Augment.model_fields if one not in own.model_fields]
-    found = [name for name in others if name in given]
-    files = [name for name in found if settings.GOES_WITH[name] == settings.WAYS]
+    others = [field for field in settings.Augment.model_fields if field not in own.model_fields]
+    beside = [name for name in others if name in given]
+    files = [name for name in beside if settings.GOES_WITH[name] == settings.WAYS]
     if files:
         return say("augment.verb_files", what=", ".join(files))
-    return say("augment.verb_model", what=", ".join(found), way="paraphrase") if found else None
+    return say("augment.verb_model", what=", ".join(beside), way="paraphrase") if beside else None

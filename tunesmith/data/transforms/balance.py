@@ -36,13 +36,13 @@ class Balance(Transform):
     def steps(self, rows: Rows, account: Account) -> Iterator[Located]:
         """Keeps the rows of each value that come first in a random order."""
         places: defaultdict[str, list[tuple[bytes, int]]] = defaultdict(list)
-        for place, located in enumerate(rows()):
+        for index, located in enumerate(rows()):
             value = self._value(located)
-            places[value].append((place_of(located.row, self.config.seed), place))
+            places[value].append((place_of(located.row, self.config.seed), index))
         most = self.config.most or min(map(len, places.values()), default=0)
-        kept = {place for ranked in places.values() for _, place in sorted(ranked)[:most]}
-        for place, located in enumerate(rows()):
-            if place in kept:
+        kept = {index for ranked in places.values() for _, index in sorted(ranked)[:most]}
+        for index, located in enumerate(rows()):
+            if index in kept:
                 yield located
             else:
                 account.dropped(located, self.name, "over_limit")

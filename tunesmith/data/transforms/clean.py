@@ -137,7 +137,7 @@ class Clean(Transform):
             raise SpecError(Problem("perplexity", say("transforms.perplexity_verb")))
         if self._values is None:
             content = Content(self.config.columns)
-            texts = [self._mended(one, content)[2] for one in rows()]
+            texts = [self._mended(located, content)[2] for located in rows()]
             self._values = np.array(self.scorer(texts))
         return self._values
 

@@ -73,13 +73,13 @@ class LeaveOut(Transform):
 
     def steps(self, rows: Rows, account: Account) -> Iterator[Located]:
         """Looks at all rows, then gives those in which nothing was found."""
-        found, named = self.config.found or [], {*(self.config.rows or [])}
-        odd = self.look(rows, found) if found and self.look else {}
+        kinds, named = self.config.found or [], {*(self.config.rows or [])}
+        odd = self.look(rows, kinds) if kinds and self.look else {}
         missing = {*named}
         for index, located in enumerate(rows()):
             names = {str(located.number), f"{located.file.name}:{located.number}"}
             missing -= names
-            why = [kind for kind in found if index in odd.get(kind, ())]
+            why = [kind for kind in kinds if index in odd.get(kind, ())]
             why += ["named"] if names & named else []
             if why:
                 account.dropped(located, self.name, *why)
