@@ -43,8 +43,8 @@ def auto(
     from tunesmith.display.progress import Shown
 
     def searched(run: Run) -> tuple[Searched, Proof]:
-        found = search(run, quiet=quiet, listen=listen)
-        return found.searched, found.proof
+        tried = search(run, quiet=quiet, listen=listen)
+        return tried.searched, tried.proof
 
     with Shown(quiet=quiet) as shown:
         verbs = Verbs(

@@ -57,9 +57,9 @@ def overfit(
     from tunesmith.diagnosis.overfit import CHANGES
     from tunesmith.diagnosis.overfit import overfit as learn
 
-    with tempfile.TemporaryDirectory(prefix="tunesmith-") as place:
+    with tempfile.TemporaryDirectory(prefix="tunesmith-") as folder:
         plain = {"model": "starter", **given(settings)}
-        run = settings_of(plain, [*overrides, *CHANGES, f"out={place}/run"])
+        run = settings_of(plain, [*overrides, *CHANGES, f"out={folder}/run"])
         speak(run)
         return learn(run, progress=progress)
 
@@ -72,8 +72,8 @@ def under_base(
     """
     from tunesmith.diagnosis.under_base import under_base as ask
 
-    found = check(settings, overrides, progress=progress)
-    return ask(look_settings(settings, overrides), found.prepared, progress=progress)
+    checked = check(settings, overrides, progress=progress)
+    return ask(look_settings(settings, overrides), checked.prepared, progress=progress)
 
 
 def plan(

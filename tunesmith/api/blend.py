@@ -39,7 +39,7 @@ def blend(
 
     folder = run if isinstance(run, RunFolder) else RunFolder(Path(run))
     speak(folder.resolved().run)
-    place = Path(out) if out is not None else folder.path.with_name(f"{folder.path.name}-blended")
+    target = Path(out) if out is not None else folder.path.with_name(f"{folder.path.name}-blended")
     wanted = Wanted(alphas or ALPHAS, alpha, items, suites)
     with heard(progress, listen) as events:
-        return make(folder, place, wanted, events)
+        return make(folder, target, wanted, events)

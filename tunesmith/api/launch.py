@@ -42,9 +42,9 @@ def launch(
         )
     if CLUSTERS.get(cluster).shares_files:  # the job starts in another folder
         run = run.model_copy(update={"out": str(Path(run.out).absolute())})
-    own = [override for override in overrides if not override.startswith(("launch.", "out="))]
+    kept = [override for override in overrides if not override.startswith(("launch.", "out="))]
     words = [] if settings is None else [str(Path(settings).absolute())]
-    words += [*own, f"out={run.out}"]
+    words += [*kept, f"out={run.out}"]
     return write(run, words, out=None if out is None else Path(out), submit=submit)
 
 
@@ -53,8 +53,8 @@ def _on(cluster: str, settings: Settings, overrides: Sequence[str]) -> JsonObjec
     left out, and where ``launch.cluster`` has no name, it is that one's.
     """
     plain = with_overrides(of_one_run(settings), ())
-    own = _asked(plain)
-    if not isinstance(own, dict) or own.get("name", cluster) != cluster:
+    named = _asked(plain)
+    if not isinstance(named, dict) or named.get("name", cluster) != cluster:
         plain = with_overrides(plain, {"launch.cluster": cluster})
     merged = with_overrides(plain, overrides)
     asked = _asked(merged)

@@ -48,9 +48,9 @@ def _asked(model: object, out: Path, settings: Overrides) -> Run:
     if isinstance(model, str | Path) and RunFolder(Path(model)).run_yaml.is_file():
         folder = RunFolder(Path(model))
     if folder is not None:
-        own = folder.resolved().run.model_dump()
-        own |= {"model": str(folder.path), "out": str(folder.path)}
-        return validate(with_overrides(own, settings))
+        settings_of_run = folder.resolved().run.model_dump()
+        settings_of_run |= {"model": str(folder.path), "out": str(folder.path)}
+        return validate(with_overrides(settings_of_run, settings))
     plain: JsonObject = {"out": str(out)}
     if isinstance(model, Mapping | Run):
         plain |= given(model)
@@ -66,11 +66,11 @@ def _under_prune(settings: Overrides) -> Overrides:
     """Writes ``how=…`` as ``prune.how=…``, and so on for the settings of ``prune``; raises
     SpecError for a setting of a pruner that stands without ``how.``.
     """
-    own = tuple(Prune.model_fields)
+    names = tuple(Prune.model_fields)
 
     def whole(text: str) -> str:
         name = text.partition("=")[0]
-        if name.partition(".")[0] in own:
+        if name.partition(".")[0] in names:
             return f"prune.{text}"
         if name not in Run.model_fields and "prune.how." + name in own_settings_called(name):
             raise SpecError(Problem(name, say("spec.stands_at", names=f"how.{name}")))

@@ -47,27 +47,27 @@ def change_rows(
     sources = [source] if isinstance(source, str) else list(source)
     if step == "mix":
         return mix(sources, Path(out), settled(Mixing, given))
-    (one,) = sources
+    (file,) = sources
     if step == "augment":
         with heard(progress, ()) as events:
-            return augment(one, Path(out), settled(Augment, given), events)
+            return augment(file, Path(out), settled(Augment, given), events)
     if step == "convert":
-        return convert(one, Path(out), settled(Convert, given))
+        return convert(file, Path(out), settled(Convert, given))
     if step == "documents":
-        return extract(one, Path(out), settled(Documents, given))
+        return extract(file, Path(out), settled(Documents, given))
     if step == "questions":
         with heard(progress, ()) as events:
-            return write_questions(one, Path(out), settled(Passages, given), events)
+            return write_questions(file, Path(out), settled(Passages, given), events)
     if step == "split":
-        return split(one, Path(out), settled(Split, given))
+        return split(file, Path(out), settled(Split, given))
     transform: Any = made(step, given)
     if not isinstance(transform, Clean) or transform.config.perplexity is None:
-        return change(one, Path(out), [transform])
+        return change(file, Path(out), [transform])
     from tunesmith.diagnosis.perplexity import Perplexities
 
     base = Perplexities(transform.config.perplexity.model, Path(out), progress)
     transform.scorer = base
-    account = change(one, Path(out), [transform])
+    account = change(file, Path(out), [transform])
     base.clear()
     return account
 

@@ -48,10 +48,10 @@ def prove_seeds(
         options = {"progress": shown, "listen": listen}
         again = {name: wanted[name] for name in ("items", "metrics") if wanted.get(name)}
         steps = Steps(
-            train=lambda one: train(one, on_plan=lambda _: None, **options),
-            resume=lambda one: train(one, resume=True, **options),
-            prove=lambda one: prove(one, **wanted, **options),
-            prove_again=lambda one: prove(one, shots=0, **again, **options),
+            train=lambda run_of_seed: train(run_of_seed, on_plan=lambda _: None, **options),
+            resume=lambda started: train(started, resume=True, **options),
+            prove=lambda trained: prove(trained, **wanted, **options),
+            prove_again=lambda trained: prove(trained, shots=0, **again, **options),
         )
         with opened(shown.hear, *listen) as events:
             return prove_by_seeds(folder, seeds, steps, events)

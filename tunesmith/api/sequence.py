@@ -64,8 +64,8 @@ def sequence(
     refuse_unasked(stages)
     options = {"progress": progress, "on_plan": on_plan, "listen": listen}
     folders = rlhf(plain, overrides, **options)
-    place = Path(stages[0].run.out).parent
+    folder = Path(stages[0].run.out).parent
     with heard(progress, listen) as events:
-        found = ask_all(stages, place, items, events)
-    write_page(found, place / "sequence.html")
-    return TaskSequence(folders, found)
+        answers = ask_all(stages, folder, items, events)
+    write_page(answers, folder / "sequence.html")
+    return TaskSequence(folders, answers)

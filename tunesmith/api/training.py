@@ -57,10 +57,10 @@ def train(
     """
     with _console(progress) as shown, _stream(shown, on_step, listen) as events:
         try:
-            prepared = text = known = None
+            prepared = text = resumed = None
             with _as_one():
                 if resume:
-                    known, resolved = _resumed(settings, overrides)
+                    resumed, resolved = _resumed(settings, overrides)
                 else:
                     made = _planned(settings, overrides, events, on_plan)
                     resolved, prepared = made.resolved, made.prepared
@@ -72,7 +72,7 @@ def train(
             events(Ended(str(error)))
             raise
         if _first():
-            _report(known or run, events)
+            _report(resumed or run, events)
     return run
 
 
@@ -102,7 +102,7 @@ def rlhf(
         def run(one: Run | str, *, resume: bool = False) -> RunFolder:
             return train(one, resume=resume, progress=shown, on_plan=on_plan, listen=listen)
 
-        return go(stages_of(plain, overrides), run, lambda one: plan(one).require(), events)
+        return go(stages_of(plain, overrides), run, lambda stage: plan(stage).require(), events)
 
 
 def tournament(

@@ -44,10 +44,10 @@ def arena(
         return Comparison(names[0])
     if len(names) == 1 and not given:
         raise SpecError(Problem(str(names[0]), say("arena.no_folder")))
-    how = settled(Arena, given)
-    speak_language(how.lang)
+    wanted = settled(Arena, given)
+    speak_language(wanted.lang)
     with heard(progress, listen) as events:
-        folder = build([str(name) for name in names], how, events)
+        folder = build([str(name) for name in names], wanted, events)
     return Comparison(folder.path)
 
 

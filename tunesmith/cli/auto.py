@@ -17,14 +17,18 @@ def auto(settings: SettingsArgument = None, as_json: AsJson = False, lang: Lang 
 
     words = settings or []
     pairs = [word.partition("=") for word in words]
-    own = {name: value for name, _, value in pairs if name in OWN}
-    if not own.get("budget"):
+    of_verb = {name: value for name, _, value in pairs if name in OWN}
+    if not of_verb.get("budget"):
         raise SpecError(Problem("budget", say("auto.no_budget")))
     rest = [word for word in words if word.partition("=")[0] not in OWN]
     given, overrides = settings_line(rest or ["out=runs/auto"], lang)
-    asked = {"budget": own["budget"], "memory": own.get("memory"), "goal": own.get("goal")}
+    asked = {
+        "budget": of_verb["budget"],
+        "memory": of_verb.get("memory"),
+        "goal": of_verb.get("goal"),
+    }
     with quiet(as_json):
-        found = api.auto(given, overrides, **asked)
-    tell(found, as_json)
+        best_run = api.auto(given, overrides, **asked)
+    tell(best_run, as_json)
     if not as_json:
-        print_lines(["", say("search.use", run=found.best.path)])
+        print_lines(["", say("search.use", run=best_run.best.path)])

@@ -34,13 +34,13 @@ def blend(
 
     shares = _numbers(alphas) if alphas is not None else []
     with quiet(as_json), progress() as shown:
-        told = {"alphas": shares, "alpha": alpha, "items": items, "suites": suite or ()}
-        found = api.blend(run_with(run, which), out, **told, progress=shown)
-    tell(found, as_json)
+        wanted = {"alphas": shares, "alpha": alpha, "items": items, "suites": suite or ()}
+        blended = api.blend(run_with(run, which), out, **wanted, progress=shown)
+    tell(blended, as_json)
 
 
 def _numbers(text: str) -> list[float]:
     try:
-        return [float(one) for one in text.split(",")]
+        return [float(part) for part in text.split(",")]
     except ValueError:
         raise SpecError(Problem("--alphas", say("blend.outside", given=text))) from None

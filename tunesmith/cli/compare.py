@@ -25,8 +25,8 @@ def compare(
 
     RunFolder(runs[0]).resolved()
     page = file_to_write(out or runs[0] / "compare.html")
-    found = api.compare(runs, data=data, page=page)
+    compared = api.compare(runs, data=data, page=page)
     if as_json:
-        print_json(found.to_json())
+        print_json(compared.to_json())
     else:
-        print_lines([*found.lines(), say("compare.written", path=page)])
+        print_lines([*compared.lines(), say("compare.written", path=page)])

@@ -49,14 +49,14 @@ def left_off(wanted: Path) -> RunFolder | None:
     """Returns the newest demo at ``wanted`` or beside it that was interrupted; None where all are
     done.
     """
-    found = None
+    newest = None
     number, folder = 1, wanted
     while folder.exists():
-        found = RunFolder(folder)
+        newest = RunFolder(folder)
         number += 1
         folder = wanted.with_name(f"{wanted.name}-{number}")
-    begun = found is not None and found.run_yaml.is_file() and not _done(found)
-    return found if begun else None
+    begun = newest is not None and newest.run_yaml.is_file() and not _done(newest)
+    return newest if begun else None
 
 
 def _done(run: RunFolder) -> bool:
@@ -81,8 +81,8 @@ def demo(out: Path = Path("runs/demo"), overrides: Named | None = None) -> RunFo
         _print(say("demo.go_on", folder=begun.path), "")
     with Shown() as shown:
         if begun is None:
-            own = {**(overrides or {}), "out": str(free_folder(out))}
-            run = api.train(file, own, progress=shown, on_plan=_ledger_first)
+            settings = {**(overrides or {}), "out": str(free_folder(out))}
+            run = api.train(file, settings, progress=shown, on_plan=_ledger_first)
         elif (begun.model / "tunesmith.json").is_file():
             run = begun
         else:
@@ -111,9 +111,12 @@ def _answers(run: RunFolder) -> list[str]:
     if not run.questions.is_file():
         return []
     lines, words = [say("demo.questions")], speaker(run.resolved().run, None)
-    for one in asked(run.questions.read_text(encoding="utf-8"), words):
-        lines.append(f"  {one.question}")
-        for key, (_, text) in (("demo.base", one.answers[0]), ("demo.tuned", one.answers[-1])):
+    for question in asked(run.questions.read_text(encoding="utf-8"), words):
+        lines.append(f"  {question.question}")
+        for key, (_, text) in (
+            ("demo.base", question.answers[0]),
+            ("demo.tuned", question.answers[-1]),
+        ):
             lines.append(f"    {say(key)}  {' '.join(text.split())}")
     return lines
 

@@ -192,10 +192,10 @@ def _usable(torch: Any) -> Iterator[Finding]:
         built = torch.cuda.get_arch_list()
         # Code of one major version runs on the later minor ones; PTX (compute_NN) on all later
         # cards.
-        known = not built or any(
+        supported = not built or any(
             arch == f"compute_{major}{minor}" or arch.startswith(f"sm_{major}") for arch in built
         )
-        if known:
+        if supported:
             yield Finding("gpu", value)
         else:
             yield Finding(
@@ -257,12 +257,12 @@ def _machine(folder: Path) -> Iterator[Finding]:
     )
     yield Finding("cores", str(os.cpu_count()))
     cache = cache_folder()
-    for name, place in (("disk", folder), ("cache", cache)):
-        there = next(parent for parent in (place, *place.parents) if parent.exists())
+    for name, path in (("disk", folder), ("cache", cache)):
+        there = next(parent for parent in (path, *path.parents) if parent.exists())
         free_gb = shutil.disk_usage(there).free / 1e9
-        value = f"{place} · {say('doctor.free', free=f'{free_gb:.1f}')}"
+        value = f"{path} · {say('doctor.free', free=f'{free_gb:.1f}')}"
         if not os.access(there, os.W_OK):
-            own, windows = Path.home() / "tunesmith-cache", os.name == "nt"
+            at_home, windows = Path.home() / "tunesmith-cache", os.name == "nt"
             command = (
                 f'icacls "{there}" /grant "%USERNAME%":M'
                 if windows
@@ -270,9 +270,9 @@ def _machine(folder: Path) -> Iterator[Finding]:
             )
             if name == "cache":
                 command = (
-                    f"set TUNESMITH_CACHE={own}"
+                    f"set TUNESMITH_CACHE={at_home}"
                     if windows
-                    else f"export TUNESMITH_CACHE={shlex.quote(str(own))}"
+                    else f"export TUNESMITH_CACHE={shlex.quote(str(at_home))}"
                 )
             yield Finding(name, value, "fault", say("doctor.unwritable"), command)
         elif free_gb < 2:

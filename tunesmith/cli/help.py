@@ -66,9 +66,9 @@ def refused(error: Any) -> SpecError:
         near = closest(error.option_name, list(error.possibilities or []))
         return SpecError(Problem(error.option_name, say("cli.no_option", near=near)))
     if kind == "BadParameter" and error.param is not None:
-        known = re.findall(r"'([^']*)'", message.partition("is not one of")[2])
-        told = say("cli.not_a_choice", known=", ".join(known)) if known else _number(error)
-        return SpecError(Problem(_name(error.param), told))
+        choices = re.findall(r"'([^']*)'", message.partition("is not one of")[2])
+        text = say("cli.not_a_choice", known=", ".join(choices)) if choices else _number(error)
+        return SpecError(Problem(_name(error.param), text))
     if kind == "BadOptionUsage":
         key = "cli.takes_no_value" if "not take" in message else "cli.needs_value"
         return SpecError(Problem(error.option_name, say(key)))
@@ -103,8 +103,8 @@ def _number(error: Any) -> str:
 
 def _page(command: Any, ctx: Any) -> Iterator[str]:
     parameters = command.get_params(ctx)
-    arguments = [one for one in parameters if one.param_type_name == "argument"]
-    options = [one for one in parameters if one.param_type_name == "option"]
+    arguments = [parameter for parameter in parameters if parameter.param_type_name == "argument"]
+    options = [parameter for parameter in parameters if parameter.param_type_name == "option"]
     words = [ctx.command_path, say("cli.usage_options"), *map(_usage, arguments)]
     if isinstance(command, TyperGroup):
         words.append(say("cli.usage_command"))
@@ -114,7 +114,9 @@ def _page(command: Any, ctx: Any) -> Iterator[str]:
     for head, some in (("cli.head_arguments", arguments), ("cli.head_options", options)):
         if some:
             yield ""
-            yield from _listed(say(head), [(_name(one), _told(one)) for one in some])
+            yield from _listed(
+                say(head), [(_name(parameter), _told(parameter)) for parameter in some]
+            )
 
 
 def _usage(argument: Any) -> str:

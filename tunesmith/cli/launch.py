@@ -28,10 +28,10 @@ def launch(
     cluster, *words = settings or [""]
     if cluster not in CLUSTERS.names():
         allowed = ", ".join(CLUSTERS.names())
-        told = say("launch.which", known=allowed)
+        text = say("launch.which", known=allowed)
         if settings:
-            told += say("launch.got", value=repr(cluster)) + closest(cluster, CLUSTERS.names())
-        raise SpecError(Problem("launch", told))
+            text += say("launch.got", value=repr(cluster)) + closest(cluster, CLUSTERS.names())
+        raise SpecError(Problem("launch", text))
     given, overrides = settings_line(words, lang)
     file = given if isinstance(given, str) else None
     tell(api.launch(cluster, file, overrides, out=out, submit=submit), as_json)

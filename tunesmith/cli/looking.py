@@ -52,26 +52,30 @@ def check(
     if benchmark:
         compared = api.overlap(*line, against=benchmark)
         if as_json:
-            print_json({"against": [one.to_json() for one in compared]})
+            print_json({"against": [overlap.to_json() for overlap in compared]})
         else:
-            print_lines([told for one in compared for told in one.lines()])
-        raise typer.Exit(1 if any(one.number for one in compared) else 0)
+            print_lines([line for overlap in compared for line in overlap.lines()])
+        raise typer.Exit(1 if any(overlap.number for overlap in compared) else 0)
     if with_base:
         with quiet(as_json), progress() as shown:
             asked = api.under_base(*line, progress=shown)
         tell(asked, as_json)
         return
     with quiet(as_json), progress() as shown:
-        found = api.check(*line, progress=shown)
-        rows = found.row(row) if row is not None else None
+        checked = api.check(*line, progress=shown)
+        rows = checked.row(row) if row is not None else None
     if as_json:
-        print_json(found.to_json() if rows is None else {"rows": [one.to_json() for one in rows]})
+        print_json(
+            checked.to_json()
+            if rows is None
+            else {"rows": [shown_row.to_json() for shown_row in rows]}
+        )
         return
     from rich.console import Console
 
     from tunesmith.cli.show_check import show_check, show_rows
 
-    show_check(found, Console()) if rows is None else show_rows(rows, Console())
+    show_check(checked, Console()) if rows is None else show_rows(rows, Console())
 
 
 def plan(
@@ -99,11 +103,11 @@ def plan(
     if made is not None:
         tell(made, as_json)
     elif stages and as_json:
-        print_json({name: one.to_json() for name, one in stages})
-    for name, one in [] if as_json else stages or []:
-        print_lines([say("cli.stage", name=name, out=one.resolved.run.out), *one.lines(), ""])
-    planned = [made] if made is not None else [one for _, one in stages or []]
-    if any(one.problems for one in planned):
+        print_json({name: stage.to_json() for name, stage in stages})
+    for name, stage in [] if as_json else stages or []:
+        print_lines([say("cli.stage", name=name, out=stage.resolved.run.out), *stage.lines(), ""])
+    planned = [made] if made is not None else [stage for _, stage in stages or []]
+    if any(each.problems for each in planned):
         raise typer.Exit(2)
 
 
@@ -177,10 +181,10 @@ def doctor(
         raise typer.Exit(1 if signs else 0)
     from tunesmith.cli.doctor import examine, lines, to_json
 
-    found = examine()
+    findings = examine()
     if as_json:
-        print_json(to_json(found))
+        print_json(to_json(findings))
     else:
-        print_lines(lines(found))
-    if any(item.state == "fault" for item in found):
+        print_lines(lines(findings))
+    if any(item.state == "fault" for item in findings):
         raise typer.Exit(1)

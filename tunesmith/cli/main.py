@@ -82,8 +82,8 @@ def _command(language: str, known: tuple[str, ...]) -> Any:
         app.command(name, cls=Verb, help=text, context_settings=loose)(objective_verb(objective))
     built = typer.main.get_command(app)
     built.help = say("cli.about")
-    for one in [built, *built.commands.values()]:  # type: ignore[attr-defined]
-        for parameter in one.params:
+    for shown in [built, *built.commands.values()]:  # type: ignore[attr-defined]
+        for parameter in shown.params:
             parameter.help = say(f"cli.option_{parameter.name}")
     return built
 
@@ -101,10 +101,10 @@ def _use_language(argv: list[str]) -> None:
         if name != "--lang" or (not value and index + 1 == len(argv)):
             continue
         value = value or argv[index + 1]
-        known = ("auto", *words.LANGUAGES)
-        if value not in known:
+        allowed = ("auto", *words.LANGUAGES)
+        if value not in allowed:
             raise SpecError(
-                Problem("--lang", say("cli.bad_choice", value=value, known=", ".join(known)))
+                Problem("--lang", say("cli.bad_choice", value=value, known=", ".join(allowed)))
             )
         words.use(value, asked=True)
 
@@ -135,9 +135,9 @@ def main(argv: list[str] | None = None) -> int:
     logging.getLogger("bitsandbytes.backends.cpu.ops").setLevel(logging.ERROR)
     try:
         _use_language(argv)
-        told = peer_command(argv)
-        if told is not None:
-            raise SpecError(told)
+        peer = peer_command(argv)
+        if peer is not None:
+            raise SpecError(peer)
         code = command().main(args=argv, prog_name="tunesmith", standalone_mode=False)
     except TunesmithError as error:
         return _failed(error, argv)
@@ -154,8 +154,8 @@ def main(argv: list[str] | None = None) -> int:
         if isinstance(error, OSError) and error.errno in DISK_ERRORS:
             return _failed(DiskError(say("cli.disk", reason=error.strerror)), argv)
         if isinstance(error, OSError) and error.errno == errno.ENAMETOOLONG:
-            told = Problem(f"{str(error.filename)[:SHOWN]}…", say("cli.long_name"))
-            return _failed(SpecError(told), argv)
+            problem = Problem(f"{str(error.filename)[:SHOWN]}…", say("cli.long_name"))
+            return _failed(SpecError(problem), argv)
         return _fault(error, argv)
     if code == INTERRUPTED:
         print(say("cli.interrupted"), file=sys.stderr)

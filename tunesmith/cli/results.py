@@ -132,10 +132,10 @@ def predict(
     )
     from tunesmith.storage.atomic import write_whole
 
-    place = file_to_write(out)
+    target = file_to_write(out)
     asked = rows_of(file)
     folder = run_with(run, which)
-    kept = None if place is None or file == "-" else Unfinished(place, folder, Path(file), engine)
+    kept = None if target is None or file == "-" else Unfinished(target, folder, Path(file), engine)
     with progress() as shown:
         printed = sys.stdout
         with redirect_stdout(sys.stderr):
@@ -151,12 +151,12 @@ def predict(
                 for block in blocks:
                     kept.add(block)
                 kept.finish()
-            elif place is not None:
-                write_whole(place, "".join(map(lines, blocks)))
+            elif target is not None:
+                write_whole(target, "".join(map(lines, blocks)))
             else:
                 for block in blocks:
                     print(lines(block), end="", file=printed, flush=True)
-    if place is not None:
+    if target is not None:
         print_lines([say("cli.written", path=out)])
 
 
@@ -201,11 +201,11 @@ def report(
     from tunesmith.storage.atomic import write_whole
 
     folder, language = RunFolder(run), None if lang == "auto" else lang
-    place = file_to_write(out)
-    if place is None:
+    target = file_to_write(out)
+    if target is None:
         out = build(folder, lang=language)
     else:
-        write_whole(place, written(folder, place, lang=language))
+        write_whole(target, written(folder, target, lang=language))
     print_lines([say("cli.written", path=out)])
 
 
@@ -218,11 +218,11 @@ def runs(
     from tunesmith.report.runs import lines
     from tunesmith.report.runs import runs as table
 
-    found = table(folder)
+    rows = table(folder)
     if as_json:
-        print_json({"runs": found})
+        print_json({"runs": rows})
     else:
-        print_lines(lines(found))
+        print_lines(lines(rows))
 
 
 def export(

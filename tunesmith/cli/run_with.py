@@ -13,16 +13,16 @@ from tunesmith.words import say
 def run_with(run: Path, which: str) -> RunFolder:
     """Returns the run's folder, set to ``model``, ``best`` or a checkpoint."""
     folder = RunFolder(run, which)
-    known = ["model", "best", *(f"step-{step}" for step in folder.models_of_steps)]
+    choices = ["model", "best", *(f"step-{step}" for step in folder.models_of_steps)]
     if which not in ("model", "best") and re.fullmatch(r"step-\d+", which) is None:
-        known = [*known, "step-N"] if len(known) == 2 else known
+        choices = [*choices, "step-N"] if len(choices) == 2 else choices
         raise SpecError(
-            Problem("--which", say("cli.bad_choice", value=which, known=", ".join(known)))
+            Problem("--which", say("cli.bad_choice", value=which, known=", ".join(choices)))
         )
     folder.resolved()
     if which == "best" and not folder.model.is_dir():
         raise SpecError(Problem(str(folder.model), say("cli.no_best")))
     if which != "model" and not folder.model.is_dir():
-        text = say("cli.no_step", value=which, known=", ".join(known[2:]) or "–")
+        text = say("cli.no_step", value=which, known=", ".join(choices[2:]) or "–")
         raise SpecError(Problem("--which", text))
     return folder

@@ -12,7 +12,7 @@ def search(settings: SettingsArgument = None, as_json: AsJson = False, lang: Lan
     from tunesmith import api
 
     with quiet(as_json):
-        found = api.search(*settings_line(settings or [], lang))
-    tell(found, as_json)
+        best_run = api.search(*settings_line(settings or [], lang))
+    tell(best_run, as_json)
     if not as_json:
-        print_lines(["", say("search.use", run=found.searched.best.path)])
+        print_lines(["", say("search.use", run=best_run.searched.best.path)])

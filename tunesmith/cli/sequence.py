@@ -17,5 +17,5 @@ def sequence(
 
     given, overrides = settings_line(settings or [], lang)
     with quiet(as_json), progress() as shown:
-        found = api.sequence(given, overrides, items=items, progress=shown)
-    tell(found, as_json)
+        learned = api.sequence(given, overrides, items=items, progress=shown)
+    tell(learned, as_json)

@@ -31,8 +31,8 @@ def settings_line(words: Sequence[str], lang: str = "auto") -> tuple[str | JsonO
     """Returns the settings to start from, a file's path or nothing, and the overrides."""
     if words and Path(words[0]).suffix == ".sh" and os.path.isfile(words[0]):
         text = Path(words[0]).read_text(encoding="utf-8")
-        told = peer_command(shell_words(text))
-        raise SpecError(told or say("peers.no_command", path=words[0]))
+        peer = peer_command(shell_words(text))
+        raise SpecError(peer or say("peers.no_command", path=words[0]))
     _no_flags(words)
     language = [] if lang == "auto" else [f"lang={lang}"]
     if not words:
@@ -49,9 +49,9 @@ def is_file(word: str) -> bool:
 
 def one_word(name: str, words: Sequence[str]) -> tuple[str | None, list[str]]:
     """Takes ``name=value``, which is of the verb and not of the run, out of the words."""
-    found = [word for word in words if word.startswith(f"{name}=")]
-    rest = [word for word in words if word not in found]
-    return (found[-1].partition("=")[2] if found else None), rest
+    given = [word for word in words if word.startswith(f"{name}=")]
+    rest = [word for word in words if word not in given]
+    return (given[-1].partition("=")[2] if given else None), rest
 
 
 def check_line(words: Sequence[str], lang: str = "auto") -> tuple[str | JsonObject, list[str]]:

@@ -10,10 +10,10 @@ from tunesmith.words import language, say
 
 def lines(pages: Sequence[HelpPage]) -> list[str]:
     """Returns the lines of the pages, with an empty one between two."""
-    found: list[str] = []
+    lines_of_all: list[str] = []
     for page in pages:
-        found += [*([""] if found else []), *_page(page)]
-    return found
+        lines_of_all += [*([""] if lines_of_all else []), *_page(page)]
+    return lines_of_all
 
 
 def _page(page: HelpPage) -> list[str]:
@@ -22,9 +22,9 @@ def _page(page: HelpPage) -> list[str]:
     if page.kind == "family":
         return [say("explain.family", kind=page.help), *_plug_ins(page)]
     if page.kind == "plug_in":
-        told = [*page.help.split("\n"), *_facts(page)]
+        about = [*page.help.split("\n"), *_facts(page)]
         rows = _own_settings(page)
-        return [page.path, *(f"  {line}" for line in told), *([""] if rows else []), *rows]
+        return [page.path, *(f"  {line}" for line in about), *([""] if rows else []), *rows]
     head = [page.path, f"  {page.help}"]
     if page.kind == "group":
         return [*head, "", *_settings(page)]
@@ -104,10 +104,10 @@ def _by_plug_ins(page: HelpPage) -> list[str]:
         say(
             "explain.rate_of_method",
             name=name,
-            rate=f"{one['learning_rate']:g}",
-            source=one["source"] or "-",
+            rate=f"{rate_of['learning_rate']:g}",
+            source=rate_of["source"] or "-",
         )
-        for name, one in page.facts.get("rates", {}).items()
+        for name, rate_of in page.facts.get("rates", {}).items()
     ]
     factors = [
         say("explain.rate_factor", name=name, factor=f"{factor:g}")

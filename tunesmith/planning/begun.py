@@ -40,9 +40,9 @@ def refuse_other(file: Path, run: Run, *, may_change: Collection[str]) -> None:
         ]
         if changed:
             may = ", ".join(sorted(name for name in may_change if "." in name))
-            told = say("spec.other_work", kind=kind, out=out, may=may)
-            raise SpecError([*changed, Problem("out", told)])
-    elif out.exists() and any(one.name != ".lock" for one in out.iterdir()):
+            text = say("spec.other_work", kind=kind, out=out, may=may)
+            raise SpecError([*changed, Problem("out", text)])
+    elif out.exists() and any(entry.name != ".lock" for entry in out.iterdir()):
         raise SpecError(Problem("out", say("spec.no_work", kind=kind, out=out)))
 
 

@@ -41,11 +41,11 @@ class Cards:
     @classmethod
     def read(cls, text: str) -> Cards:
         """Reads ``4x24``, or ``24`` for one; raises SpecError for anything else."""
-        found = re.fullmatch(r"(?:(\d{1,5})\s*[x×*]\s*)?(\d{1,5}(?:\.\d+)?)\s*(?:GiB|GB|G)?", text)
-        count = int(found[1] or 1) if found else 0
-        if not found or not count or not float(found[2]):
+        match = re.fullmatch(r"(?:(\d{1,5})\s*[x×*]\s*)?(\d{1,5}(?:\.\d+)?)\s*(?:GiB|GB|G)?", text)
+        count = int(match[1] or 1) if match else 0
+        if not match or not count or not float(match[2]):
             raise SpecError(Problem("cards", say("cards.bad", value=text)))
-        return cls(count, float(found[2]))
+        return cls(count, float(match[2]))
 
 
 @dataclass(frozen=True)
@@ -146,14 +146,14 @@ class Asked:
             if more.high > gib * GIB:
                 break
             tokens, needed = tokens * 2, more
-        told = [one.text for one in shard_fits(run)] if processes > 1 else []
+        notes = [one.text for one in shard_fits(run)] if processes > 1 else []
         if shard == "tensor":
-            told += self._no_plan(processes)
+            notes += self._no_plan(processes)
             sent = self._sent_within(run, processes, checkpointing)
         else:
             passes = math.ceil(self.batch * self.mean / processes / max(tokens, self.mean))
             sent = sent_by_one(self.form, run, self.width, processes=processes, passes=passes)
-        return Layout(processes, shard, checkpointing, tokens, needed, sent, " ".join(told))
+        return Layout(processes, shard, checkpointing, tokens, needed, sent, " ".join(notes))
 
     def _no_plan(self, processes: int) -> list[str]:
         """Says why the model cannot be divided into so many parts."""
@@ -178,7 +178,7 @@ class Asked:
         used = self.form.kept[checkpointing] * WIDTHS[run.train.machine.precision]
         shares = 1 if run.train.machine.shard == "tensor" else processes
         most = self.longest * math.ceil(self.batch / shares)  # all that one has of a step
-        found = memory(
+        needs = memory(
             self.form,
             run,
             width=self.width,
@@ -186,7 +186,7 @@ class Asked:
             activation_bytes=used,
             parts=Parts.of(run, processes),
         )
-        return Memory(**{**vars(found), "beside": self.beside})
+        return Memory(**{**vars(needs), "beside": self.beside})
 
 
 def sent_by_one(form: Shape, run: Run, width: int, *, processes: int, passes: int) -> float:
@@ -324,6 +324,6 @@ def layouts_on(cards: Cards, asked: Run, made: Plan, folder: Path) -> Found:
     divided = [way for way in ways if used > 1 or way[0] == "none"]
     endless = with_value(run, ["train", "machine", "shard"], "fsdp")
     whole = weights_of(form, endless, this.width, Parts.of(endless, 10**9)) + this.beside
-    found = [this.layout(used, shard, again, cards.gib) for shard, again in divided]
-    whole += found[0].needed.overhead
-    return Found(cards, found, fewest, whole, cards.count - used)
+    layouts = [this.layout(used, shard, again, cards.gib) for shard, again in divided]
+    whole += layouts[0].needed.overhead
+    return Found(cards, layouts, fewest, whole, cards.count - used)

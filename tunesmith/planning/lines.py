@@ -30,8 +30,8 @@ def plan_lines(plan: Plan) -> list[str]:
     """Returns all lines of the plan; where there are problems, these and no table of settings."""
     if plan.problems:
         facts = [f"  {line}" for line in fact_lines(plan)]
-        known = [say("plan.head_facts"), *facts, ""] if facts else []
-        return [*known, say("plan.head_problems"), *(f"  {problem}" for problem in plan.problems)]
+        settled = [say("plan.head_facts"), *facts, ""] if facts else []
+        return [*settled, say("plan.head_problems"), *(f"  {problem}" for problem in plan.problems)]
     lines = [
         say("plan.head_facts"),
         *(f"  {line}" for line in (*fact_lines(plan), *few_lines(plan))),
@@ -121,12 +121,12 @@ def value_rows(run: Run, origins: dict[str, Origin]) -> list[tuple[str, str, str
 
 def leaves(group: Spec, path: str = "") -> list[tuple[str, object]]:
     """Returns every value of a group with its dotted path."""
-    found: list[tuple[str, object]] = []
+    values: list[tuple[str, object]] = []
     # A plug-in's name stands before its settings.
     for name, value in sorted(group, key=lambda setting: setting[0] != "name"):
         here = f"{path}.{name}" if path else name
-        found += leaves(value, here) if isinstance(value, Spec) else [(here, value)]
-    return found
+        values += leaves(value, here) if isinstance(value, Spec) else [(here, value)]
+    return values
 
 
 def _short(value: object) -> str:

@@ -122,8 +122,8 @@ def make(
     if folder is None:
         return making.plan(None)
     device, form = _machine(making), making.attempt(lambda: shape(folder, making.run))
-    how = {"trust_remote_code": run.model.trust_remote_code, "add_tokens": run.model.add_tokens}
-    tokenizer = making.attempt(lambda: load_tokenizer(folder, **how))
+    options = {"trust_remote_code": run.model.trust_remote_code, "add_tokens": run.model.add_tokens}
+    tokenizer = making.attempt(lambda: load_tokenizer(folder, **options))
     if tokenizer is not None:
         _lengths(making, form, tokenizer.model_max_length)
         _roles(making, tokenizer)
@@ -250,8 +250,8 @@ def _lengths(making: _Making, form: Shape | None, tokenizer_limit: int) -> None:
     limit = min(limits, default=None)
     given = making.run.data.max_length
     if given is None:
-        told = say("plan.reason_max_length", limit=limit)
-        reason = told if limit else say("plan.reason_max_length_no_limit")
+        by_model = say("plan.reason_max_length", limit=limit)
+        reason = by_model if limit else say("plan.reason_max_length_no_limit")
         making.settle({"data.max_length": (default_limit(limit), reason)})
     elif form is not None and form.limit is not None and given > form.limit:
         making.problems.append(
@@ -302,11 +302,11 @@ def _rows(making: _Making, prepared: Prepared, device: Device | None) -> None:
     if not objective.samples:
         looks = evaluations(making.run, prepared, steps, order.steps_per_epoch)
         making.facts["evaluations"] = looks
-    best, own = making.run.train.keep.best_by, ["loss", *objective.measured()]
-    if best in objective.measures and best not in own:
+    best, names = making.run.train.keep.best_by, ["loss", *objective.measured()]
+    if best in objective.measures and best not in names:
         making.problems.append(
             Problem(
-                "train.keep.best_by", say("embed.best_by", value=repr(best), known=", ".join(own))
+                "train.keep.best_by", say("embed.best_by", value=repr(best), known=", ".join(names))
             )
         )
     making.attempt(lambda: objective.output.task(making.run, prepared))
@@ -330,14 +330,14 @@ def _unwatched(making: _Making, prepared: Prepared) -> None:
         return
     few = bool(prepared.watch)
     rows, least = (prepared.watch, CHOOSES) if few else (prepared.proof, SMALLEST)
-    told, kind = {"rows": len(rows), "least": least}, "few_watched" if few else "unwatched"
-    reason = say(f"plan.reason_{kind}", **told)
+    fields, kind = {"rows": len(rows), "least": least}, "few_watched" if few else "unwatched"
+    reason = say(f"plan.reason_{kind}", **fields)
     making.put("train.keep.final", "last", reason)
     for name in ("best_by", "patience", "final"):
         path = f"train.keep.{name}"
         if making.resolved.origins[path].kind == "given":
             making.resolved.origins[path] = Origin("given", reason)
-    making.warnings.append(say(f"plan.warn_{kind}", **told))
+    making.warnings.append(say(f"plan.warn_{kind}", **fields))
 
 
 def _room(making: _Making, form: Shape, device: Device, prepared: Prepared | None) -> None:
@@ -356,7 +356,7 @@ def _room(making: _Making, form: Shape, device: Device, prepared: Prepared | Non
     weights = memory.weights_of(both, run, width, parts)
     beside = machine.model_copy(update={"memory": max(free - weights, 1.0) / GIB})
     longest = making.facts.get("longest") or run.data.max_length or default_limit(form.limit)
-    found = room(
+    fitting = room(
         device,
         beside,
         trainable=both.trainable // parts.trained,
@@ -364,13 +364,13 @@ def _room(making: _Making, form: Shape, device: Device, prepared: Prepared | Non
         longest=longest,
         micro_tokens=run.train.micro_tokens,
     )
-    making.settle(from_memory(found))
-    used = both.kept[bool(found.checkpointing)] * (4 if device.precision == "fp32" else 2)
-    tokens = found.micro_tokens
+    making.settle(from_memory(fitting))
+    used = both.kept[bool(fitting.checkpointing)] * (4 if device.precision == "fp32" else 2)
+    tokens = fitting.micro_tokens
     if prepared is not None:  # a process never holds more tokens than its rows of a step have
         tokens = min(tokens, longest * processes.most_rows(run, world))
-    how = {"width": width, "activation_bytes": used, "parts": parts}
-    needed = memory.memory(both, run, tokens=max(tokens, longest), **how)
+    options = {"width": width, "activation_bytes": used, "parts": parts}
+    needed = memory.memory(both, run, tokens=max(tokens, longest), **options)
     itemsize = DTYPES[run.model.dtype].itemsize
     needed = replace(needed, beside=making.attempt(lambda: memory.beside(run, itemsize)) or 0.0)
     disk = memory.disk(form, run)
@@ -388,11 +388,11 @@ def _room(making: _Making, form: Shape, device: Device, prepared: Prepared | Non
     if needed.low > free:
         making.warnings.append(say("plan.warn_memory"))
     if disk.needed > disk.free:
-        needed_, one, free_ = map(readable, (disk.needed, disk.checkpoint, disk.free))
-        told = {
+        needed_, checkpoint_, free_ = map(readable, (disk.needed, disk.checkpoint, disk.free))
+        sizes = {
             "needed": needed_,
-            "one": one,
+            "one": checkpoint_,
             "free": free_,
             "checkpoints": run.train.keep.keep + 1,
         }
-        making.problems.append(Problem("out", say("plan.disk", out=run.out, **told)))
+        making.problems.append(Problem("out", say("plan.disk", out=run.out, **sizes)))

@@ -93,8 +93,8 @@ def free_in_each(run: Run, device: Device) -> float:
     from tunesmith.machine.memory import free_memory
 
     apart = device.place.type == "cuda" or started_by_another()
-    own = free_memory(device.place) / (1 if apart else run.processes)
-    return min(device.processes.everyones(own))
+    free_here = free_memory(device.place) / (1 if apart else run.processes)
+    return min(device.processes.everyones(free_here))
 
 
 def most_rows(run: Run, world: int) -> int:

@@ -28,11 +28,11 @@ def empty_folder(run: Run) -> Iterator[Problem]:
 def known_names(run: Run) -> Iterator[Problem]:
     """Requires that the named metrics and readers exist."""
     metrics, objective = METRICS.names(), OBJECTIVES.make(run.objective)
-    known = list(dict.fromkeys(["loss", *objective.measures, *metrics]))
-    if run.train.keep.best_by not in known:
+    names = list(dict.fromkeys(["loss", *objective.measures, *metrics]))
+    if run.train.keep.best_by not in names:
         best = run.train.keep.best_by
         yield _unknown(
-            "train.keep.best_by", best, known, closest(best, known) or METRICS.hint(best)
+            "train.keep.best_by", best, names, closest(best, names) or METRICS.hint(best)
         )
     for index, name in enumerate(run.prove.metrics):
         if isinstance(name, str) and name not in metrics:
@@ -251,7 +251,7 @@ def model_fits(run: Run, kind: str) -> Iterator[Problem]:
         )
         return
     if kind not in method.kinds:
-        allowed = ", ".join(say(f"sides.{one}") for one in sorted(method.kinds))
+        allowed = ", ".join(say(f"sides.{kind_taken}") for kind_taken in sorted(method.kinds))
         yield Problem(
             "method",
             say("sides.kind", method=run.method.name, kind=say(f"sides.{kind}"), known=allowed),

@@ -114,15 +114,15 @@ def shape(folder: Path, run: Run, outputs: Outputs = TWO) -> Shape:
     ``outputs`` are those of a head of classes, known once the rows are read.
     """
     notes = _notes(folder, run, outputs)
-    found = (_read(notes.shape, Shape) or _from_base(notes.base, run)) if notes else None
-    if found is not None:
-        _refuse(run, found.kind)
-        return found
-    base, found = _counted(folder, run, outputs)
+    noted = (_read(notes.shape, Shape) or _from_base(notes.base, run)) if notes else None
+    if noted is not None:
+        _refuse(run, noted.kind)
+        return noted
+    base, counted = _counted(folder, run, outputs)
     if notes is not None:
         _write(notes.base, base)
-        _write(notes.shape, found)
-    return found
+        _write(notes.shape, counted)
+    return counted
 
 
 def with_classes(
@@ -166,8 +166,8 @@ def _counted(folder: Path, run: Run, outputs: Outputs) -> tuple[Base, Shape]:
     try:
         model = outline(folder, config, head, outputs, trust_remote_code=trust)
     except BUILDING as error:
-        told = say("plan.cannot_build", error=first_line(error))
-        raise ModelError(Problem("model", told)) from None
+        reason = say("plan.cannot_build", error=first_line(error))
+        raise ModelError(Problem("model", reason)) from None
     if run.model.add_tokens:
         with torch.device("meta"):
             grow(model, load_tokenizer(folder, trust_remote_code=trust), run.model.add_tokens)
@@ -188,7 +188,7 @@ def _counted(folder: Path, run: Run, outputs: Outputs) -> tuple[Base, Shape]:
     method = METHODS.make(run.method)
     with torch.device("meta"):
         changed = method.apply(model)
-    sizes = [(one.numel(), one.requires_grad) for one in changed.parameters()]
+    sizes = [(weight.numel(), weight.requires_grad) for weight in changed.parameters()]
     return base, base.with_method(
         method,
         added=sum(size for size, _ in sizes) - before,
@@ -225,7 +225,7 @@ def _notes(folder: Path, run: Run, outputs: Outputs) -> _Notes | None:
     if (
         run.model.trust_remote_code
         or ".py" in asked
-        or not all(one.__module__.startswith("tunesmith.") for one in ours)
+        or not all(plug_in.__module__.startswith("tunesmith.") for plug_in in ours)
     ):
         return None
     files = [*folder.iterdir(), *Path(tunesmith.__file__).parent.rglob("*.py")]
@@ -253,8 +253,8 @@ T = TypeVar("T", Base, Shape)
 def _read(note: Path, kind: type[T]) -> T | None:
     """Reads a count back; None where there is none, or none of this form."""
     try:
-        told = json.loads(note.read_text(encoding="utf-8"))
-        return kind(**told | {"kept": tuple(told["kept"])})
+        noted = json.loads(note.read_text(encoding="utf-8"))
+        return kind(**noted | {"kept": tuple(noted["kept"])})
     except (OSError, ValueError, TypeError, KeyError):
         return None
 

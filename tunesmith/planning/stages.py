@@ -76,7 +76,7 @@ def stages_of(settings: Named, overrides: Sequence[str] | Named = ()) -> list[St
     if (
         not isinstance(listed, list)
         or not listed
-        or not all(isinstance(one, Mapping) for one in listed)
+        or not all(isinstance(each, Mapping) for each in listed)
     ):
         raise SpecError(Problem("stages", say("stages.none")))
     shared = {key: value for key, value in settings.items() if key != "stages"}
@@ -86,15 +86,17 @@ def stages_of(settings: Named, overrides: Sequence[str] | Named = ()) -> list[St
     problems: list[Problem] = []
     for_all, for_one = _by_stage(overrides, len(listed))
     for number, given_own in enumerate(listed):
-        own = with_overrides(given_own, for_one[number])
+        stage_settings = with_overrides(given_own, for_one[number])
         taken = [stage.name for stage in stages]
-        name = str(own.pop("name", None) or _name(own, taken))
+        name = str(stage_settings.pop("name", None) or _name(stage_settings, taken))
         if name in taken or not re.fullmatch(r"[\w.-]+", name):
             problems.append(Problem(f"stages[{number}].name", say("stages.bad_name", name=name)))
             continue
-        plain = with_overrides(with_overrides(_over(shared, own), for_all), for_one[number])
+        plain = with_overrides(
+            with_overrides(_over(shared, stage_settings), for_all), for_one[number]
+        )
         writing = [stage for stage in stages if OBJECTIVES.make(stage.run.objective).output.writes]
-        parent = writing[-1] if writing and "model" not in own else None
+        parent = writing[-1] if writing and "model" not in stage_settings else None
         if parent is not None:
             given = plain.get("model")
             more = (
@@ -103,16 +105,17 @@ def stages_of(settings: Named, overrides: Sequence[str] | Named = ()) -> list[St
                 else {}
             )
             plain["model"] = more | {"path": parent.run.out}
-        if "out" not in own:
+        if "out" not in stage_settings:
             plain["out"] = str(Path(plain["out"]) / name)
         _ask_reward_model(plain, stages)
         _ask_unpruned(plain, parent)
         above = parent.name if parent else None
         try:
-            stages.append(Stage(name, validate(plain), above, prunes(own)))
+            stages.append(Stage(name, validate(plain), above, prunes(stage_settings)))
         except SpecError as error:
             problems += [
-                Problem(f"stages[{number}].{one.where}", one.text) for one in error.problems
+                Problem(f"stages[{number}].{problem.where}", problem.text)
+                for problem in error.problems
             ]
     if problems:
         raise SpecError(problems)
@@ -146,7 +149,7 @@ def _with_type(
     if not now.samples:
         last.pop("source", None)
     if now.eats is not then.eats:
-        fitting = [one for one in before if _learned(one).eats is now.eats]
+        fitting = [stage for stage in before if _learned(stage).eats is now.eats]
         last["data"] = (fitting or [last])[-1].get("data")
     return settings | {"stages": [*before, last]}, overrides
 
@@ -210,7 +213,7 @@ def _by_stage(
             Problem(text.partition("=")[0], say("stages.no_stage", last=count - 1))
             for text in wrong
         )
-    own = [
+    of_one = [
         (int(key[1]), text, text[key.end() :])
         for text, key in zip(overrides, keys, strict=True)
         if key
@@ -218,11 +221,13 @@ def _by_stage(
     common = [text for text, key in zip(overrides, keys, strict=True) if key is None]
     if isinstance(overrides, Mapping):
         values = [
-            {rest: overrides[text] for number, text, rest in own if number == index}
+            {rest: overrides[text] for number, text, rest in of_one if number == index}
             for index in range(count)
         ]
         return {text: overrides[text] for text in common}, [*values]
-    return common, [[rest for number, _, rest in own if number == index] for index in range(count)]
+    return common, [
+        [rest for number, _, rest in of_one if number == index] for index in range(count)
+    ]
 
 
 def changed(stage: Stage) -> list[str]:
@@ -270,21 +275,22 @@ def go(
             else:
                 check(now)
         except SpecError as error:
-            for one in (
+            for problem in (
                 error.problems
             ):  # what several stages share, as a model that is not there, is told once
-                named.setdefault(one, []).append(stage.name)
+                named.setdefault(problem, []).append(stage.name)
     problems += [
-        Problem(f"{', '.join(names)}: {one.where}", one.text) for one, names in named.items()
+        Problem(f"{', '.join(names)}: {problem.where}", problem.text)
+        for problem, names in named.items()
     ]
     if problems:
         raise SpecError(problems)
     for number, stage in enumerate(stages, 1):
-        place = (number, len(stages), stage.name, stage.run.out)
+        stage_facts = (number, len(stages), stage.name, stage.run.out)
         if stage.finished:
-            events(StageKept(*place))
+            events(StageKept(*stage_facts))
             continue
-        events(StageBegun(*place, stage.run.model.path))
+        events(StageBegun(*stage_facts, stage.run.model.path))
         if stage.prunes:
             _prune(stage, events)
         elif stage.begun:
@@ -319,7 +325,7 @@ def _on_what_is_there(stage: Stage, stages: Sequence[Stage]) -> Run:
     """Returns the run with the nearest existing model among its ancestors, whose tokenizer and
     shape are the same.
     """
-    named = {one.name: one for one in stages}
+    named = {stage_before.name: stage_before for stage_before in stages}
     while stage.parent is not None and not named[stage.parent].finished:
         above = named[stage.parent]
         run = stage.run.model_copy(update={"model": above.run.model})
@@ -343,12 +349,12 @@ def _without_untrained(run: Run, stages: Sequence[Stage]) -> Run:
             alike = OBJECTIVES.config({"name": "l2_to_start", "of": run.objective.of})
             run = run.model_copy(update={"objective": alike})
     rewards = dict(run.source).get("rewards", ())
-    known = [
+    rewards_there = [
         REWARDS.config("repetition") if _run_of(reward) in pending else reward for reward in rewards
     ]
-    if known == [*rewards]:
+    if rewards_there == [*rewards]:
         return run
-    source = run.source.model_copy(update={"rewards": tuple(known)})
+    source = run.source.model_copy(update={"rewards": tuple(rewards_there)})
     return run.model_copy(update={"source": source})
 
 
@@ -360,7 +366,7 @@ def _run_of(reward: Any) -> str | None:
 def _name(own: Mapping[str, object], taken: Sequence[str]) -> str:
     """Returns the objective's name, with a number where it occurs again."""
     name = "prune" if prunes(own) else _objective(own)
-    number = sum(one.partition("-")[0] == name for one in taken)
+    number = sum(name_taken.partition("-")[0] == name for name_taken in taken)
     return f"{name}-{number + 1}" if number else name
 
 
@@ -382,7 +388,9 @@ def _different(given: object, known: object, path: str = "") -> list[str]:
         return [
             place
             for key, value in given.items()
-            for place in _different(value, known.get(key), f"{path}.{key}" if path else str(key))
+            for path_there in _different(
+                value, known.get(key), f"{path}.{key}" if path else str(key)
+            )
         ]
     if isinstance(given, list) and isinstance(known, list) and len(given) == len(known):
         pairs = zip(given, known, strict=True)

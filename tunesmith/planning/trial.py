@@ -76,7 +76,7 @@ def measure(
     batches = [
         Batch.grow([longest[index] for index in group], unit=objective.unit) for group in groups
     ]
-    batch = loaded.lay(max(batches, key=lambda one: len(one.ids_T)))
+    batch = loaded.lay(max(batches, key=lambda batch_: len(batch_.ids_T)))
     model.eval()
 
     def looks() -> None:

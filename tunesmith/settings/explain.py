@@ -81,12 +81,14 @@ def explain(path: str = "") -> list[HelpPage]:
     if not path:
         return [HelpPage("start", "", "", entries=_group(Run, ""))]
     if listed in FAMILIES:
-        own = path in FAMILIES and path not in UNDER_OTHER_NAMES
-        return [*([setting_page(path)] if own else []), _family(listed)]
-    for place, family in FAMILIES.items():
-        if listed.startswith(f"{place}."):
-            rest = listed.removeprefix(f"{place}.")
-            return _pages(_owners(place, family, rest)) or [_plug_in(place, family, rest)]
+        a_setting = path in FAMILIES and path not in UNDER_OTHER_NAMES
+        return [*([setting_page(path)] if a_setting else []), _family(listed)]
+    for family_name, family in FAMILIES.items():
+        if listed.startswith(f"{family_name}."):
+            rest = listed.removeprefix(f"{family_name}.")
+            return _pages(_owners(family_name, family, rest)) or [
+                _plug_in(family_name, family, rest)
+            ]
     return _pages([] if path in Run.model_fields else _meant(path)) or [setting_page(path)]
 
 
@@ -110,8 +112,14 @@ def _owners(place: str, family: Family, field: str) -> list[str]:
 
 def _meant(name: str) -> list[str]:
     """Returns the plug-ins of this name, or else the settings whose path ends with it."""
-    plug_ins = [f"{place}.{name}" for place, family in FAMILIES.items() if name in family.names()]
-    default = [f"{place}.{name}" for place in FAMILIES if _default_config(place, name)]
+    plug_ins = [
+        f"{family_name}.{name}"
+        for family_name, family in FAMILIES.items()
+        if name in family.names()
+    ]
+    default = [
+        f"{family_name}.{name}" for family_name in FAMILIES if _default_config(family_name, name)
+    ]
     return plug_ins or [path for path in every_setting() if path.endswith(f".{name}")] or default
 
 
@@ -124,14 +132,14 @@ def plug_in_settings() -> Iterator[str]:
     """Yields ``method.lora`` and ``method.lora.rank``: every plug-in of the package and each of its
     settings.
     """
-    for place, family in FAMILIES.items():
+    for family_name, family in FAMILIES.items():
         for name in family.names():
-            yield f"{place}.{name}"
+            yield f"{family_name}.{name}"
             fields = [field for field in family.get(name).Config.model_fields if field != "name"]
             yield from (
-                f"{place}.{name}.{field}"
+                f"{family_name}.{name}.{field}"
                 for field in fields
-                if _home(f"{place}.{name}.{field}").split(".")[-2] == name
+                if _home(f"{family_name}.{name}.{field}").split(".")[-2] == name
             )
 
 
@@ -208,9 +216,9 @@ def setting_page(path: str) -> HelpPage:
     for part in path.split("."):
         if part not in group.model_fields:
             where = ".".join([*done, part])
-            known = list(group.model_fields)
-            told = closest(part, known) or say("spec.known_here", known=", ".join(known))
-            raise SpecError(Problem(where, name_here(where) or say("spec.extra", told=told)))
+            names = list(group.model_fields)
+            hint = closest(part, names) or say("spec.known_here", known=", ".join(names))
+            raise SpecError(Problem(where, name_here(where) or say("spec.extra", told=hint)))
         done.append(part)
         field, described = group.model_fields[part], _described(group, part)
         group = group_of(field.annotation) or Spec
@@ -232,10 +240,10 @@ def _told_by_plug_ins(path: str) -> dict[str, Any]:
     factors = [(name, OPTIMIZERS.get(name).rate_factor) for name in OPTIMIZERS.names()]
     rates = {
         name: {
-            "learning_rate": one.learning_rate,
-            "source": words.translated(f"rates.{name}", one.source),
+            "learning_rate": method.learning_rate,
+            "source": words.translated(f"rates.{name}", method.source),
         }
-        for name, one in methods
+        for name, method in methods
     }
     return {
         "rates": rates,
@@ -285,14 +293,14 @@ def _kind(annotation: Any, metadata: list[Any]) -> str:
 
 
 def _group(group: type[Spec], path: str) -> tuple[Entry, ...]:
-    found = []
+    entries = []
     for name, info in group.model_fields.items():
         here = f"{path}.{name}" if path else name
         inner = group_of(info.annotation)
         text = help_text(here, _described(group, name))
         value = _value(info, family=here in FAMILIES) if inner is None else None
-        found.append(Entry(here, text, value))
-    return tuple(found)
+        entries.append(Entry(here, text, value))
+    return tuple(entries)
 
 
 def _family(place: str) -> HelpPage:
@@ -308,8 +316,8 @@ def _family(place: str) -> HelpPage:
 def _facts(place: str, cls: Any) -> dict[str, Any]:
     """Returns what a plug-in says of itself beside its help and its settings."""
     if place == "method":
-        found = {"learning_rate": cls.learning_rate, "source": cls.source}
-        return found | {"search": list(cls.search)}
+        rate_facts = {"learning_rate": cls.learning_rate, "source": cls.source}
+        return rate_facts | {"search": list(cls.search)}
     if place == "metric":
         return {"higher_is_better": cls.higher}
     return {"columns": columns_of(cls)} if place == "reader" else {}
@@ -317,8 +325,8 @@ def _facts(place: str, cls: Any) -> dict[str, Any]:
 
 def columns_of(reader: Any) -> dict[str, str]:
     """Returns what the columns of a reader hold, by their names here."""
-    known = reader.fields.items()
-    return {name: words.translated(f"columns.{text}", text) for name, text in known}
+    meanings = reader.fields.items()
+    return {name: words.translated(f"columns.{text}", text) for name, text in meanings}
 
 
 def _plug_in(place: str, family: Family, rest: str) -> HelpPage:
@@ -331,8 +339,8 @@ def _plug_in(place: str, family: Family, rest: str) -> HelpPage:
     here = f"{place}.{name}"
     if key:
         if key not in fields:
-            told = closest(key, list(fields)) or say("spec.known_here", known=", ".join(fields))
-            raise SpecError(Problem(f"{here}.{key}", say("spec.extra", told=told)))
+            hint = closest(key, list(fields)) or say("spec.known_here", known=", ".join(fields))
+            raise SpecError(Problem(f"{here}.{key}", say("spec.extra", told=hint)))
         text = help_text(f"{here}.{key}", cls.Config.help_of(key))
         return HelpPage("setting", f"{here}.{key}", text, _value(fields[key]))
     entries = tuple(

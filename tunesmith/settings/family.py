@@ -31,12 +31,12 @@ def _announced() -> list[EntryPoint]:
     """Returns what installed packages announce to tunesmith, the first found of a name; looking
     through the packages takes 10 to 30 ms.
     """
-    found: dict[tuple[str, str], EntryPoint] = {}
+    first: dict[tuple[str, str], EntryPoint] = {}
     for package in distributions():
         for entry in package.entry_points:
             if entry.group.startswith("tunesmith."):
-                found.setdefault((entry.group, entry.name), entry)
-    return list(found.values())
+                first.setdefault((entry.group, entry.name), entry)
+    return list(first.values())
 
 
 class Family:
@@ -73,14 +73,14 @@ class Family:
         """
         spec = importlib.util.find_spec(self.package)
         assert spec is not None and spec.submodule_search_locations, f"no package {self.package}"
-        found = {
+        in_folder = {
             path.stem
             for folder in spec.submodule_search_locations
             for path in Path(folder).glob("*.py")
             if not path.stem.startswith("_")
         }
         outside = {entry.name for entry in entries(f"tunesmith.{self.kind}s")}
-        return sorted(found | outside | set(self._classes))
+        return sorted(in_folder | outside | set(self._classes))
 
     def get(self, name: str) -> Any:
         """Returns the class registered under ``name``, or in the file ``./name.py``; raises
@@ -89,16 +89,16 @@ class Family:
         if name.endswith(".py"):
             return self._from_file(Path(name).resolve())
         if name not in self._classes:
-            known = self.names()
-            if name not in known:
-                told = self.hint(name)
+            names = self.names()
+            if name not in names:
+                hint = self.hint(name)
                 raise SpecError(
                     say(
                         "spec.unknown_name",
                         kind=self.called,
                         name=repr(name),
-                        told=told,
-                        known=", ".join(known),
+                        told=hint,
+                        known=", ".join(names),
                     )
                 )
             outside = {entry.name: entry for entry in entries(f"tunesmith.{self.kind}s")}
@@ -119,10 +119,10 @@ class Family:
         """Suggests the setting whose value this name is, as rslora is of lora's variant, or our
         name for what peers call a plug-in.
         """
-        known = NAMES_HERE.get(self.kind, {})
-        if known.get(name, "").startswith("peers."):
-            return say(known[name])
-        found = [known[name]] if name in known else []
+        names_here = NAMES_HERE.get(self.kind, {})
+        if names_here.get(name, "").startswith("peers."):
+            return say(names_here[name])
+        meant = [names_here[name]] if name in names_here else []
         for plug_in in self.names():
             cls = self.get(plug_in)
             fields = [] if getattr(cls, "of", "") else list(cls.Config.model_fields.items())
@@ -131,8 +131,8 @@ class Family:
                 for key, info in fields
                 if get_origin(info.annotation) is Literal and name in get_args(info.annotation)
             ]
-            found += [f"{self.kind}={plug_in} {self.kind}.{key}={name}" for key in of_it]
-        return say("spec.did_you_mean", name=say("spec.or_mean").join(found)) if found else ""
+            meant += [f"{self.kind}={plug_in} {self.kind}.{key}={name}" for key in of_it]
+        return say("spec.did_you_mean", name=say("spec.or_mean").join(meant)) if meant else ""
 
     @property
     def called(self) -> str:

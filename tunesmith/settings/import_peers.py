@@ -73,8 +73,8 @@ def peer_of(settings: Mapping[str, object]) -> str | None:
     told.
     """
     keys = set(settings)
-    if "out" not in keys and (found := sectioned(settings)):
-        return found
+    if "out" not in keys and (peer := sectioned(settings)):
+        return peer
     if {"data", "out"} & keys or not keys - set(Run.model_fields):
         return None
     if "base_model" in keys:
@@ -124,46 +124,46 @@ def translate(
     """Translates ``settings`` of ``peer`` into our keys; ``objective`` is what its command says it
     is for.
     """
-    found, settings = Translation(peer), taken_out(settings, peer)
+    translation, settings = Translation(peer), taken_out(settings, peer)
     if objective is not None:
-        _put(found, "objective", CHANGES["objective"](objective, settings, found))
+        _put(translation, "objective", CHANGES["objective"](objective, settings, translation))
     for key, value in settings.items():
         if key in BATCH:
             if "global_batch_size" in settings:
-                found.left[key] = say("peers.needless_probe")
+                translation.left[key] = say("peers.needless_probe")
             continue
         if key in SAME:
-            _put(found, key, {SAME[key]: value})
+            _put(translation, key, {SAME[key]: value})
         elif key in CHANGED:
-            _put(found, key, CHANGES[CHANGED[key][1]](value, settings, found))
+            _put(translation, key, CHANGES[CHANGED[key][1]](value, settings, translation))
         elif key in NEEDLESS:
-            found.left[key] = say(f"peers.needless_{NEEDLESS[key]}")
+            translation.left[key] = say(f"peers.needless_{NEEDLESS[key]}")
         elif key in NOTHING:
-            found.left[key] = say(f"peers.nothing_{NOTHING[key]}" if value else "peers.off")
+            translation.left[key] = say(f"peers.nothing_{NOTHING[key]}" if value else "peers.off")
         elif value in (None, False, "", [], {}):
-            found.left[key] = say("peers.off")
+            translation.left[key] = say("peers.off")
         else:
-            found.refuse(key, say("peers.unknown_key"))
-    factors = [whole(key, settings[key], found) for key in BATCH if key in settings]
+            translation.refuse(key, say("peers.unknown_key"))
+    factors = [whole(key, settings[key], translation) for key in BATCH if key in settings]
     rows = any(key in settings for key in BATCH[:-1]) and "global_batch_size" not in settings
     if rows and None not in factors:
-        found.pairs["train.batch"] = math.prod(filter(None, factors))
+        translation.pairs["train.batch"] = math.prod(filter(None, factors))
     switch = {"TRL": "use_peft", "axolotl": "adapter"}.get(peer)
-    if switch and "method" not in found.pairs:
+    if switch and "method" not in translation.pairs:
         # Theirs train all weights unless an adapter is asked for; a rank says that one was meant.
-        asked = any(path.startswith("method.") for path in found.pairs)
-        found.pairs["method"] = "lora" if asked else "full"
+        asked = any(path.startswith("method.") for path in translation.pairs)
+        translation.pairs["method"] = "lora" if asked else "full"
         if asked:
-            found.left[switch] = say("peers.not_switched_on", peer=peer, switch=switch)
-    if "method" not in found.pairs and not found.other:
-        found.pairs["method"] = "lora"  # the default of LLaMA-Factory and ms-swift too
-    told = {SAME[key] for key in settings if key in SAME}
+            translation.left[switch] = say("peers.not_switched_on", peer=peer, switch=switch)
+    if "method" not in translation.pairs and not translation.other:
+        translation.pairs["method"] = "lora"  # the default of LLaMA-Factory and ms-swift too
+    same_paths = {SAME[key] for key in settings if key in SAME}
     # TRL's files do not say which trainer they are for; these keys are none of sft's.
-    others = any(path.startswith(("objective.", "source.")) for path in told - _OF_SFT)
-    if peer == "TRL" and others and "objective" not in found.pairs:
-        found.refuse("objective", say("peers.no_task"))
-    settle_sampling(found)
-    return _valid(_checked(found))
+    others = any(path.startswith(("objective.", "source.")) for path in same_paths - _OF_SFT)
+    if peer == "TRL" and others and "objective" not in translation.pairs:
+        translation.refuse("objective", say("peers.no_task"))
+    settle_sampling(translation)
+    return _valid(_checked(translation))
 
 
 def _put(found: Translation, key: str, pairs: Pairs) -> None:
@@ -225,8 +225,8 @@ def _exists(path: str, method: str, objective: str, optimizer: str) -> bool:
     for part in path.split("."):
         if group is None or part not in group.model_fields:
             return False
-        own = plug_ins.get(part) if group is Run or part == "optimizer" else None
-        group = own or group_of(group.model_fields[part].annotation)
+        plug_in = plug_ins.get(part) if group is Run or part == "optimizer" else None
+        group = plug_in or group_of(group.model_fields[part].annotation)
     return True
 
 
@@ -251,9 +251,9 @@ def peer_command(words: Sequence[str]) -> str | None:
         settings |= method
     over = [word for word in flags if _ASSIGNED.fullmatch(word)]
     settings |= {word.partition("=")[0]: read_yaml(word.partition("=")[2]) for word in over}
-    told = command_line([word for word in flags if word not in over]) or {}
-    settings |= _of_file(str(told.pop("config"))) if "config" in told else {}
-    settings |= told | around
+    given = command_line([word for word in flags if word not in over]) or {}
+    settings |= _of_file(str(given.pop("config"))) if "config" in given else {}
+    settings |= given | around
     named = task if peer in ("ms-swift", "TRL") else None
     if named is not None and not {"rlhf_type", "task_type"} & settings.keys():
         named = _DEFAULT_TASK.get((peer, task), task)
@@ -291,7 +291,9 @@ def _launched(words: list[str]) -> tuple[list[str], dict[str, object]]:
         if script is None:
             continue
         name, whole = script[1] or script[2], word.replace(".", "/")
-        program = next((one for one in ("swift", "axolotl") if f"{one}/" in whole), None)
+        program = next(
+            (toolkit for toolkit in ("swift", "axolotl") if f"{toolkit}/" in whole), None
+        )
         if program is None and name in ("train", "train_bash"):
             program = "llamafactory-cli"
         elif program is None and name in _TRL_SCRIPTS:
@@ -305,9 +307,11 @@ def _litgpt(task: str, flags: list[str]) -> tuple[list[str], dict[str, Any]]:
     them say.
     """
     first = next((n for n, word in enumerate(flags) if word.startswith("--")), len(flags))
-    told = [*task.split("_"), *flags[:first]]
+    named_words = [*task.split("_"), *flags[:first]]
     model = next((word for word in flags[:first] if "/" in word or len(flags[:first]) == 1), None)
-    kind = next((word for word in told if word in ("full", "adapter", "lora", "qlora")), "lora")
+    kind = next(
+        (word for word in named_words if word in ("full", "adapter", "lora", "qlora")), "lora"
+    )
     said: dict[str, Any] = {} if model is None or model == kind else {"checkpoint_dir": model}
     said |= {"stage": "pretrain"} if task == "pretrain" else {"finetuning_type": kind}
     return flags[first:], said
@@ -322,7 +326,9 @@ def shell_words(text: str) -> list[str]:
         except ValueError as error:
             raise SpecError(say("peers.shell", error=error)) from None
         named = [PROGRAMS.keys(), _LAUNCHERS]
-        start = next((n for n, word in enumerate(words) if any(word in one for one in named)), None)
+        start = next(
+            (n for n, word in enumerate(words) if any(word in names for names in named)), None
+        )
         if start is not None and (_launched(words[start:])[0] or [""])[0] in PROGRAMS:
             return words
     return []

@@ -66,9 +66,9 @@ def at_most(source: str | JsonObject, number: int) -> str | JsonObject:
     """Returns a source of which ``number`` rows are taken, or fewer where it says so itself."""
     if not isinstance(source, str):
         return {**source, "path": at_most(source["path"], number)}
-    path, mark, own = source.rpartition("#")
-    if mark and own.isdecimal():
-        return f"{path}#{min(number, int(own))}"
+    path, mark, taken = source.rpartition("#")
+    if mark and taken.isdecimal():
+        return f"{path}#{min(number, int(taken))}"
     return f"{source}#{number}"
 
 

@@ -64,25 +64,25 @@ def taken_out(settings: Mapping[str, Any], peer: str) -> dict[str, Any]:
     """
     renamed = RENAMED.get(peer)
     if renamed is None:
-        own = settings.get("trl") if peer == "axolotl" else None
-        rest = {key: value for key, value in settings.items() if key != "trl" or own is None}
-        return {**rest, **own} if isinstance(own, Mapping) else rest
-    found: dict[str, Any] = {}
-    for place, value in _places(settings, ""):
+        inner = settings.get("trl") if peer == "axolotl" else None
+        rest = {key: value for key, value in settings.items() if key != "trl" or inner is None}
+        return {**rest, **inner} if isinstance(inner, Mapping) else rest
+    flat: dict[str, Any] = {}
+    for path, value in _places(settings, ""):
         if value is not None and value != "None":
-            found.setdefault(renamed.get(place, place.rpartition(".")[2]), value)
-    if peer == "LitGPT" and "lora_r" in found:
-        found |= {name: found.get(name, on) for name, (on, _) in LORA_PARTS.items()}
-    return found
+            flat.setdefault(renamed.get(path, path.rpartition(".")[2]), value)
+    if peer == "LitGPT" and "lora_r" in flat:
+        flat |= {name: flat.get(name, on) for name, (on, _) in LORA_PARTS.items()}
+    return flat
 
 
 def _places(settings: Mapping[str, Any], prefix: str) -> list[tuple[str, Any]]:
-    found: list[tuple[str, Any]] = []
+    flat: list[tuple[str, Any]] = []
     for key, value in settings.items():
-        place = f"{prefix}{key}"
+        path = f"{prefix}{key}"
         nested = isinstance(value, Mapping)
-        found += _places(value, f"{place}.") if nested else [(place, value)]
-    return found
+        flat += _places(value, f"{path}.") if nested else [(path, value)]
+    return flat
 
 
 def _checkpoint(value: Any, settings: Mapping[str, Any], found: Translation) -> Pairs:
@@ -179,14 +179,14 @@ def _column(ours: str) -> Callable[..., Pairs]:
 
 
 def _h2o_problem(value: Any, settings: Mapping[str, Any], found: Translation) -> Pairs:
-    known = {"text_causal_language_modeling": "sft", "text_dpo_modeling": "dpo"}
-    known |= {"text_causal_classification_modeling": "classify"}
+    objectives = {"text_causal_language_modeling": "sft", "text_dpo_modeling": "dpo"}
+    objectives |= {"text_causal_classification_modeling": "classify"}
     if value == "text_causal_regression_modeling":
         return {"objective": "classify", "objective.problem": "regression"}
-    if value not in known:
+    if value not in objectives:
         found.refuse("problem_type", say("peers.task_type", value=value))
         return {}
-    return {"objective": known[value]}
+    return {"objective": objectives[value]}
 
 
 _LOSSES: dict[str, Pairs] = {
@@ -221,11 +221,11 @@ def _of_epochs(path: str) -> Callable[..., Pairs]:
 
 
 def _saved(value: Any, settings: Mapping[str, Any], found: Translation) -> Pairs:
-    known = {
+    meanings = {
         "best": {"train.keep.final": "best"},
         "each_evaluation_epoch": {"train.keep.save": "epoch"},
     }
-    return known.get(str(value), {})
+    return meanings.get(str(value), {})
 
 
 def _pretrained(value: Any, settings: Mapping[str, Any], found: Translation) -> Pairs:

@@ -21,8 +21,8 @@ def _every(path: str) -> Change:
 
     def change(value: Any, settings: Named, found: Translation) -> Pairs:
         word = str(value).casefold()
-        known = {"epoch": "epoch", "no": 0, "false": 0}
-        return {path: known[word]} if word in known else {}
+        times = {"epoch": "epoch", "no": 0, "false": 0}
+        return {path: times[word]} if word in times else {}
 
     return change
 
@@ -75,8 +75,8 @@ def _betas(value: Any, settings: Named, found: Translation) -> Pairs:
 
 
 def _schedule_settings(value: Any, settings: Named, found: Translation) -> Pairs:
-    told = read_yaml(value) if isinstance(value, str) else value
-    held = dict(told) if isinstance(told, Mapping) else {}
+    options = read_yaml(value) if isinstance(value, str) else value
+    held = dict(options) if isinstance(options, Mapping) else {}
     cycles = held.pop("num_cycles", None)
     if held.pop("power", 1) != 1:
         found.refuse("lr_scheduler_kwargs.power", say("peers.nothing_moments"))
@@ -120,8 +120,8 @@ def _reference(value: Any, settings: Named, found: Translation) -> Pairs:
 
 def _columns(value: Any, settings: Named, found: Translation) -> Pairs:
     """Translates ms-swift's mapping of the file's columns to its own; here it is the other way."""
-    told = read_yaml(value) if isinstance(value, str) else value
-    return {"data.columns": {ours: theirs for theirs, ours in dict(told or {}).items()}}
+    mapping = read_yaml(value) if isinstance(value, str) else value
+    return {"data.columns": {ours: theirs for theirs, ours in dict(mapping or {}).items()}}
 
 
 def _chat_template(value: Any, settings: Named, found: Translation) -> Pairs:
@@ -132,8 +132,8 @@ def _chat_template(value: Any, settings: Named, found: Translation) -> Pairs:
 
 
 def _pretraining(value: Any, settings: Named, found: Translation) -> Pairs:
-    one = value[0] if isinstance(value, list) and value else value
-    held = dict(one) if isinstance(one, Mapping) else {"path": one}
+    first = value[0] if isinstance(value, list) and value else value
+    held = dict(first) if isinstance(first, Mapping) else {"path": first}
     part = f"{held['path']}:{held['name']}" if held.get("name") else held["path"]
     column = held.get("text_column") or held.get("field")
     columns = {} if column in (None, "text") else {"data.columns": {"text": column}}
@@ -153,7 +153,7 @@ def _two_sided(value: Any, settings: Named, found: Translation) -> Pairs:
 
 def loss_of_samples(name: str) -> Pairs | None:
     """Returns TRL's name of a loss on sampled answers in our settings; None where it is none."""
-    known: dict[str, Pairs] = {
+    losses: dict[str, Pairs] = {
         "grpo": {"objective.aggregation": "answer"},
         "bnpo": {"objective.aggregation": "token"},
         "dapo": {"objective.aggregation": "token"},
@@ -161,7 +161,7 @@ def loss_of_samples(name: str) -> Pairs | None:
         "cispo": {"objective.clip": "cispo"},
         "sapo": {"objective.clip": "sapo"},
     }
-    return known.get(name)
+    return losses.get(name)
 
 
 def _start(value: Any, settings: Named, found: Translation) -> Pairs:

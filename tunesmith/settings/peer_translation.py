@@ -40,8 +40,8 @@ class Translation:
     def text(self, verb: str = "train") -> str:
         """Returns the text to print: our YAML, ready to paste, and what could not be translated."""
         if self.other:
-            told = (f"  {key}: {self.left[key]}" for key in dict.fromkeys(self.other))
-            return "\n".join([say("peers.none", peer=self.peer), *told])
+            untranslated = (f"  {key}: {self.left[key]}" for key in dict.fromkeys(self.other))
+            return "\n".join([say("peers.none", peer=self.peer), *untranslated])
         missing = [
             key for key in ("model", "data", "out") if not {key, f"{key}.path"} & self.pairs.keys()
         ]

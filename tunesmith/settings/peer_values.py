@@ -73,8 +73,8 @@ def _preference_loss(value: object, settings: Named, found: Translation) -> Pair
     name = str(value[0] if isinstance(value, list) else value)
     if isinstance(value, list) and len(value) > 1:
         found.refuse("loss_type", say("peers.nothing_other_loss"))
-    told = {found.pairs.get("objective"), *(settings.get(key) for key in ("rlhf_type", "rl"))}
-    sampled = loss_of_samples(name) if "grpo" in told else None
+    tasks = {found.pairs.get("objective"), *(settings.get(key) for key in ("rlhf_type", "rl"))}
+    sampled = loss_of_samples(name) if "grpo" in tasks else None
     if sampled is not None:
         return sampled
     if name in OBJECTIVES.names():
@@ -112,8 +112,8 @@ def _trackers(value: object, settings: Named, found: Translation) -> Pairs:
         found.left[name] = say(
             "peers.no_name", name=f"{TRACKERS.called} {name}", known=", ".join(TRACKERS.names())
         )
-    known = [name for name in names if name in TRACKERS.names()]
-    return {"track": known or None}
+    trackers = [name for name in names if name in TRACKERS.names()]
+    return {"track": trackers or None}
 
 
 def _datasets(value: object, settings: Named, found: Translation) -> Pairs:
@@ -165,7 +165,7 @@ def _reward_model(value: object, settings: Named, found: Translation) -> Pairs:
     if value is True:
         return {"objective": "reward"}
     many = value if isinstance(value, list) else [value]
-    runs = [_model(one, settings, found)["model"] for one in many if one]
+    runs = [_model(model, settings, found)["model"] for model in many if model]
     return {"source.rewards": [{"name": "model", "run": run} for run in runs] or None}
 
 
@@ -179,9 +179,9 @@ def _reward_kind(value: object, settings: Named, found: Translation) -> Pairs:
 def _task_type(value: object, settings: Named, found: Translation) -> Pairs:
     """Translates what ms-swift and transformers call the kind of head."""
     task = str(value).casefold()
-    known = {"seq_cls": "classify", "embedding": "embed"}
-    if task in known:
-        return {"objective": known[task]}
+    objectives = {"seq_cls": "classify", "embedding": "embed"}
+    if task in objectives:
+        return {"objective": objectives[task]}
     if task != "causal_lm":
         found.refuse("task_type", say("peers.task_type", value=value))
     return {}
@@ -215,9 +215,9 @@ def _trained_roles(value: object, settings: Named, found: Translation) -> Pairs:
 
 
 def _loss_scale(value: object, settings: Named, found: Translation) -> Pairs:
-    known = {"all": "everything", "last_round": "last", "default": "answers", None: "answers"}
-    if value in known:
-        return {"data.train_on": known[value]}
+    parts = {"all": "everything", "last_round": "last", "default": "answers", None: "answers"}
+    if value in parts:
+        return {"data.train_on": parts[value]}
     found.refuse("loss_scale", say("peers.nothing_other_loss"))
     return {}
 

@@ -31,7 +31,7 @@ def problems_of(
 
     ``hint`` gets the path of an unknown key and may say what it is called here.
     """
-    found: dict[str, list[str]] = {}
+    texts_at: dict[str, list[str]] = {}
     seen: dict[str, str] = {}
     for item in error.errors(include_url=False):
         path = prefix + _path(spec, item["loc"])
@@ -39,24 +39,26 @@ def problems_of(
         if item["type"] == "nested":
             context = item.get("ctx", {})
             for problem in problems_of(context["nested"], context["spec"], path, hint):
-                found.setdefault(problem.where, []).append(problem.text)
+                texts_at.setdefault(problem.where, []).append(problem.text)
         elif item["type"] == "extra_forbidden":
             hinted = hint(where) if hint else None
             if where == "lang":
                 hinted = say("spec.lang_option", value=item["input"])
-            found.setdefault(where, []).append(
+            texts_at.setdefault(where, []).append(
                 hinted or say("spec.extra", told=_near(spec, item["loc"]))
             )
         else:
-            found.setdefault(where, []).append(_text(item, _explained(path, prefix)))
+            texts_at.setdefault(where, []).append(_text(item, _explained(path, prefix)))
             if item["type"] not in ("missing", "choice"):
                 seen[where] = say("spec.got", value=repr(item["input"]))
     # The branches of a union each complain at the same path. A complaint further in is the one that
     # was meant; otherwise one of each kind is given.
-    meant = {where for where in found if not any(other.startswith(f"{where}.") for other in found)}
+    meant = {
+        where for where in texts_at if not any(other.startswith(f"{where}.") for other in texts_at)
+    }
     return [
         Problem(where, say("spec.or").join(dict.fromkeys(texts)) + seen.get(where, ""))
-        for where, texts in found.items()
+        for where, texts in texts_at.items()
         if where in meant
     ]
 

@@ -65,11 +65,11 @@ class Prove(Spec):
     @property
     def named(self) -> list[str]:
         """The metrics that are asked for, by the names that they have in a proof."""
-        own = [
+        listed = [
             metric if isinstance(metric, str) else METRICS.make(metric).key
             for metric in self.metrics
         ]
-        return [*own, *([] if self.primary is None else [self.primary])]
+        return [*listed, *([] if self.primary is None else [self.primary])]
 
 
 def prove_settings(overrides: Sequence[str] | Mapping[str, object]) -> Prove:

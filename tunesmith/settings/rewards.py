@@ -18,8 +18,10 @@ def _listed(value: object) -> Any:
     if not isinstance(many, list | tuple):
         return many
     return tuple(
-        {"name": "function", "path": one} if isinstance(one, str) and ".py:" in one else one
-        for one in many
+        {"name": "function", "path": reward}
+        if isinstance(reward, str) and ".py:" in reward
+        else reward
+        for reward in many
     )
 
 

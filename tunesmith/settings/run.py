@@ -310,8 +310,8 @@ class Run(Spec):
     @property
     def split_seed(self) -> int:
         """The seed by which rows are held out."""
-        own = self.train.split_seed
-        return self.train.seed if own is None else own
+        given = self.train.split_seed
+        return self.train.seed if given is None else given
 
     @model_validator(mode="before")
     @classmethod
@@ -344,14 +344,22 @@ def validate(settings: Mapping[str, object]) -> Run:
 
 def _here(path: str) -> str | None:
     """Returns our name for the unknown key at ``path``, or where it belongs."""
-    told = name_here(path)
-    if told is not None:
-        return told
+    named = name_here(path)
+    if named is not None:
+        return named
     last = path.rpartition(".")[2]
     # Every plug-in has a name; what else is called so is meant by nobody.
-    found = [place for place in paths_of(Run) if place.rpartition(".")[2] == last != "name"]
-    found += [place for place in own_settings_called(last) if last != "name" and place != path]
-    return say("spec.stands_at", names=say("spec.or").join(found)) if found else None
+    paths = [
+        known_path
+        for known_path in paths_of(Run)
+        if known_path.rpartition(".")[2] == last != "name"
+    ]
+    paths += [
+        known_path
+        for known_path in own_settings_called(last)
+        if last != "name" and known_path != path
+    ]
+    return say("spec.stands_at", names=say("spec.or").join(paths)) if paths else None
 
 
 def read_run(path: str | Path | None, overrides: Sequence[str] | Mapping[str, object] = ()) -> Run:

@@ -18,19 +18,21 @@ def _flat(value: object) -> object:
     """
     if not isinstance(value, Mapping):
         return value
-    found: dict[str, Any] = {}
+    flat: dict[str, Any] = {}
     for key, inner in value.items():
-        last = next(reversed(found), "")
-        before = found.get(last)
+        last = next(reversed(flat), "")
+        before = flat.get(last)
         cut = isinstance(before, str) and "(" in before and not before.endswith(")")
         if inner is None and cut and str(key).endswith(")"):
-            found[last] = f"{before}, {key}"
+            flat[last] = f"{before}, {key}"
         elif isinstance(inner, Mapping):
-            found |= {f"{key}.{path}": one for path, one in dict(_flat(inner)).items()}  # type: ignore[call-overload]
+            flat |= {
+                f"{key}.{path}": inner_value for path, inner_value in dict(_flat(inner)).items()
+            }  # type: ignore[call-overload]
         else:
             # One value is told as a list that gives no choice, at its own path.
-            found[str(key)] = inner if isinstance(inner, str | list | tuple) else [inner]
-    return found
+            flat[str(key)] = inner if isinstance(inner, str | list | tuple) else [inner]
+    return flat
 
 
 class Search(Spec):

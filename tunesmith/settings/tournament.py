@@ -67,12 +67,12 @@ def label(method: Any) -> str:
     if method.name == "combined":
         return "+".join(map(label, method.methods))
     fields = type(method).model_fields
-    own = {
+    changed = {
         name: value
         for name, value in vars(method).items()
         if name != "name" and value != fields[name].get_default()
     }
-    return " ".join([method.name, *(f"{name}={_short(value)}" for name, value in own.items())])
+    return " ".join([method.name, *(f"{name}={_short(value)}" for name, value in changed.items())])
 
 
 def slug(method: object) -> str:

@@ -56,8 +56,8 @@ def read_yaml(text: str, where: str = "") -> Any:
         raise SpecError(Problem(where, say("spec.yaml_too_large"))) from None
     except yaml.MarkedYAMLError as error:
         line, text = fault(error)
-        place = where if line is None else f"{where}:{line}"
-        raise SpecError(Problem(place, say("spec.not_yaml", problem=text))) from None
+        at = where if line is None else f"{where}:{line}"
+        raise SpecError(Problem(at, say("spec.not_yaml", problem=text))) from None
     except (yaml.YAMLError, ValueError) as error:  # no day is 2026-02-31
         raise SpecError(Problem(where, say("spec.not_yaml", problem=str(error)))) from None
 
@@ -89,7 +89,7 @@ def _parts(node: yaml.Node, known: dict[int, int]) -> int:
 def absent(path: str | Path) -> SpecError:
     """Describes that a file is not there, with the name beside it that is most like it."""
     file = Path(path)
-    beside = [one.name for one in file.parent.iterdir()] if file.parent.is_dir() else []
+    beside = [entry.name for entry in file.parent.iterdir()] if file.parent.is_dir() else []
     alike = difflib.get_close_matches(file.name, beside, n=1)
     near = say("spec.did_you_mean", name=repr(str(file.with_name(alike[0])))) if alike else ""
     return SpecError(Problem(str(path), say("spec.no_file") + near))
