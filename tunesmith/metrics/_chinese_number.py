@@ -27,7 +27,7 @@ def numbers(text: str) -> list[tuple[int, list[float]]]:
     """Finds the numbers of more than one sign, each with its place in ``text`` and what it may
     mean: 百分之五十 is a half, and 50 percent.
     """
-    return [(found.start(), _meanings(found)) for found in _NUMBER.finditer(text)]
+    return [(match.start(), _meanings(match)) for match in _NUMBER.finditer(text)]
 
 
 def _meanings(found: re.Match[str]) -> list[float]:
@@ -37,7 +37,7 @@ def _meanings(found: re.Match[str]) -> list[float]:
 
 def single(text: str) -> list[float]:
     """Returns the last number of a single sign, where there is one."""
-    return [_counted(one) for one in _SINGLE.findall(text)[-1:]]
+    return [_counted(sign) for sign in _SINGLE.findall(text)[-1:]]
 
 
 def product(units: str) -> float:
@@ -51,7 +51,7 @@ def _value(found: re.Match[str]) -> float:
         whole = _counted(found["whole"]) if found["whole"] else 0
         return sign * (whole + _counted(found["above"]) / (_counted(found["below"]) or math.inf))
     if found["before"]:
-        after = "".join(f"{_counted(one):.0f}" for one in found["after"])
+        after = "".join(f"{_counted(digit):.0f}" for digit in found["after"])
         return sign * (_counted(found["before"]) + float(f"0.{after}")) * product(found["units"])
     return sign * _counted(found["run"])
 

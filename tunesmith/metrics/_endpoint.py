@@ -72,9 +72,9 @@ class Asker:
             time.sleep(attempt)
             response = client.post(url, json=body)
         response.raise_for_status()
-        told = response.json()
-        said = str(told["choices"][0]["message"]["content"]).rpartition("</think>")[2]
-        used = told.get("usage") or {}
+        reply = response.json()
+        said = str(reply["choices"][0]["message"]["content"]).rpartition("</think>")[2]
+        used = reply.get("usage") or {}
         return Said(said, int(used.get("prompt_tokens", 0)), int(used.get("completion_tokens", 0)))
 
 

@@ -41,7 +41,11 @@ def same_number(written: str, wanted: str, near: float = 1e-6) -> bool | None:
     if len(right) == len(said) == 2:
         right, said = right[1:], said[1:]
     return (
-        any(math.isclose(one, other, rel_tol=near, abs_tol=1e-9) for one in said for other in right)
+        any(
+            math.isclose(value, right_value, rel_tol=near, abs_tol=1e-9)
+            for value in said
+            for right_value in right
+        )
         if right
         else None
     )
@@ -54,11 +58,13 @@ def readings(text: str) -> list[float]:
     text = _WIDE_THOUSANDS.sub(",", text).translate(_WIDE).replace("{,}", ",").strip()
     boxed = _BOXED.findall(text)
     text = _FRACTION.sub(r"\1/\2", boxed[-1] if boxed else text)
-    found = [(one.start(), _western(one[1], one[2] or "")) for one in _WESTERN.finditer(text)]
-    found += chinese.numbers(text)
-    if not found:
+    readings_at = [
+        (match.start(), _western(match[1], match[2] or "")) for match in _WESTERN.finditer(text)
+    ]
+    readings_at += chinese.numbers(text)
+    if not readings_at:
         return chinese.single(text)
-    return max(found)[1]
+    return max(readings_at)[1]
 
 
 def _western(written: str, units: str) -> list[float]:

@@ -17,5 +17,5 @@ def rouge_n(prediction: str, reference: str, size: int) -> float:
 
 
 def _sequences(text: str, size: int) -> Counter[tuple[str, ...]]:
-    found = words(text)
-    return Counter(tuple(found[at : at + size]) for at in range(len(found) - size + 1))
+    terms = words(text)
+    return Counter(tuple(terms[at : at + size]) for at in range(len(terms) - size + 1))

@@ -24,14 +24,14 @@ Spans = Sequence[Sequence[Any]]
 def counts(predictions: Sequence[Spans], references: Sequence[Spans]) -> np.ndarray:
     """Counts for each kind in either of both: right, made up, missed; [n, 3 kinds]."""
     kinds = sorted({label for spans in (*predictions, *references) for _, _, label in spans})
-    found = np.zeros((len(references), max(len(kinds), 1), 3))
+    numbers = np.zeros((len(references), max(len(kinds), 1), 3))
     for row, (given, wanted) in enumerate(zip(predictions, references, strict=True)):
         said, there = {tuple(span) for span in given}, {tuple(span) for span in wanted}
         parts = (said & there, said - there, there - said)
         for column, spans in enumerate(parts):
             for label, number in Counter(label for _, _, label in spans).items():
-                found[row, kinds.index(label), column] = number
-    return found.reshape(len(references), -1)
+                numbers[row, kinds.index(label), column] = number
+    return numbers.reshape(len(references), -1)
 
 
 def count_kinds(

@@ -38,8 +38,8 @@ class CalibrationError(Metric):
         rows = np.zeros((len(predictions), 2 * BINS + 1))
         for row, prediction, reference in zip(rows, predictions, references, strict=True):
             confidence, right = _confidence(prediction, reference)
-            place = min(int(np.ceil(confidence * BINS)) - 1, BINS - 1)
-            row[2 * max(place, 0)], row[2 * max(place, 0) + 1], row[-1] = confidence, right, 1
+            bin_ = min(int(np.ceil(confidence * BINS)) - 1, BINS - 1)
+            row[2 * max(bin_, 0)], row[2 * max(bin_, 0) + 1], row[-1] = confidence, right, 1
         return rows
 
     def value(self, sums: np.ndarray) -> np.ndarray:
@@ -50,5 +50,5 @@ class CalibrationError(Metric):
 
 def _confidence(prediction: Mapping[str, float], reference: object) -> tuple[float, float]:
     shares = log_shares(prediction)
-    name = max(shares, key=lambda one: shares[one])
+    name = max(shares, key=lambda label: shares[label])
     return shares[name], float(name == reference)

@@ -52,5 +52,5 @@ class Code(Metric):
 
     def reward(self) -> JsonObject:
         """Returns the reward that runs the code."""
-        how = self.config.values("run_code", "apart", "column", "seconds", "mebibytes")
-        return {"name": self.name, **how}
+        settings = self.config.values("run_code", "apart", "column", "seconds", "mebibytes")
+        return {"name": self.name, **settings}

@@ -48,7 +48,10 @@ class EmbeddingSimilarity(Metric):
 
     def grade(self, written: Written) -> Grades:
         """Computes the cosines; an answer without text has nothing in common with any."""
-        texts = [*written.references, *(one for some in written.answers.values() for one in some)]
+        texts = [
+            *written.references,
+            *(answer for some in written.answers.values() for answer in some),
+        ]
         each = list(dict.fromkeys(texts))
         vectors_ND = self._vectors(each, written)
         at = {text: index for index, text in enumerate(each)}
@@ -73,7 +76,7 @@ class EmbeddingSimilarity(Metric):
         tokenizer.padding_side = "right"
         if tokenizer.pad_token is None:
             tokenizer.pad_token = tokenizer.eos_token
-        found = []
+        vectors = []
         for start in range(0, len(texts), AT_ONCE):
             some = list(texts[start : start + AT_ONCE])
             read = tokenizer(
@@ -81,9 +84,9 @@ class EmbeddingSimilarity(Metric):
             )
             with torch.inference_mode():
                 hidden_BTD = model(**read).last_hidden_state
-            found.append(self._pooled(hidden_BTD, read["attention_mask"]))
+            vectors.append(self._pooled(hidden_BTD, read["attention_mask"]))
             written.progress(start + len(some), len(texts))
-        vectors_ND = torch.cat(found).numpy()
+        vectors_ND = torch.cat(vectors).numpy()
         lengths_N1 = np.linalg.norm(vectors_ND, axis=1, keepdims=True)
         return vectors_ND / np.maximum(lengths_N1, 1e-12)
 
@@ -94,8 +97,10 @@ class EmbeddingSimilarity(Metric):
         return (hidden_BTD * weights_BT1).sum(1) / weights_BT1.sum(1).clamp(min=1)
 
     def _pooling(self) -> str:
-        told = Path(self.config.path) / "1_Pooling" / "config.json"
-        if self.config.pooling != "auto" or not told.is_file():
+        pooling_file = Path(self.config.path) / "1_Pooling" / "config.json"
+        if self.config.pooling != "auto" or not pooling_file.is_file():
             return "cls" if self.config.pooling == "cls" else "mean"
-        says_cls = json.loads(told.read_text(encoding="utf-8")).get("pooling_mode_cls_token")
+        says_cls = json.loads(pooling_file.read_text(encoding="utf-8")).get(
+            "pooling_mode_cls_token"
+        )
         return "cls" if says_cls else "mean"

@@ -86,7 +86,9 @@ class Judge(Metric):
         faults = list(dict.fromkeys(replies.failed))
         for index, (pair, verdict) in enumerate(zip(pairs, verdicts, strict=True)):
             values[pair.contender][pair.index] = None if verdict is None else _together(verdict)
-            said = [one["text"][:60] for one in replies.said[2 * index : 2 * index + 2] if one]
+            said = [
+                reply["text"][:60] for reply in replies.said[2 * index : 2 * index + 2] if reply
+            ]
             if verdict is None and len(said) == 2:
                 where = {"row": written.ids[pair.index], "contender": pair.contender}
                 faults.append(say("metrics.judge_undecided", told=repr(" / ".join(said)), **where))
@@ -113,7 +115,7 @@ class Judge(Metric):
         """Asks about each pair in both orders; gives up on a judge that never answers."""
         import httpx
 
-        asker, found = self._asker(), _Replies()
+        asker, replies = self._asker(), _Replies()
         texts = [text for pair in pairs for text in pair.texts]
         names = {text: f"{asker.url} {asker.model} {text}" for text in texts}
         client, pool = asker.client(), ThreadPoolExecutor(self.config.requests)
@@ -125,32 +127,32 @@ class Judge(Metric):
         try:
             for text in texts:
                 try:
-                    found.take(names[text], coming.get(text), written.kept)
+                    replies.take(names[text], coming.get(text), written.kept)
                 except (httpx.HTTPError, *FAULTS) as error:
-                    found.lost(say("metrics.judge_failed", url=asker.url, told=why(error)))
-                if len(found.failed) == GIVE_UP == len(found.said):
+                    replies.lost(say("metrics.judge_failed", url=asker.url, told=why(error)))
+                if len(replies.failed) == GIVE_UP == len(replies.said):
                     break
-                written.progress(len(found.said), len(texts))
+                written.progress(len(replies.said), len(texts))
         finally:
             pool.shutdown(cancel_futures=True)
             client.close()
-        found.said += [None] * (len(texts) - len(found.said))
-        return found
+        replies.said += [None] * (len(texts) - len(replies.said))
+        return replies
 
     def _facts(
         self, replies: _Replies, verdicts: Sequence[tuple[float, float] | None]
     ) -> JsonObject:
-        said = [one for one in replies.said if one is not None]
-        decided = [one for one in verdicts if one is not None]
+        said = [reply for reply in replies.said if reply is not None]
+        decided = [verdict for verdict in verdicts if verdict is not None]
         read, wrote = (
-            sum(one[name] for one in said) for name in ("prompt_tokens", "completion_tokens")
+            sum(reply[name] for reply in said) for name in ("prompt_tokens", "completion_tokens")
         )
         facts: JsonObject = {
             "judge": self.config.model,
             "pairs": len(verdicts),
             "decided": len(decided),
             "agreed": sum(first == second for first, second in decided),
-            "ties": sum(_together(one) == 0.5 for one in decided),
+            "ties": sum(_together(verdict) == 0.5 for verdict in decided),
             "replies": len(said),
             "asked_now": replies.new,
             "tokens": [read, wrote],

@@ -35,7 +35,7 @@ class Mcc(Metric):
         )
         classes = sorted({*written, *wanted})
         named, right = (
-            np.array([[one == other for other in classes] for one in side], np.float64)
+            np.array([[label == other for other in classes] for label in side], np.float64)
             for side in (written, wanted)
         )
         hits = (named * right).sum(1)

@@ -18,5 +18,5 @@ class Repetition(Metric):
     def score(self, prediction: str, reference: str) -> float:
         """Computes the share between 0 and 1; 0 for an answer of fewer words."""
         said = words(prediction)
-        found = [tuple(said[at : at + SIZE]) for at in range(len(said) - SIZE + 1)]
-        return 1 - len(set(found)) / len(found) if found else 0.0
+        sequences = [tuple(said[at : at + SIZE]) for at in range(len(said) - SIZE + 1)]
+        return 1 - len(set(sequences)) / len(sequences) if sequences else 0.0

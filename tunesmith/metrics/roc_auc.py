@@ -33,11 +33,11 @@ class RocAuc(Metric):
         """
         from sklearn.metrics import roc_auc_score
 
-        found = []
+        areas = []
         several = any(isinstance(reference, list) for reference in references)
         shares = [prediction if several else log_shares(prediction) for prediction in predictions]
         for name in predictions[0]:
             right = [name in names_of(reference) for reference in references]
             if 0 < sum(right) < len(right):
-                found.append(roc_auc_score(right, [one[name] for one in shares]))
-        return float(np.mean(found)) if found else float("nan")
+                areas.append(roc_auc_score(right, [share_of[name] for share_of in shares]))
+        return float(np.mean(areas)) if areas else float("nan")

@@ -34,7 +34,7 @@ class Ter(Metric):
         scores = [
             counter.sentence_score(p, [r]) for p, r in zip(predictions, references, strict=True)
         ]
-        return np.array([[one.num_edits, one.ref_length] for one in scores], dtype=np.float64)
+        return np.array([[score.num_edits, score.ref_length] for score in scores], dtype=np.float64)
 
     def value(self, sums: np.ndarray) -> np.ndarray:
         """Computes the rate in percent; 100 for words where none were wanted, as in sacrebleu."""

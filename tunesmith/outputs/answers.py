@@ -104,8 +104,8 @@ class Answers(Output):
         compared = self.compares or self.objective.samples
         if wanted is not None and compared and (wanted.prompt or run.prove.prompt):
             key = "prove.no_prompt_for_pairs" if self.compares else "rollout.no_prompt"
-            told = say(key, objective=run.objective.name)
-            return [Problem("prove.prompt", told)]
+            text = say(key, objective=run.objective.name)
+            return [Problem("prove.prompt", text)]
         if wanted is not None and compared and wanted.others:
             return [Problem("against", say("prove.no_others", objective=run.objective.name))]
         if wanted is not None and compared and wanted.metrics:
@@ -144,7 +144,7 @@ class Answers(Output):
         self, model: Any, asked: Sequence[Example], fitting: Fitting, stopped: Callable[[], bool]
     ) -> list[str]:
         """Answers each question, or continues it where plain text is learned."""
-        run, prompts = fitting.run, [_prompt(one, fitting) for one in asked]
+        run, prompts = fitting.run, [_prompt(example, fitting) for example in asked]
         settings = run.generate.model_copy(update={"samples": 1})
         render, seed = fitting.render, run.train.seed
         return written(model, render, prompts, settings, seed=seed, stopped=stopped)
@@ -158,10 +158,10 @@ class Answers(Output):
         """Computes the metric over the likeliest options where it reads these, else over written
         answers.
         """
-        how: Any = {"budget": watched.budget, "stopped": watched.stopped}
+        options: Any = {"budget": watched.budget, "stopped": watched.stopped}
         if metric.reads == "choice":
             assert watched.task is not None, "the options were found before the run began"
-            return choices_score(watched.model, metric, watched.task, **how)
+            return choices_score(watched.model, metric, watched.task, **options)
         items = evenly(watched.items, MOST_ANSWERS)
         chats = [item.example for item in items if isinstance(item.example, Chat)]
         prompts = [watched.render.prompt(chat) for chat in chats]
@@ -214,11 +214,11 @@ def _written_answers(contest: Contest) -> Outcome:
     contenders.model("tuned", contest.tuned, weights["tuned"])
     if task.prompts:
         speed["tuned"] = _speed("tuned", contest.tuned, contest, task, settings)
-    told = settings.model_dump(mode="json")
+    dumped = settings.model_dump(mode="json")
     facts = {
         "stopped": contenders.shares_stopped,
         "seconds": contenders.seconds,
-        "generation": {**told, "folder_defaults": defaults} if task.prompts else None,
+        "generation": {**dumped, "folder_defaults": defaults} if task.prompts else None,
         "options": list(task.options),
         "prompt": contest.prompt,
         "shots": [task.training[index][0] for index in shown],
@@ -231,7 +231,7 @@ def _phases(contest: Contest, task: Task) -> int:
     """Counts the phases of the contenders: each is scored, writes where there is something to
     answer, and the speed of two is measured.
     """
-    writers = sum(isinstance(one, OtherWriter) for one in contest.others)
+    writers = sum(isinstance(other, OtherWriter) for other in contest.others)
     models = 2 + len(contest.others) - writers + bool(contest.prompt) + bool(task.shots)
     embedded = contest.run.prove.embeddings and task.options and task.render.sides is None
     each = 2 if task.prompts else 1
@@ -305,7 +305,7 @@ def written(
     """
     from tunesmith.models.calling.generate import generate
 
-    found: list[str] = []
+    texts: list[str] = []
     for start in range(0, len(prompts), AT_ONCE):
         if stopped():
             raise BrokenOff
@@ -313,5 +313,5 @@ def written(
         answers = generate(
             model, render.tokenizer, some, settings, stop_ids=render.stop_ids, seed=seed + start
         )
-        found += [answer.text for answer in answers]
-    return found
+        texts += [answer.text for answer in answers]
+    return texts

@@ -80,13 +80,14 @@ class ClassesOfRows(Output):
             dict(zip(names, row.tolist(), strict=True)) for row in meaning.probabilities(outputs)
         ]
         answers: list[JsonObject] = [
-            {COLUMN: one, "probabilities": row} for one, row in zip(choices, rows, strict=True)
+            {COLUMN: choice, "probabilities": row}
+            for choice, row in zip(choices, rows, strict=True)
         ]
         if "temperature" in fitted and meaning.outputs.problem == "single_label_classification":
             calibrated = meaning.probabilities(outputs, calibrated=True)
             answers = [
-                one | {"confidence": float(row.max())}
-                for one, row in zip(answers, calibrated, strict=True)
+                answer | {"confidence": float(row.max())}
+                for answer, row in zip(answers, calibrated, strict=True)
             ]
         return answers
 
@@ -138,10 +139,10 @@ class ClassesOfRows(Output):
         if len(items) < FEWEST or outputs.problem == "regression":
             return {}
         sequences = [item.tokens[0] for item in items]
-        found = outputs_of(loaded, sequences)
+        outputs_N = outputs_of(loaded, sequences)
         labels = np.array([tokens.columns["label"] for tokens in sequences])
-        fitted: JsonObject = {"rows": len(items), "temperature": temperature(found, labels)}
-        chances = Meaning(outputs).probabilities(found)
+        fitted: JsonObject = {"rows": len(items), "temperature": temperature(outputs_N, labels)}
+        chances = Meaning(outputs).probabilities(outputs_N)
         if outputs.problem == "multi_label_classification" and wanted != "half":
             fitted["thresholds"] = [
                 best_threshold(chances[:, c], labels[:, c]) for c in range(len(outputs.names))

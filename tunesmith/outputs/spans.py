@@ -185,7 +185,7 @@ def parts(
     later = parts(render, text[start:], moved, limit)
     return [
         *parts(render, text[:start], words[:at], limit),
-        *((part, start + begin, one) for part, begin, one in later),
+        *((part, start + begin, tokens) for part, begin, tokens in later),
     ]
 
 

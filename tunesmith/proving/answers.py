@@ -147,16 +147,16 @@ class ContenderAnswers:
 
     def _embedded(self, base: Loaded, seed: int) -> None:
         start, task = time.perf_counter(), self.task
-        known = [task.render.prompt(chat) for _, chat in task.training]
-        found, _ = embedded(
+        prompts = [task.render.prompt(chat) for _, chat in task.training]
+        answers, _ = embedded(
             base,
-            [_unscored(ids) for ids in known],
+            [_unscored(ids) for ids in prompts],
             task.labels,
             [_unscored(ids) for ids in task.prompts],
             seed=seed,
             progress=self._teller("prove.phase_embed", "embedded"),
         )
-        self._choose("embedded", found, start)
+        self._choose("embedded", answers, start)
 
     def untuned(
         self, base: Loaded, asked: str | None, seed: int, *, embeddings: bool = False
@@ -213,16 +213,18 @@ class ContenderAnswers:
             for item, chat in zip(items, chats, strict=True)
         ]
         tell = self._teller("prove.phase_write", other.name)
-        known = [number for number, name in enumerate(names) if name in self.kept]
-        for number, text, ended in other.write(chats, most, known):
+        answered = [number for number, name in enumerate(names) if name in self.kept]
+        for number, text, ended in other.write(chats, most, answered):
             self.kept.value(names[number], lambda text=text, ended=ended: [text, ended])
-            known.append(number)
-            tell(len(known), len(chats))
-        found = [self.kept[name] for name in names]
-        self.predictions[other.name] = [text for text, _ in found]
-        self.ended[other.name] = [ended for _, ended in found]
+            answered.append(number)
+            tell(len(answered), len(chats))
+        replies = [self.kept[name] for name in names]
+        self.predictions[other.name] = [text for text, _ in replies]
+        self.ended[other.name] = [ended for _, ended in replies]
         if self.task.options:
-            self.choices[other.name] = [named(final(text), self.task.options) for text, _ in found]
+            self.choices[other.name] = [
+                named(final(text), self.task.options) for text, _ in replies
+            ]
         self.seconds[other.name] = time.perf_counter() - start
 
     def model(
@@ -248,16 +250,18 @@ class ContenderAnswers:
             self._teller("prove.phase_score", shown),
         )
         rows = [np.array(row) for row in kept]
-        own = [len(row) - len(task.options) for row in rows]
-        self.nll[name] = [row[:count].sum(0).tolist() for row, count in zip(rows, own, strict=True)]
+        counts = [len(row) - len(task.options) for row in rows]
+        self.nll[name] = [
+            row[:count].sum(0).tolist() for row, count in zip(rows, counts, strict=True)
+        ]
         if task.options:
             labels = list(task.options)
             self.choices[name] = [
-                likeliest(row[count:, 0], labels) for row, count in zip(rows, own, strict=True)
+                likeliest(row[count:, 0], labels) for row, count in zip(rows, counts, strict=True)
             ]
             self.options[name] = [
                 dict(zip(labels, (-row[count:, 0]).tolist(), strict=True))
-                for row, count in zip(rows, own, strict=True)
+                for row, count in zip(rows, counts, strict=True)
             ]
         if task.prompts and self.writes:
             prompts = [task.prompt(index, shots=shots) for index in range(len(task.items))]
@@ -329,4 +333,6 @@ def named(answer: str, options: Iterable[str]) -> str:
         for option, run in runs.items()
         if any(said[start : start + len(run)] == run for start in range(len(said) - len(run) + 1))
     ]
-    return next((found[0] for found in (whole, within) if len(found) == 1), answer)
+    return next(
+        (options_found[0] for options_found in (whole, within) if len(options_found) == 1), answer
+    )

@@ -33,16 +33,16 @@ class Checkpoints:
 
     def lines(self) -> list[str]:
         """Returns a row a step, and how far it may be believed."""
-        found = self.found
-        primary = found["primary"]
-        fields = {"metric": metric_name(primary), "items": found["items"]}
-        suites = list(found["points"][0]["suites"])
+        results = self.found
+        primary = results["primary"]
+        fields = {"metric": metric_name(primary), "items": results["items"]}
+        suites = list(results["points"][0]["suites"])
         head = [say("checkpoints.step"), metric_name(primary)]
-        head.append(say("checkpoints.minus", rival=rival_named(found)))
+        head.append(say("checkpoints.minus", rival=rival_named(results)))
         for title in suites:
             head += [title, say("blend.minus_base")]
         rows = [head]
-        for point in found["points"]:
+        for point in results["points"]:
             row = [str(point["step"]), shown(primary, point["value"])]
             row.append(interval_shown(primary, point))
             for suite in point["suites"].values():
@@ -65,31 +65,31 @@ def steps_to_prove(folder: RunFolder) -> dict[int, RunFolder]:
     """Returns the models of a run by step: its checkpoints, and the model that it left where no
     checkpoint is of that step.
     """
-    found = {step: RunFolder(folder.path, f"step-{step}") for step in folder.models_of_steps}
+    by_step = {step: RunFolder(folder.path, f"step-{step}") for step in folder.models_of_steps}
     left = RunFolder(folder.path)
     facts = left.read(left.model / "tunesmith.json")
     if facts is not None:
-        found.setdefault(int(facts["step"]), left)
-    return dict(sorted(found.items()))
+        by_step.setdefault(int(facts["step"]), left)
+    return dict(sorted(by_step.items()))
 
 
 def put_together(folder: RunFolder, proofs: Mapping[int, Named]) -> Checkpoints:
     """Writes checkpoints.json from the proofs of several steps, and returns it."""
     first = next(iter(proofs.values()))
     primary, rival = first["primary"], rival_of(first)
-    found: JsonObject = {
+    results: JsonObject = {
         "primary": primary,
         "against": rival,
         "items": first["items"],
         "base": first["contenders"].get("base", {}).get(primary),
         "suites": {
-            title: {"unit": one["unit"], "base": one["base"]} for title, one in _suites(first)
+            title: {"unit": suite["unit"], "base": suite["base"]} for title, suite in _suites(first)
         },
         "points": [_point(step, proof, primary, rival) for step, proof in proofs.items()],
     }
-    text = json.dumps(found, ensure_ascii=False, indent=1, allow_nan=False) + "\n"
+    text = json.dumps(results, ensure_ascii=False, indent=1, allow_nan=False) + "\n"
     write_whole(folder.proved_steps, text)
-    return Checkpoints(found)
+    return Checkpoints(results)
 
 
 def _point(step: int, proof: Named, primary: str, rival: str) -> JsonObject:
@@ -99,8 +99,8 @@ def _point(step: int, proof: Named, primary: str, rival: str) -> JsonObject:
         "value": proof["contenders"][TUNED][primary],
         **{name: compared[name] for name in BOUNDS},
         "suites": {
-            title: {name: one[name] for name in ("unit", "tuned", *BOUNDS, "verdict")}
-            for title, one in _suites(proof)
+            title: {name: suite[name] for name in ("unit", "tuned", *BOUNDS, "verdict")}
+            for title, suite in _suites(proof)
         },
     }
 

@@ -71,7 +71,7 @@ def _share(
     texts: Sequence[str], right: Sequence[bool], asked: Sequence[str], seed: int
 ) -> np.ndarray:
     """Returns the probability of one of several labels."""
-    model = tfidf_model(texts, [str(one) for one in right], seed=seed)
+    model = tfidf_model(texts, [str(is_right) for is_right in right], seed=seed)
     if model is None:
         return np.full(len(asked), float(np.mean(right)))
     return model.predict_proba(list(asked))[:, list(model.classes_).index("True")]

@@ -71,12 +71,12 @@ def training_rows(run: Run, prepared: Prepared) -> tuple[list[str], list[Choice]
     """Returns texts and labels of the training rows."""
     assert prepared.objective.outputs is not None, "the rows were read again"
     meaning = Meaning(prepared.objective.outputs)
-    found = [
+    rows = [
         (text_of(example), meaning.reference(item.tokens[0]))
         for item, example in training_examples(run, prepared)
         if isinstance(example, Labelled)
     ]
-    return [text for text, _ in found], [label for _, label in found]
+    return [text for text, _ in rows], [label for _, label in rows]
 
 
 @dataclass
@@ -118,15 +118,15 @@ class ContenderClasses:
     def embedded(self, base: Loaded, contest: Contest) -> None:
         """Runs logistic regression on the base's hidden states of the training rows."""
         start, phase = time.perf_counter(), say("prove.phase_embed", contender=called("embedded"))
-        known = [
+        trained = [
             item.tokens[0]
             for item, example in training_examples(contest.run, contest.prepared)
             if isinstance(example, Labelled)
         ]
         answers, self.options["embedded"] = embedded(
             base,
-            known,
-            [str(self.meaning.reference(one)) for one in known],
+            trained,
+            [str(self.meaning.reference(tokens)) for tokens in trained],
             [item.tokens[0] for item in self.items],
             seed=contest.run.train.seed,
             progress=contest.teller(phase),
@@ -145,8 +145,8 @@ class ContenderClasses:
         """Collects a model's answers."""
         start = time.perf_counter()
         sequences = [item.tokens[0] for item in self.items]
-        found = self._outputs(name, loaded, sequences, contest.identities[name], contest)
-        self._take(name, found, start, self._meaning_of(name))
+        outputs_N = self._outputs(name, loaded, sequences, contest.identities[name], contest)
+        self._take(name, outputs_N, start, self._meaning_of(name))
 
     def other(self, other: Other, contest: Contest) -> None:
         """Asks a contender from outside the run, by its own tokenizer and thresholds; raises
@@ -156,12 +156,12 @@ class ContenderClasses:
         if isinstance(other, OtherWriter):
             raise SpecError(Problem(where, say("prove.other_writes")))
         start, loaded = time.perf_counter(), other.load(contest.prepared.render)
-        outputs, told = self.meaning.outputs, loaded.facts.get("outputs", {})
-        theirs = list(told.get("names", ()))
-        same = theirs == list(outputs.names) and told["problem"] == outputs.problem
+        outputs, their_outputs = self.meaning.outputs, loaded.facts.get("outputs", {})
+        theirs = list(their_outputs.get("names", ()))
+        same = theirs == list(outputs.names) and their_outputs["problem"] == outputs.problem
         if not same or loaded.render is None:
-            known = (", ".join(names) for names in (theirs, outputs.names))
-            values = dict(zip(("theirs", "ours"), known, strict=True))
+            names_of_both = (", ".join(names) for names in (theirs, outputs.names))
+            values = dict(zip(("theirs", "ours"), names_of_both, strict=True))
             raise SpecError(Problem(where, say("prove.other_classes", **values)))
         render, encode = loaded.render, contest.objective.encode
         sequences = [
@@ -170,9 +170,9 @@ class ContenderClasses:
             if item.example is not None
             for tokens in encode(item.example, render)
         ]
-        found = self._outputs(other.name, loaded, sequences, other.identity, contest)
+        outputs_N = self._outputs(other.name, loaded, sequences, other.identity, contest)
         fitted = loaded.facts.get("fitted", {})
-        self._take(other.name, found, start, Meaning.of(outputs, fitted))
+        self._take(other.name, outputs_N, start, Meaning.of(outputs, fitted))
 
     def _outputs(
         self,
@@ -226,15 +226,15 @@ class ContenderClasses:
 
     def records(self) -> list[Record]:
         """Returns the lines of items.jsonl."""
-        found = []
+        records = []
         rows = zip(self.items, self.texts, self.references, strict=True)
         for index, (item, text, reference) in enumerate(rows):
             record = Record(item.id, text, reference)
             record.choices = {name: given[index] for name, given in self.choices.items()}
             record.predictions = {name: shown(choice) for name, choice in record.choices.items()}
             record.options = {name: given[index] for name, given in self.options.items()}
-            found.append(record)
-        return found
+            records.append(record)
+        return records
 
     def classes(self, fitted: JsonObject) -> JsonObject | None:
         """Returns precision, recall and F1 of each class, the confusions, and the effect of
@@ -245,42 +245,46 @@ class ContenderClasses:
         contenders = [
             name for name in ("tuned", "tfidf", "base", "prompted") if name in self.choices
         ]
-        found: JsonObject = {name: self._table(self.choices[name]) for name in contenders}
+        tables: JsonObject = {name: self._table(self.choices[name]) for name in contenders}
         if fitted and self.meaning.outputs.problem == "single_label_classification":
             error, calibrated = (
                 metric("calibration_error"),
                 self.meaning.options(self.outputs["tuned"], calibrated=True),
             )
-            found["calibration"] = {
+            tables["calibration"] = {
                 "rows": fitted["rows"],
                 "temperature": fitted["temperature"],
                 "before": error.over(self.options["tuned"], self.references),
                 "after": error.over(calibrated, self.references),
             }
         if fitted.get("thresholds"):
-            found["thresholds"] = dict(
+            tables["thresholds"] = dict(
                 zip(self.meaning.outputs.names, fitted["thresholds"], strict=True)
             )
-        return found
+        return tables
 
     def _table(self, choices: Sequence[Choice]) -> JsonObject:
         from sklearn.metrics import confusion_matrix, precision_recall_fscore_support
 
         names = list(self.meaning.outputs.names)
         right, said = (
-            np.array([[name in names_of(one) for name in names] for one in given], int)
+            np.array([[name in names_of(choice) for name in names] for choice in given], int)
             for given in (self.references, choices)
         )
         parts = precision_recall_fscore_support(right, said, average=None, zero_division=0)  # type: ignore[arg-type]
         rows = zip(names, *(part.tolist() for part in parts), strict=True)  # type: ignore[union-attr]
         columns = ("label", "precision", "recall", "f1", "rows")
-        found: dict[str, object] = {"table": [dict(zip(columns, row, strict=True)) for row in rows]}
+        results: dict[str, object] = {
+            "table": [dict(zip(columns, row, strict=True)) for row in rows]
+        }
         if self.meaning.outputs.problem == "single_label_classification":
             matrix = confusion_matrix(
-                [str(one) for one in self.references], [str(one) for one in choices], labels=names
+                [str(choice) for choice in self.references],
+                [str(choice) for choice in choices],
+                labels=names,
             )
-            found["confusion"] = matrix.tolist()
-        return found
+            results["confusion"] = matrix.tolist()
+        return results
 
 
 def shown(choice: Choice) -> str:

@@ -46,13 +46,13 @@ class Cloze:
     def filled(self, text: str, second: str | None, mask: str) -> str:
         """Fills the cloze for one row, with ``mask`` where the word is asked for."""
         parts = {TEXT: text, SECOND: second or "", MASK: mask}
-        found = self.text
+        text_filled = self.text
         # From the right, so that what a row says is not taken for a place.
-        for place, name in sorted(
+        for at, name in sorted(
             ((self.text.index(name), name) for name in parts if name in self.text), reverse=True
         ):
-            found = found[:place] + parts[name] + found[place + len(name) :]
-        return found
+            text_filled = text_filled[:at] + parts[name] + text_filled[at + len(name) :]
+        return text_filled
 
 
 def read_cloze(prompt: str, outputs: Outputs, *, pairs: bool) -> Cloze:
@@ -76,8 +76,8 @@ def read_cloze(prompt: str, outputs: Outputs, *, pairs: bool) -> Cloze:
         words[label] = given
     for name, wanted in ((MASK, 1), (TEXT, 1), (SECOND, int(pairs))):
         if text.count(name) != wanted:
-            told = say("cloze.places", name=name, found=text.count(name), wanted=wanted)
-            problems.append(Problem(WHERE, told))
+            fault = say("cloze.places", name=name, found=text.count(name), wanted=wanted)
+            problems.append(Problem(WHERE, fault))
     if problems:
         raise SpecError(problems)
     return Cloze(text, words)
@@ -93,20 +93,20 @@ def _parted(prompt: str) -> tuple[str, bool, str]:
 
 def _verbaliser(head: str) -> dict[str, tuple[str, ...]]:
     try:
-        told = yaml.load(
+        parsed = yaml.load(
             head, yaml.BaseLoader
         )  # every value a text: a label may be called 1 or yes
     except yaml.YAMLError:
-        told = None
-    if not isinstance(told, Mapping):
+        parsed = None
+    if not isinstance(parsed, Mapping):
         raise SpecError(Problem(WHERE, say("cloze.head")))
-    found = {}
-    for label, given in told.items():
+    words_of = {}
+    for label, given in parsed.items():
         words = given if isinstance(given, list) else str(given).split(",")
-        found[str(label)] = tuple(word for one in words if (word := str(one).strip())) or (
-            str(label),
-        )
-    return found
+        words_of[str(label)] = tuple(
+            word for word_given in words if (word := str(word_given).strip())
+        ) or (str(label),)
+    return words_of
 
 
 @dataclass(frozen=True)
@@ -173,18 +173,18 @@ class Reader:
             None if example.second is None else self._plain(example.second)[:SOME],
         )
         masked = self.ids(*texts)
-        place, after = masked.index(self.mask_id), len(masked)
-        found: dict[str, list[int]] = {}
+        at, after = masked.index(self.mask_id), len(masked)
+        ids_of: dict[str, list[int]] = {}
         problems: list[Problem] = []
         owner: dict[int, str] = {}
         for label, words in self.cloze.words.items():
             for word in words:
                 ids = self.ids(*texts, mask=word)
-                inside = ids[place : place + 1 + len(ids) - after]
+                inside = ids[at : at + 1 + len(ids) - after]
                 if (
                     len(ids) != after
-                    or ids[:place] != masked[:place]
-                    or ids[place + 1 :] != masked[place + 1 :]
+                    or ids[:at] != masked[:at]
+                    or ids[at + 1 :] != masked[at + 1 :]
                 ):
                     shown = " ".join(self.tokenizer.convert_ids_to_tokens(inside))
                     problems.append(
@@ -204,10 +204,10 @@ class Reader:
                         )
                     )
                 else:
-                    found.setdefault(label, []).append(inside[0])
+                    ids_of.setdefault(label, []).append(inside[0])
         if problems:
             raise SpecError(problems)
-        return found
+        return ids_of
 
 
 def shorter(tokenizer: Tokenizer, text: str, over: int) -> str:
@@ -232,23 +232,23 @@ def scores(
 
     tokens = reader.tokens(examples[0])
     rows = [reader.row(example) for example in examples]
-    found = np.zeros((len(rows), len(tokens)))
+    scores_NC = np.zeros((len(rows), len(tokens)))
     done = 0
     for part in cut([(row,) for row, _, _ in rows], BUDGET, padded=True):
         chosen = [rows[index] for index in part]
         logs_BV = logprobs_at(
             model,
             [row for row, _, _ in chosen],
-            [place for _, place, _ in chosen],
+            [at for _, at, _ in chosen],
             pad_id=reader.tokenizer.pad_token_id or 0,  # padding is hidden from the model
         )
         logs_BV = logs_BV.double().cpu()
         columns = [logs_BV[:, ids].logsumexp(-1) - np.log(len(ids)) for ids in tokens.values()]
-        found[part] = np.stack(columns, axis=-1)
+        scores_NC[part] = np.stack(columns, axis=-1)
         done += len(part)
         if progress:
             progress(done, len(rows))
-    return found - np.logaddexp.reduce(found, axis=-1, keepdims=True), sum(
+    return scores_NC - np.logaddexp.reduce(scores_NC, axis=-1, keepdims=True), sum(
         lost for _, _, lost in rows
     )
 

@@ -39,11 +39,11 @@ def terms(text: str) -> list[str]:
     """Returns the different words of a text in their order; of Han and kana, written without
     spaces, each run of two to four characters.
     """
-    found = _WORD.findall(text.lower())
+    words = _WORD.findall(text.lower())
     for run in _RUN.findall(text):
         for size in (2, 3, 4):
-            found += [run[start : start + size] for start in range(len(run) - size + 1)]
-    return list(dict.fromkeys(found))
+            words += [run[start : start + size] for start in range(len(run) - size + 1)]
+    return list(dict.fromkeys(words))
 
 
 def clusters(wrong: Sequence[str], good: Sequence[str], *, seed: int) -> list[JsonObject]:
@@ -60,14 +60,14 @@ def clusters(wrong: Sequence[str], good: Sequence[str], *, seed: int) -> list[Js
         _shares([terms_W[i] for i in np.flatnonzero(group_W == group)])
         for group in range(group_W.max() + 1)
     ]
-    found = []
+    told_apart = []
     for group, mine in enumerate(everywhere[1:], start=1):
         others = [shares for index, shares in enumerate(everywhere) if index != group]
         names = [name for name in _names(mine, others) if _tells(name, terms_W, terms_G)][:NAMED_BY]
         if not names:
             continue
         first = names[0]
-        found.append(
+        told_apart.append(
             {
                 "words": names,
                 "members": np.flatnonzero(group_W == group - 1).tolist(),
@@ -75,7 +75,7 @@ def clusters(wrong: Sequence[str], good: Sequence[str], *, seed: int) -> list[Js
                 "good": sum(first in some for some in terms_G),
             }
         )
-    return sorted(found, key=lambda one: -len(one["members"]))
+    return sorted(told_apart, key=lambda cluster: -len(cluster["members"]))
 
 
 def _grouped(texts: Sequence[str], seed: int) -> np.ndarray:
@@ -97,7 +97,7 @@ def _grouped(texts: Sequence[str], seed: int) -> np.ndarray:
     if most < 2:
         return together
     reduced = normalize(TruncatedSVD(most, random_state=seed).fit_transform(table))
-    found, best = together, -1.0
+    best_groups, best = together, -1.0
     for several in range(2, min(MOST, different - 1) + 1):
         group = KMeans(several, random_state=seed).fit_predict(reduced)
         apart = float(
@@ -106,8 +106,8 @@ def _grouped(texts: Sequence[str], seed: int) -> np.ndarray:
             )
         )
         if apart > best:
-            found, best = group, apart
-    return found
+            best_groups, best = group, apart
+    return best_groups
 
 
 def _shares(texts: Sequence[Sequence[str]]) -> dict[str, float]:

@@ -30,14 +30,14 @@ def targets(mistakes: Named) -> list[JsonObject]:
     weaker than the others or worse than before, then the clusters of wrong answers.
     """
     kinds: list[JsonObject] = []
-    for told in mistakes["slices"]:
-        why = "weaker" if told["weaker"]["verdict"] == "weaker" else told["gain"]["verdict"]
+    for entry in mistakes["slices"]:
+        why = "weaker" if entry["weaker"]["verdict"] == "weaker" else entry["gain"]["verdict"]
         if why in ("weaker", "worse"):
-            cut = {name: told[name] for name in ("by", "value", "low", "high")}
-            kinds.append({"target": slice_of(told).says, "why": why, **cut})
+            cut = {name: entry[name] for name in ("by", "value", "low", "high")}
+            kinds.append({"target": slice_of(entry).says, "why": why, **cut})
     for cluster in mistakes["clusters"]:
-        told = {"target": ", ".join(cluster["words"]), "why": "wrong answers"}
-        kinds.append(told | {"words": cluster["words"]})
+        line = {"target": ", ".join(cluster["words"]), "why": "wrong answers"}
+        kinds.append(line | {"words": cluster["words"]})
     return kinds
 
 
@@ -47,12 +47,12 @@ def to_collect(kinds: Sequence[Named], run: Run, prepared: Prepared) -> list[Jso
     """
     if not kinds:
         return []
-    known = [
+    rows = [
         ({"id": item.id, "row": located.row}, line)
         for item, located, example in training_rows_again(run, prepared)
         if (line := line_of(item.id, example)) is not None
     ]
-    return [_line(kind, known) for kind in kinds]
+    return [_line(kind, rows) for kind in kinds]
 
 
 def is_of(kind: Named, line: Named) -> bool:
@@ -65,11 +65,11 @@ def is_of(kind: Named, line: Named) -> bool:
 
 
 def _line(kind: Named, known: Iterable[tuple[JsonObject, JsonObject]]) -> JsonObject:
-    own = [(row, line) for row, line in known if is_of(kind, line)]
+    of_kind = [(row, line) for row, line in known if is_of(kind, line)]
     if "words" in kind:
-        own.sort(key=lambda pair: -len({*terms(pair[1]["prompt"])} & {*kind["words"]}))
-        like = [row for row, _ in own[:LIKE]]
+        of_kind.sort(key=lambda pair: -len({*terms(pair[1]["prompt"])} & {*kind["words"]}))
+        like = [row for row, _ in of_kind[:LIKE]]
     else:
-        like = [row for row, _ in evenly(own, LIKE)]
-    count = min(max(len(own), LEAST), MOST)
-    return {**kind, "rows": count, "trained": len(own), "like": like}
+        like = [row for row, _ in evenly(of_kind, LIKE)]
+    count = min(max(len(of_kind), LEAST), MOST)
+    return {**kind, "rows": count, "trained": len(of_kind), "like": like}

@@ -36,22 +36,26 @@ class Dictionary:
         for row in rows:
             spans = every.find(row.text)
             named.update(_words(row.text[span.start : span.end]) for span in spans)
-        kept = {one: label for one, label in labels.items() if 2 * seen[one].total() >= named[one]}
+        kept = {
+            words: label
+            for words, label in labels.items()
+            if 2 * seen[words].total() >= named[words]
+        }
         return cls(kept, max(map(len, kept), default=0))
 
     def find(self, text: str) -> list[Span]:
         """Finds the entities in a text, the longest at each place."""
         places = words_of(text)
         words = [text[start:end] for start, end in places]
-        found, at = [], 0
+        spans, at = [], 0
         while at < len(words):
             sizes = range(min(self.longest, len(words) - at), 0, -1)
             size = next((n for n in sizes if tuple(words[at : at + n]) in self.labels), 0)
             if size:
                 label = self.labels[tuple(words[at : at + size])]
-                found.append(Span(places[at][0], places[at + size - 1][1], label))
+                spans.append(Span(places[at][0], places[at + size - 1][1], label))
             at += size or 1
-        return found
+        return spans
 
 
 def _words(text: str) -> Mention:

@@ -52,12 +52,12 @@ def efficiency_lines(cost: Named | None) -> list[str]:
     lines.append(say("efficiency.weights", size=size, base=base))
     speed = cost["speed"]
     if "first_token" in speed.get("tuned", {}):
-        told = {
+        times = {
             f"{who}_{part}": milliseconds(speed.get(who, {}).get(f"{part}_token"))
             for who in BOTH
             for part in ("first", "next")
         }
-        lines.append(say("efficiency.writes", **told))
+        lines.append(say("efficiency.writes", **times))
     elif "row" in speed.get("tuned", {}):
         lines.append(say("efficiency.reads", row=milliseconds(speed["tuned"]["row"])))
     return lines

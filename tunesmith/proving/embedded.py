@@ -46,7 +46,7 @@ def embedded(
     folds = min(3, min(Counter(answers).values()))
     if folds > 1:
         # Many columns for few rows: weaker weights than words need.
-        grid = {"logisticregression__C": [one / 1000 for one in STRENGTHS]}
+        grid = {"logisticregression__C": [strength / 1000 for strength in STRENGTHS]}
         model = GridSearchCV(model, grid, cv=folds)
     fitted = model.fit(vectors[: len(known)], list(answers))
     chances = fitted.predict_proba(vectors[len(known) :])

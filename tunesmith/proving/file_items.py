@@ -38,8 +38,8 @@ def file_items(path: str, run: Run, prepared: Prepared) -> tuple[list[Item], Jso
     encoder = Encoder(objective, prepared.render, marker)
     read = encoder.rows(reading)
     # Whoever chose a model by these would prove it by his own votes.
-    own = [row for row in read if not row.voted]
-    rows = _different(own)
+    not_voted = [row for row in read if not row.voted]
+    rows = _different(not_voted)
     seen = _seen_rows(run, prepared, encoder)
     # A cluster is named by its first row.
     roots = clusters([*seen, *rows]).roots
@@ -51,7 +51,7 @@ def file_items(path: str, run: Run, prepared: Prepared) -> tuple[list[Item], Jso
     limit = run.data.max_length
     fresh = [row for row in rows if id(row) not in leaked]
     kept = [row for row in fresh if not (limit and row.length > limit)]
-    left = Counter(dropped.reason for dropped in reading.dropped) + _left_out(own, rows)
+    left = Counter(dropped.reason for dropped in reading.dropped) + _left_out(not_voted, rows)
     left += Counter({"too long": len(fresh) - len(kept)})
     facts = {
         "file": str(path),
@@ -72,11 +72,11 @@ def file_items(path: str, run: Run, prepared: Prepared) -> tuple[list[Item], Jso
     if not kept:
         fields = {"rows": facts["file_rows"], "seen": len(leaked), "reasons": counted(left)}
         raise DataError(Problem(str(path), say("prove.file_all_leaked", **fields)))
-    known = dict(encoder.examples(reading, {(row.file, row.number): row.key for row in kept}))
+    example_of = dict(encoder.examples(reading, {(row.file, row.number): row.key for row in kept}))
     items = [
         item
         for row in kept
-        for item in items_of(row, row.file.name, example=known[row.file, row.number])
+        for item in items_of(row, row.file.name, example=example_of[row.file, row.number])
     ]
     return items, facts
 
@@ -89,19 +89,19 @@ def _left_out(every: list[Row], different: list[Row]) -> Counter[str]:
 
 def _different(rows: list[Row]) -> list[Row]:
     """Leaves out copies, and rows in which nothing is scored."""
-    found = {row.key: row for row in reversed(rows) if row.length}
-    return list(reversed(found.values()))
+    by_key = {row.key: row for row in reversed(rows) if row.length}
+    return list(reversed(by_key.values()))
 
 
 def _seen_rows(run: Run, prepared: Prepared, encoder: Encoder) -> list[Row]:
     """Reads the training rows and the watched ones again, with all that tells a copy."""
-    found = []
-    for place, item, example in seen_examples(run, prepared):
-        name, _, number = place.rpartition(":")
+    rows = []
+    for where, item, example in seen_examples(run, prepared):
+        name, _, number = where.rpartition(":")
         key, written, asked = encoder.hashes(example)
         hashes = (key, written, asked, Marks(item.group))
-        found.append(Row(Path(name), int(number), (), *hashes, sketch(example), False))
-    return found
+        rows.append(Row(Path(name), int(number), (), *hashes, sketch(example), False))
+    return rows
 
 
 def seen_examples(run: Run, prepared: Prepared) -> Iterator[tuple[str, Item, Example]]:
@@ -117,5 +117,5 @@ def seen_examples(run: Run, prepared: Prepared) -> Iterator[tuple[str, Item, Exa
         held = run.data.model_copy(update={"path": run.data.held_out, "limit": None})
         readings.append(examples(held, objective.eats, objective.meant))
     for reading in readings:
-        for place, _, example in chosen_rows(reading, {*seen}, everything):
-            yield place, seen[place], example
+        for where, _, example in chosen_rows(reading, {*seen}, everything):
+            yield where, seen[where], example

@@ -37,7 +37,10 @@ def with_metrics(run: Run, added: Sequence[str | Mapping[str, object]]) -> Run:
     if not added:
         return run
     read = [
-        read_yaml(one, "--metric") if isinstance(one, str) and "{" in one else one for one in added
+        read_yaml(metric_given, "--metric")
+        if isinstance(metric_given, str) and "{" in metric_given
+        else metric_given
+        for metric_given in added
     ]
     try:
         more = Prove.model_validate({"metrics": [*run.prove.metrics, *read]}).metrics
@@ -48,42 +51,46 @@ def with_metrics(run: Run, added: Sequence[str | Mapping[str, object]]) -> Run:
 
 def graders(run: Run) -> dict[str, Metric]:
     """Returns the metrics of the run that grade, by the setting that names each."""
-    found = {
-        f"prove.metrics.{place}": METRICS.make(config)
-        for place, config in enumerate(run.prove.metrics)
+    metrics = {
+        f"prove.metrics.{number}": METRICS.make(config)
+        for number, config in enumerate(run.prove.metrics)
         if isinstance(config, BaseModel)
     }
-    return {place: one for place, one in found.items() if one.reads == "grade"}
+    return {
+        setting: metric_made
+        for setting, metric_made in metrics.items()
+        if metric_made.reads == "grade"
+    }
 
 
 def graders_work(run: Run) -> Iterator[Problem]:
     """Requires that each metric that grades is named once, has its settings, and could begin."""
-    known = graders(run)
-    names = [one.key for one in known.values()]
-    for place, one in known.items():
-        if names.count(one.key) > 1:
-            yield Problem(place, say("metrics.twice", metric=one.key))
+    grading = graders(run)
+    names = [metric_known.key for metric_known in grading.values()]
+    for setting, metric_known in grading.items():
+        if names.count(metric_known.key) > 1:
+            yield Problem(setting, say("metrics.twice", metric=metric_known.key))
     primary = run.prove.primary
     alone = primary if primary in METRICS.names() and primary not in names else None
     if alone is not None and METRICS.get(alone).reads == "grade":
         yield Problem("prove.primary", say("metrics.no_settings", metric=primary))
-    for place, one in known.items():
+    for setting, metric_known in grading.items():
         try:
-            one.check()
-            scorer = _scorer(one, place)
+            metric_known.check()
+            scorer = _scorer(metric_known, setting)
             if scorer is not None:
                 scorer.check()
         except SpecError as error:
-            yield from (_placed(problem, place) for problem in error.problems)
+            yield from (_placed(problem, setting) for problem in error.problems)
 
 
 def judges_are_others(run: Run, contenders: Sequence[str]) -> Iterator[Problem]:
     """Refuses a judge that is a contender itself, each known by address and name: a model prefers
     its own answers (Panickssery et al. 2024).
     """
-    for place, one in graders(run).items():
-        if one.asks in contenders:
-            yield Problem(place, say("metrics.judge_contends", judge=one.asks))
+    for setting, metric_known in graders(run).items():
+        if metric_known.asks in contenders:
+            yield Problem(setting, say("metrics.judge_contends", judge=metric_known.asks))
 
 
 def _placed(problem: Problem, place: str) -> Problem:
@@ -113,16 +120,16 @@ def grade(
     DataError where the deciding metric graded nothing: the answers are kept, so that the next
     proof begins there.
     """
-    found: JsonObject = {}
-    for place, metric in known.items():
-        grades = _graded(metric, place, _written(records, items, told))
+    accounts: JsonObject = {}
+    for setting, metric in known.items():
+        grades = _graded(metric, setting, _written(records, items, told))
         _pair(grades)
         for index, record in enumerate(records):
             record.grades[metric.key] = {
                 name: values[index] for name, values in grades.values.items()
             }
         first = next(iter(grades.values.values()), [])
-        found[metric.key] = {
+        accounts[metric.key] = {
             "items": len(first),
             "ungraded": first.count(None),
             "faults": grades.faults[:NAMED_FAULTS],
@@ -130,8 +137,8 @@ def grade(
         }
         if first.count(None) == len(first) and primary == metric.key:
             why = "; ".join(grades.faults[:NAMED_FAULTS]) or say("metrics.no_opinion")
-            raise DataError(Problem(place, say("metrics.nothing", metric=metric.key, why=why)))
-    return found
+            raise DataError(Problem(setting, say("metrics.nothing", metric=metric.key, why=why)))
+    return accounts
 
 
 def _written(records: Sequence[Record], items: Sequence[Item], told: Mapping[str, Any]) -> Written:
@@ -202,20 +209,27 @@ def grading_lines(grading: Named | None, speak: Callable[..., str] = say) -> lis
     itself, and what it cost.
     """
     lines: list[str] = []
-    for name, told in (grading or {}).items():
-        if told["ungraded"]:
-            where = {"metric": metric_name(name), "count": told["ungraded"], "of": told["items"]}
-            why = "; ".join(told["faults"][:2]) or speak("metrics.no_opinion")
+    for name, account in (grading or {}).items():
+        if account["ungraded"]:
+            where = {
+                "metric": metric_name(name),
+                "count": account["ungraded"],
+                "of": account["items"],
+            }
+            why = "; ".join(account["faults"][:2]) or speak("metrics.no_opinion")
             lines.append(speak("metrics.ungraded", why=why, **where))
-        if "apart" in told:
-            key = "metrics.apart" if told["apart"] else "metrics.with_limits"
+        if "apart" in account:
+            key = "metrics.apart" if account["apart"] else "metrics.with_limits"
             lines.append(speak(key, metric=metric_name(name)))
-        if told.get("decided"):
-            of, (read, wrote) = told["decided"], told["tokens"]
-            shares = {key: round(100 * told[key] / of) for key in ("agreed", "ties")}
-            cost = speak("metrics.cost", sum=f"{told['cost']:.4g}") if "cost" in told else ""
-            asked = {"asked": told["asked_now"], "kept": told["replies"] - told["asked_now"]}
-            asked |= {"judge": told["judge"], "pairs": told["pairs"]}
+        if account.get("decided"):
+            of, (read, wrote) = account["decided"], account["tokens"]
+            shares = {key: round(100 * account[key] / of) for key in ("agreed", "ties")}
+            cost = speak("metrics.cost", sum=f"{account['cost']:.4g}") if "cost" in account else ""
+            asked = {
+                "asked": account["asked_now"],
+                "kept": account["replies"] - account["asked_now"],
+            }
+            asked |= {"judge": account["judge"], "pairs": account["pairs"]}
             lines.append(
                 speak("metrics.judged", read=read, written=wrote, cost=cost, **asked, **shares)
             )

@@ -110,7 +110,9 @@ def _filled(text: str, chat: Chat, last: int | None) -> str | None:
     }
     if last is not None:
         values = {**values, "question": chat.turns[last].content}
-    found = [match[1] for match in PLACEHOLDER.finditer(text) if match[1] in values]
+    columns = [match[1] for match in PLACEHOLDER.finditer(text) if match[1] in values]
     return (
-        PLACEHOLDER.sub(lambda match: str(values.get(match[1], match[0])), text) if found else None
+        PLACEHOLDER.sub(lambda match: str(values.get(match[1], match[0])), text)
+        if columns
+        else None
     )

@@ -72,15 +72,15 @@ class Kept:
         and a listener to its progress. ``name`` and ``digest`` of the items say what a piece is
         made from.
         """
-        found: list[Any] = []
+        values: list[Any] = []
         progress(0, len(items))
         for start in range(0, len(items), AT_ONCE):
             some = items[start : start + AT_ONCE]
 
             tell = partial(_onward, progress, start, len(items))
-            found += self.value(f"{name} {digest(some)}", partial(make, some, tell))
-            progress(len(found), len(items))
-        return found
+            values += self.value(f"{name} {digest(some)}", partial(make, some, tell))
+            progress(len(values), len(items))
+        return values
 
     def done(self) -> None:
         """Forgets all, once the proof is written."""
@@ -104,10 +104,10 @@ def weights_in(*folders: Path) -> str:
     """Returns what tells the model of some folders from any other: names, sizes and times of
     their files.
     """
-    told = [
+    files = [
         (str(path.relative_to(folder)), path.stat().st_size, path.stat().st_mtime_ns)
         for folder in folders
         for path in sorted(folder.rglob("*"))
         if path.is_file()
     ]
-    return hashlib.sha256(repr(told).encode("utf-8", "surrogatepass")).hexdigest()
+    return hashlib.sha256(repr(files).encode("utf-8", "surrogatepass")).hexdigest()

@@ -45,8 +45,8 @@ def metric(name: str) -> Metric:
     """Returns the metric by its name in a proof; raises SpecError with a suggestion when there is
     none. What it grades by is not known here, and its grades stand in the items.
     """
-    one = metric_class(name)
-    return one(one.Config.model_construct())
+    kind = metric_class(name)
+    return kind(kind.Config.model_construct())
 
 
 def given_by(item: Named, name: str) -> Named:
@@ -78,12 +78,12 @@ def judge(
     tables: dict[Key, np.ndarray] = {}
     values: dict[Key, float] = {}
     for (who, name), predictions in given.items():
-        one = metrics[name]
-        if one.adds_up:
-            tables[who, name] = _by_unit(one.statistics(predictions, references), unit_I)
-            values[who, name] = float(one.value(tables[who, name].sum(0)))
+        metric_here = metrics[name]
+        if metric_here.adds_up:
+            tables[who, name] = _by_unit(metric_here.statistics(predictions, references), unit_I)
+            values[who, name] = float(metric_here.value(tables[who, name].sum(0)))
         else:
-            values[who, name] = one.over(predictions, references)
+            values[who, name] = metric_here.over(predictions, references)
     sums = statistics.resample(tables, seed=seed, resamples=resamples) if tables else {}
     drawn = {key: metrics[key[1]].value(table) for key, table in sums.items()}
     without = {
@@ -107,14 +107,14 @@ def judge(
         if key[0] != judged and (mine := (judged, key[1])) in drawn
     }
     corrected = _corrected(intervals, decides)
-    found: JsonObject = {"contenders": _by_contender(items, values), "differences": {}}
+    results: JsonObject = {"contenders": _by_contender(items, values), "differences": {}}
     for key, interval in intervals.items():
         (who, name), units = key, int((graded.get(key, size_U) > 0).sum())
         test = statistics.mcnemar(*single[key]) if key in single else None
-        told = _compared(_possible(metrics[name], interval), test, units)
-        told |= verdict(metrics[name], interval, test, units, corrected.get(key))
-        found["differences"].setdefault(who, {})[name] = told
-    return found
+        comparison = _compared(_possible(metrics[name], interval), test, units)
+        comparison |= verdict(metrics[name], interval, test, units, corrected.get(key))
+        results["differences"].setdefault(who, {})[name] = comparison
+    return results
 
 
 def _possible(one: Metric, interval: statistics.Interval) -> statistics.Interval:
@@ -148,38 +148,38 @@ def _single_scores(
     """Returns the scores of ``judged`` and of each other contender by each metric that tells right
     from wrong, where each unit is one item.
     """
-    found = {}
+    scores_of = {}
     for (who, name), table_US in tables.items():
         mine = tables.get((judged, name))
         if who != judged and mine is not None and metrics[name].right_or_wrong:
-            found[who, name] = statistics.single_scores(mine, table_US)
-    return {key: scores for key, scores in found.items() if scores is not None}
+            scores_of[who, name] = statistics.single_scores(mine, table_US)
+    return {key: scores for key, scores in scores_of.items() if scores is not None}
 
 
 def _corrected(
     intervals: Mapping[Key, statistics.Interval], decides: Key | None
 ) -> dict[Key, float]:
-    found: dict[Key, float] = {}
+    raised: dict[Key, float] = {}
     for by_deciding in (True, False):
         family = {
             key: interval.p
             for key, interval in intervals.items()
             if key != decides and (decides is not None and key[1] == decides[1]) == by_deciding
         }
-        found |= statistics.holm(family)
-    return found
+        raised |= statistics.holm(family)
+    return raised
 
 
 def _given(items: Items, metrics: Mapping[str, Metric]) -> dict[Key, list[Any]]:
     """Returns what each contender gave to each item, for the metrics that apply to all items."""
-    found: dict[Key, list[Any]] = {}
-    for name, one in metrics.items():
+    given_to: dict[Key, list[Any]] = {}
+    for name, metric_here in metrics.items():
         for contender in contenders(items):
             given = [given_by(item, name).get(contender) for item in items]
-            graded = one.reads == "grade" and given.count(None) < len(given)
+            graded = metric_here.reads == "grade" and given.count(None) < len(given)
             if graded or None not in given:
-                found[contender, name] = given
-    return found
+                given_to[contender, name] = given
+    return given_to
 
 
 def _by_unit(table_IS: np.ndarray, unit_I: np.ndarray) -> np.ndarray:
@@ -192,19 +192,19 @@ def unit_values(items: Items, name: str, who: str) -> tuple[float, np.ndarray]:
     """Returns a contender's metric over all items, and what each unit of items says it is [U], as
     pseudo-values of the jackknife; of a plain mean over single items these are the scores.
     """
-    one, unit_I = metric(name), units_of(items)
+    metric_asked, unit_I = metric(name), units_of(items)
     given = [given_by(item, name).get(who) for item in items]
     references = [item["reference"] for item in items]
     units = int(unit_I.max()) + 1
-    if one.adds_up:
-        table_US = _by_unit(one.statistics(given, references), unit_I)
-        value = float(one.value(table_US.sum(0)))
-        without_U = statistics.without_each(table_US, one.value)
+    if metric_asked.adds_up:
+        table_US = _by_unit(metric_asked.statistics(given, references), unit_I)
+        value = float(metric_asked.value(table_US.sum(0)))
+        without_U = statistics.without_each(table_US, metric_asked.value)
     else:
-        assert one.redrawn, "a metric that decides can be computed without an item"
-        value = one.over(given, references)
+        assert metric_asked.redrawn, "a metric that decides can be computed without an item"
+        value = metric_asked.over(given, references)
         numbers = [float(prediction) for prediction in given if prediction is not None]
-        without_U = _Redraw(one, numbers, references, unit_I).without_each()
+        without_U = _Redraw(metric_asked, numbers, references, unit_I).without_each()
     return value, units * value - (units - 1) * without_U
 
 
@@ -272,11 +272,11 @@ def _numbered(keys: Iterable[Hashable]) -> np.ndarray:
 
 def contenders(items: Items) -> list[str]:
     """Returns the contenders' names, in the order in which they were scored."""
-    found: dict[str, None] = {}
+    names: dict[str, None] = {}
     for item in items:
         for given in (*(item.get(field, {}) for field in FIELDS.values()), *graded_in(item)):
-            found |= dict.fromkeys(given)
-    return list(found)
+            names |= dict.fromkeys(given)
+    return list(names)
 
 
 def graded_in(item: Named) -> list[Named]:
@@ -286,12 +286,14 @@ def graded_in(item: Named) -> list[Named]:
 
 def item_scores(item: Named, metrics: Mapping[str, Metric]) -> dict[str, dict[str, float]]:
     """Computes each contender's score of one item by each metric."""
-    found: dict[str, dict[str, float]] = {}
-    for name, one in metrics.items():
+    by_contender: dict[str, dict[str, float]] = {}
+    for name, metric_here in metrics.items():
         for contender, given in given_by(item, name).items():
             if given is not None:
-                found.setdefault(contender, {})[name] = one.score(given, item["reference"])
-    return found
+                by_contender.setdefault(contender, {})[name] = metric_here.score(
+                    given, item["reference"]
+                )
+    return by_contender
 
 
 def _compared(
@@ -299,7 +301,7 @@ def _compared(
 ) -> dict[str, object]:
     right_or_wrong = test is not None
     smallest = statistics.smallest_effect(interval.error, units, right_or_wrong=right_or_wrong)
-    found: dict[str, object] = {
+    facts: dict[str, object] = {
         "difference": _finite(interval.difference),
         "low": _finite(interval.low),
         "high": _finite(interval.high),
@@ -310,12 +312,12 @@ def _compared(
         "p_zero": interval.p,
     }
     if test:
-        found |= {
+        facts |= {
             "p": test.p,
             "only_tuned_right": test.only_first,
             "only_other_right": test.only_second,
         }
-    return found
+    return facts
 
 
 def verdict(
@@ -329,7 +331,7 @@ def verdict(
     neither items nor changed items are too few to say so, and, for a comparison other than the
     deciding one, the p-value ``corrected`` for the number of comparisons is under 5 %.
     """
-    found = {} if corrected is None else {"p_holm": corrected}
+    facts = {} if corrected is None else {"p_holm": corrected}
     word, why = "not shown", "apart"
     if units < statistics.FEWEST:
         why = "few"
@@ -341,7 +343,7 @@ def verdict(
         why = "many_compared"
     else:
         word = "improved" if (interval.difference > 0) == metric.higher else "worse"
-    return found | {"verdict": word, "why": why}
+    return facts | {"verdict": word, "why": why}
 
 
 def _finite(value: float) -> float | None:

@@ -71,7 +71,7 @@ def leaks(
         within.append(_places(known_K, _runs(texts(item))))
         times_K[within[-1]] += 1
     form_K = (times_K > max(FORM_ROWS, FORM_SHARE * len(rows))) | (items_K > FORM_ITEMS)
-    found = []
+    leaks_found = []
     names = list(rows)
     for item, run in zip(held, runs, strict=True):
         mine = np.searchsorted(known_K, run)
@@ -81,8 +81,8 @@ def leaks(
         shared = [len(np.intersect1d(mine, places)) for places in within]
         share = max(shared) / len(mine)
         if share >= SHARE:
-            found.append(Leak(item.id, names[int(np.argmax(shared))], round(share, 3)))
-    return found
+            leaks_found.append(Leak(item.id, names[int(np.argmax(shared))], round(share, 3)))
+    return leaks_found
 
 
 def _places(known_K: np.ndarray, runs: np.ndarray) -> np.ndarray:
@@ -95,7 +95,7 @@ def _places(known_K: np.ndarray, runs: np.ndarray) -> np.ndarray:
 
 def _runs(texts: Sequence[str]) -> np.ndarray:
     """Hashes of the different runs of an item's texts, sorted."""
-    found = [np.zeros(0, np.uint64)]
+    hashes_of = [np.zeros(0, np.uint64)]
     for text in texts:
         said = np.array([hash(word) for word in words(text)], np.int64).astype(np.uint64)
         if len(said) < RUN:
@@ -104,5 +104,5 @@ def _runs(texts: Sequence[str]) -> np.ndarray:
         hashes = np.zeros(len(windows), np.uint64)
         for index in range(RUN):
             hashes = (hashes ^ windows[:, index]) * _FACTOR
-        found.append(hashes)
-    return np.unique(np.concatenate(found))
+        hashes_of.append(hashes)
+    return np.unique(np.concatenate(hashes_of))

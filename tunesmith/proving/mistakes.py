@@ -28,7 +28,7 @@ def mistakes(lines: Sequence[Named], name: str, rival: str, *, seed: int) -> Jso
     if metric(name).reads == "grade":
         lines = [line for line in lines if _score(line, TUNED, name) is not None]
     scores = [[_score(line, who, name) for line in lines] for who in (TUNED, rival)]
-    if any(one is None for row in scores for one in row):
+    if any(score is None for row in scores for score in row):
         return None
     scores_2I = np.array(scores, float)
     sign = 1.0 if metric(name).higher else -1.0
@@ -55,8 +55,8 @@ def mistakes(lines: Sequence[Named], name: str, rival: str, *, seed: int) -> Jso
 
 
 def _score(line: Named, who: str, name: str) -> float | None:
-    found = line["scores"].get(who, {}).get(name)
-    return found if found is not None and math.isfinite(found) else None
+    score = line["scores"].get(who, {}).get(name)
+    return score if score is not None and math.isfinite(score) else None
 
 
 def _wrong(oriented_I: np.ndarray) -> tuple[list[int], str]:
@@ -75,13 +75,13 @@ def _clusters(
     texts = [[lines[index]["prompt"] for index in some] for some in (wrong, good)]
     return [
         {
-            "words": one["words"],
-            "rows": len(one["members"]),
-            "wrong": one["wrong"],
-            "good": one["good"],
-            "ids": [lines[wrong[member]]["id"] for member in one["members"][:WORST]],
+            "words": cluster["words"],
+            "rows": len(cluster["members"]),
+            "wrong": cluster["wrong"],
+            "good": cluster["good"],
+            "ids": [lines[wrong[member]]["id"] for member in cluster["members"][:WORST]],
         }
-        for one in clusters(*texts, seed=seed)
+        for cluster in clusters(*texts, seed=seed)
     ]
 
 
@@ -89,12 +89,14 @@ def _confusions(lines: Sequence[Named], rival: str) -> list[JsonObject]:
     """Counts what is taken for what, where each row has one right name and one choice."""
     pairs: dict[str, Counter[tuple[str, str]]] = {}
     for who in (TUNED, rival):
-        found = [(line["reference"], line["choices"].get(who)) for line in lines]
-        named = [(right, said) for right, said in found if said is not None]
-        if not all(isinstance(one, str) for pair in named for one in pair):
+        pairs_said = [(line["reference"], line["choices"].get(who)) for line in lines]
+        named = [(right, said) for right, said in pairs_said if said is not None]
+        if not all(isinstance(name, str) for pair in named for name in pair):
             return []
         pairs[who] = Counter((right, said) for right, said in named if right != said)
     return [
         {"right": right, "said": said, "rows": count, "rival": pairs[rival][right, said]}
-        for (right, said), count in sorted(pairs[TUNED].items(), key=lambda one: -one[1])[:WORST]
+        for (right, said), count in sorted(
+            pairs[TUNED].items(), key=lambda pair_count: -pair_count[1]
+        )[:WORST]
     ]

@@ -18,9 +18,9 @@ NAMED, LONGEST = 3, 5
 
 def slice_name(entry: Named, speak: Callable[..., str] = say) -> str:
     """Returns a slice as people read it: ``label = cat``."""
-    one = slice_of(entry)
-    by = speak(f"mistakes.by_{one.by}") if one.by in COUNTED else one.by
-    return by + one.says.removeprefix(one.by)
+    slice_ = slice_of(entry)
+    by = speak(f"mistakes.by_{slice_.by}") if slice_.by in COUNTED else slice_.by
+    return by + slice_.says.removeprefix(slice_.by)
 
 
 def mistake_lines(mistakes: Named | None, rival: str) -> list[str]:
@@ -33,17 +33,17 @@ def mistake_lines(mistakes: Named | None, rival: str) -> list[str]:
     numbers = {key: mistakes[key] for key in ("wins", "losses", "ties")}
     changed = say("mistakes.changed", rival=rival, **numbers)
     if mistakes["regressions"]:
-        rows = ", ".join(one["id"] for one in mistakes["regressions"][:NAMED])
+        rows = ", ".join(row["id"] for row in mistakes["regressions"][:NAMED])
         changed += say("mistakes.worst", rows=rows)
     lines = ["", changed]
-    weak = [one for one in mistakes["slices"] if one["weaker"]["verdict"] == "weaker"]
-    lost = [one for one in mistakes["slices"] if one["gain"]["verdict"] == "worse"]
+    weak = [entry for entry in mistakes["slices"] if entry["weaker"]["verdict"] == "weaker"]
+    lost = [entry for entry in mistakes["slices"] if entry["gain"]["verdict"] == "worse"]
     if weak:
         lines.append(say("mistakes.weaker", count=count))
-        lines += [_slice(name, one, "elsewhere", "weaker", rival) for one in weak[:LONGEST]]
+        lines += [_slice(name, entry, "elsewhere", "weaker", rival) for entry in weak[:LONGEST]]
     if lost:
         lines.append(say("mistakes.worse", count=count, rival=rival))
-        lines += [_slice(name, one, "rival", "gain", rival) for one in lost[:LONGEST]]
+        lines += [_slice(name, entry, "rival", "gain", rival) for entry in lost[:LONGEST]]
     if count and not weak and not lost:
         lines.append(say("mistakes.none", count=count, rival=rival))
     lines += chance_lines(mistakes, say)
@@ -53,10 +53,10 @@ def mistake_lines(mistakes: Named | None, rival: str) -> list[str]:
             say(
                 "mistakes.pair",
                 rival=rival,
-                count=one["rival"],
-                **{key: one[key] for key in ("right", "said", "rows")},
+                count=confusion["rival"],
+                **{key: confusion[key] for key in ("right", "said", "rows")},
             )
-            for one in mistakes["confusions"][:NAMED]
+            for confusion in mistakes["confusions"][:NAMED]
         )
         lines.append(say("mistakes.confused", pairs=pairs))
     if kinds := mistakes.get("collect"):

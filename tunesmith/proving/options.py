@@ -24,8 +24,8 @@ AT_ONCE = 16
 def chosen_among_options(run: Run) -> bool:
     """Tells whether the best checkpoint is chosen by which option it finds likeliest."""
     name = run.train.keep.best_by
-    own = OBJECTIVES.make(run.objective).measures
-    return name not in own and name in METRICS.names() and METRICS.get(name).reads == "choice"
+    measures = OBJECTIVES.make(run.objective).measures
+    return name not in measures and name in METRICS.names() and METRICS.get(name).reads == "choice"
 
 
 def options_task(run: Run, prepared: Prepared) -> Task:
@@ -35,7 +35,11 @@ def options_task(run: Run, prepared: Prepared) -> Task:
     task = task_of(run, prepared, prepared.watch, shots=0)
     if not task.options:
         name = run.train.keep.best_by
-        texts = [known for known in METRICS.names() if METRICS.get(known).reads in ("text", "nll")]
+        texts = [
+            metric_name
+            for metric_name in METRICS.names()
+            if METRICS.get(metric_name).reads in ("text", "nll")
+        ]
         raise SpecError(
             Problem(
                 "train.keep.best_by",

@@ -70,14 +70,14 @@ def other_model(place: str, run: Run) -> OtherModel:
         if not ours.output.writes:
             text = say("prove.other_run_only", objective=ours.name)
             raise SpecError(Problem(f"against: {place}", text))
-        found = folder_of(Model(path=place))
-        return OtherModel(name, weights_in(found), lambda render: load_other(found, run, render))
-    own = folder.resolved().run
-    theirs = OBJECTIVES.make(own.objective)
-    kinds = [(one.output.name, one.output.continues) for one in (ours, theirs)]
+        base = folder_of(Model(path=place))
+        return OtherModel(name, weights_in(base), lambda render: load_other(base, run, render))
+    theirs_run = folder.resolved().run
+    theirs = OBJECTIVES.make(theirs_run.objective)
+    kinds = [(objective.output.name, objective.output.continues) for objective in (ours, theirs)]
     if kinds[0] != kinds[1]:
         text = say("prove.other_kind", theirs=theirs.name, ours=ours.name)
         raise SpecError(Problem(f"against: {place}", text))
     return OtherModel(
-        name, weights_in(folder.model, folder_of(own.model)), lambda render: load_run(folder)
+        name, weights_in(folder.model, folder_of(theirs_run.model)), lambda render: load_run(folder)
     )

@@ -40,13 +40,13 @@ def written_answers(
     ]
     labels = list(task.options)
     for name, engine in engines.items():
-        known = engine.likelihoods([task.sequences(index) for index in range(len(items))])
-        for record, rows in zip(records, known, strict=True):
-            own = len(rows) - len(labels)
-            record.nll[name] = rows[:own].sum(0).tolist()
+        likelihoods = engine.likelihoods([task.sequences(index) for index in range(len(items))])
+        for record, rows in zip(records, likelihoods, strict=True):
+            scored = len(rows) - len(labels)
+            record.nll[name] = rows[:scored].sum(0).tolist()
             if labels:
-                record.choices[name] = likeliest(rows[own:, 0], labels)
-                record.options[name] = dict(zip(labels, (-rows[own:, 0]).tolist(), strict=True))
+                record.choices[name] = likeliest(rows[scored:, 0], labels)
+                record.options[name] = dict(zip(labels, (-rows[scored:, 0]).tolist(), strict=True))
         if not task.prompts:
             continue
         written = engine.write(task.prompts, settings, task.render.stop_ids)
@@ -74,9 +74,9 @@ def named_classes(
         for item, tokens in zip(items, sequences, strict=True)
     ]
     for name, engine in engines.items():
-        found = engine.outputs(sequences)
-        choices = meaning.choices(found)
-        named = [{}] * len(items) if outputs.problem == "regression" else meaning.options(found)
+        outputs_N = engine.outputs(sequences)
+        choices = meaning.choices(outputs_N)
+        named = [{}] * len(items) if outputs.problem == "regression" else meaning.options(outputs_N)
         for record, choice, options in zip(records, choices, named, strict=True):
             record.choices[name] = choice
             if options:

@@ -57,43 +57,43 @@ class Proof:
         """Returns the heading, a row for each contender, the verdict in one line, and its
         grounds.
         """
-        found = self.found
+        results = self.found
         head = say(
-            "prove.head_file" if found.get("file") else "prove.head",
-            file=found.get("file"),
-            items=found["items"],
-            primary=metric_name(found["primary"]),
-            reason=say(f"prove.{found['primary_reason']}"),
+            "prove.head_file" if results.get("file") else "prove.head",
+            file=results.get("file"),
+            items=results["items"],
+            primary=metric_name(results["primary"]),
+            reason=say(f"prove.{results['primary_reason']}"),
         )
         return [
             head,
             "",
-            *_table(found),
+            *_table(results),
             "",
             self.sentence(),
-            *which_model(found, say),
-            *_notes(found),
-            *mistake_lines(found.get("mistakes"), rival_named(found)),
-            *efficiency_lines(found.get("efficiency")),
-            *grading_lines(found.get("grading")),
-            *training_lines(found.get("trainings")),
-            *retention_lines(found.get("retention")),
+            *which_model(results, say),
+            *_notes(results),
+            *mistake_lines(results.get("mistakes"), rival_named(results)),
+            *efficiency_lines(results.get("efficiency")),
+            *grading_lines(results.get("grading")),
+            *training_lines(results.get("trainings")),
+            *retention_lines(results.get("retention")),
         ]
 
     def sentence(self) -> str:
         """Returns the verdict in one line."""
-        found, name = self.found, self.found["primary"]
-        rival = rival_of(found)
-        compared = found["differences"][rival][name]
+        results, name = self.found, self.found["primary"]
+        rival = rival_of(results)
+        compared = results["differences"][rival][name]
         values = {
             "metric": metric_name(name),
-            "items": found["items"],
-            "tuned": shown(name, found["contenders"][TUNED][name]),
-            "base": shown(name, found["contenders"][rival][name]),
+            "items": results["items"],
+            "tuned": shown(name, results["contenders"][TUNED][name]),
+            "base": shown(name, results["contenders"][rival][name]),
             "rival": say(f"prove.possessive_{rival}"),
             "interval": interval_shown(name, compared) + interval_kind(compared, say),
         }
-        if units_of(found) < FEWEST:
+        if units_of(results) < FEWEST:
             return say("prove.undecided", **values)
         key = {
             "improved": "prove.improved",
@@ -185,11 +185,11 @@ def class_lines(proof: Named) -> list[str]:
     head = ["", *(say(f"classes.{name}") for name in columns)]
     rows = [
         [
-            one["label"],
-            *(f"{one[name]:.3f}" for name in ("precision", "recall", "f1")),
-            str(one["rows"]),
+            row["label"],
+            *(f"{row[name]:.3f}" for name in ("precision", "recall", "f1")),
+            str(row["rows"]),
         ]
-        for one in classes["tuned"]["table"]
+        for row in classes["tuned"]["table"]
     ]
     lines = [*table_lines([head, *rows], numbers=4), ""]
     confusion = classes["tuned"].get("confusion", [])
@@ -253,7 +253,7 @@ def _asked_notes(found: JsonObject) -> list[str]:
     if voted := found.get("file_voted"):
         lines.append(say("prove.file_voted", count=voted, file=found["file"]))
     if seen := found.get("file_leaked"):
-        pairs = ", ".join(f"{one['id']} ({one['beside']})" for one in seen[:3])
+        pairs = ", ".join(f"{leak['id']} ({leak['beside']})" for leak in seen[:3])
         fields = {"count": len(seen), "of": found["file_rows"], "file": found["file"]}
         lines.append(say("prove.file_leaked", rows=pairs, **fields))
     if left := found.get("file_left_out"):

@@ -66,23 +66,27 @@ class Asker:
         """Returns for each question what the model said, and its sums: score and weight."""
         if suite.asks_itself:
             return self._itself(suite, len(questions))
-        by_likelihood = [one for one in questions if one.rule in ("option", "likelihood")]
-        by_words = [one for one in questions if one.rule not in ("option", "likelihood")]
-        found = {
-            one.id: told
-            for some, how in ((by_likelihood, self._likely), (by_words, self._written))
-            for one, told in zip(some, how(suite, some) if some else [], strict=True)
+        by_likelihood = [
+            question for question in questions if question.rule in ("option", "likelihood")
+        ]
+        by_words = [
+            question for question in questions if question.rule not in ("option", "likelihood")
+        ]
+        answers = {
+            question.id: answer
+            for some, ask_some in ((by_likelihood, self._likely), (by_words, self._written))
+            for question, answer in zip(some, ask_some(suite, some) if some else [], strict=True)
         }
-        return [found[one.id] for one in questions]
+        return [answers[question.id] for question in questions]
 
     def _itself(self, suite: Suite, count: int) -> list[JsonObject]:
         made_from = f"{suite.config!r} {suite.content}"
-        found = self.kept.value(
+        answers = self.kept.value(
             f"itself {self.weights} {made_from}",
             lambda: suite.through(self.loaded, self.render.stop_ids, self._telling(suite)),
         )
-        assert len(found) == count, f"{len(found)} answers to {count} questions"
-        return found
+        assert len(answers) == count, f"{len(answers)} answers to {count} questions"
+        return answers
 
     def _telling(self, suite: Suite) -> Callable[[int, int], None]:
         phase = say("suite.phase", suite=suite.title, contender=self.name)
@@ -124,7 +128,7 @@ class Asker:
         return sequences
 
     def _written(self, suite: Suite, questions: Sequence[Question]) -> list[JsonObject]:
-        chats = [one.example for one in questions if isinstance(one.example, Chat)]
+        chats = [question.example for question in questions if isinstance(question.example, Chat)]
         settings, stops = Generate(max_new_tokens=suite.tokens), self.render.stop_ids
         answers = self.kept.by_pieces(
             f"write {self.weights} {settings} {stops}",
@@ -134,30 +138,30 @@ class Asker:
             self._telling(suite),
         )
         said = [final(text) for text, _ in answers]
-        found = [
-            {"said": one, "sums": [float(RULES[question.rule](one, chat.answer)), 1.0]}
-            for question, chat, one in zip(questions, chats, said, strict=True)
+        lines = [
+            {"said": answer, "sums": [float(RULES[question.rule](answer, chat.answer)), 1.0]}
+            for question, chat, answer in zip(questions, chats, said, strict=True)
         ]
         if suite.judge is not None:
-            self._judge(suite, questions, found)
-        return found
+            self._judge(suite, questions, lines)
+        return lines
 
     def _judge(self, suite: Suite, questions: Sequence[Question], found: list[JsonObject]) -> None:
         """Lets the judge of the suite say which answers refuse; where it decides nothing, what the
         rules said stays. An answer without words refuses nothing and helps nobody.
         """
         asked = {
-            place: (question_of(question.example), found[place]["said"])
-            for place, question in enumerate(questions)
-            if isinstance(question.example, Chat) and found[place]["said"].strip()
+            index: (question_of(question.example), found[index]["said"])
+            for index, question in enumerate(questions)
+            if isinstance(question.example, Chat) and found[index]["said"].strip()
         }
         verdicts = suite.judged([*asked.values()], self.kept, self._telling(suite))
-        for place, (refused, why) in zip(asked, verdicts, strict=True):
+        for index, (refused, why) in zip(asked, verdicts, strict=True):
             if refused is None:
-                found[place]["fault"] = why
+                found[index]["fault"] = why
             else:
-                right = refused == (questions[place].rule == "refuses")
-                found[place] |= {"sums": [float(right), 1.0], "judge": suite.judge}
+                right = refused == (questions[index].rule == "refuses")
+                found[index] |= {"sums": [float(right), 1.0], "judge": suite.judge}
 
 
 def _of_option(question: Question, row: Sequence[Sequence[float]]) -> JsonObject:
@@ -180,7 +184,14 @@ def asked_suites(
     blended = folder.read(folder.blend) if folder else None
     chose: Mapping[str, list[str]] = blended["asked"] if blended else {}
     return [
-        (suite, [one for one in suite.questions() if one.id not in chose.get(suite.title, ())])
+        (
+            suite,
+            [
+                question
+                for question in suite.questions()
+                if question.id not in chose.get(suite.title, ())
+            ],
+        )
         for suite in suites
     ]
 
@@ -259,20 +270,20 @@ def weigh(lines: Sequence[Line], margins: dict[str, tuple[float, str]], *, seed:
     kinds: dict[tuple[str, str], Interval] = {}
     whole: dict[str, Interval] = {}
     for title, (margin, unit) in margins.items():
-        own = [line for line in lines if line["suite"] == title]
-        entry, whole[title] = _compared(own, seed)
-        suites[title] = {**entry, "margin": margin, "unit": unit, "kinds": {}, **_judged(own)}
-        for kind in dict.fromkeys(line["kind"] for line in own):
-            of_kind = [line for line in own if line["kind"] == kind]
+        of_suite = [line for line in lines if line["suite"] == title]
+        entry, whole[title] = _compared(of_suite, seed)
+        suites[title] = {**entry, "margin": margin, "unit": unit, "kinds": {}, **_judged(of_suite)}
+        for kind in dict.fromkeys(line["kind"] for line in of_suite):
+            of_kind = [line for line in of_suite if line["kind"] == kind]
             suites[title]["kinds"][kind], kinds[title, kind] = _compared(of_kind, seed)
-    raised = holm({title: one.p for title, one in whole.items()})
-    raised_kinds = holm({key: one.p for key, one in kinds.items()})
+    raised = holm({title: compared.p for title, compared in whole.items()})
+    raised_kinds = holm({key: compared.p for key, compared in kinds.items()})
     for title, entry in suites.items():
         entry["p_holm"] = raised[title]
         entry["verdict"] = _verdict(whole[title], entry)
-        for kind, one in entry["kinds"].items():
-            one["p_holm"] = raised_kinds[title, kind]
-            one["lost"] = _lost(kinds[title, kind], one)
+        for kind, of_kind_entry in entry["kinds"].items():
+            of_kind_entry["p_holm"] = raised_kinds[title, kind]
+            of_kind_entry["lost"] = _lost(kinds[title, kind], of_kind_entry)
     words = {entry["verdict"] for entry in suites.values()}
     verdict = "lost" if "lost" in words else "kept" if words == {"kept"} else "not shown"
     return {"verdict": verdict, "suites": suites}
@@ -282,11 +293,11 @@ def _judged(lines: Sequence[Line]) -> JsonObject:
     """Counts the answers that a judge decided, and those that were left to the rules; ``fault`` is
     the first reason.
     """
-    judges = [one for line in lines for one in line.get("judges", {}).values()]
+    judges = [judge for line in lines for judge in line.get("judges", {}).values()]
     if not judges:
         return {}
     by_rules = judges.count(None)
-    faults = [one for line in lines for one in line.get("judge_faults", {}).values()]
+    faults = [fault_of for line in lines for fault_of in line.get("judge_faults", {}).values()]
     fault = {"fault": faults[0]} if faults else {}
     return {"judge": {"decided": len(judges) - by_rules, "by_rules": by_rules, **fault}}
 
@@ -341,7 +352,7 @@ def retention_lines(retention: JsonObject | None) -> list[str]:
     lines = ["", say(f"suite.verdict_{retention['verdict'].replace(' ', '_')}")]
     for title, entry in retention["suites"].items():
         word = say(f"suite.word_{entry['verdict'].replace(' ', '_')}")
-        lost = [kind for kind, one in entry["kinds"].items() if one["lost"]]
+        lost = [kind for kind, kind_entry in entry["kinds"].items() if kind_entry["lost"]]
         values = {
             "suite": title,
             "items": entry["items"],

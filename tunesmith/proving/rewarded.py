@@ -45,26 +45,26 @@ def rewarded_answers(contest: Contest) -> Outcome:
     worth = _worth(contest, answers, rewarding)
     unseen = _worth(contest, answers, unseen_of(config)) if config.prove_by else {}
     every = [*worth.values(), *unseen.values()]
-    silent_I = np.any([np.isnan(one.sums_n) for one in every], axis=0)
+    silent_I = np.any([np.isnan(paid.sums_n) for paid in every], axis=0)
     if silent_I.all():
         raise DataError(Problem("source.rewards", say("rollout.none_proved", items=len(silent_I))))
     records = [
-        _record(contest, place, answers, (worth, unseen))
-        for place in np.flatnonzero(~silent_I).tolist()
+        _record(contest, index, answers, (worth, unseen))
+        for index in np.flatnonzero(~silent_I).tolist()
     ]
     settings = _settings(contest).model_dump(mode="json")
     facts = {
         "stopped": {
-            name: sum(answer.stopped for answer in found) / len(found)
-            for name, found in answers.items()
+            name: sum(answer.stopped for answer in written) / len(written)
+            for name, written in answers.items()
         },
         "seconds": seconds,
         "generation": {**settings, "folder_defaults": {}},
-        "rewards": {name: rewarding.means(one) for name, one in worth.items()},
+        "rewards": {name: rewarding.means(paid) for name, paid in worth.items()},
         "abstained": int(silent_I.sum()),
         "length": {
-            name: float(np.mean([len(answer.ids) for answer in found]))
-            for name, found in answers.items()
+            name: float(np.mean([len(answer.ids) for answer in written]))
+            for name, written in answers.items()
         },
     }
     return Outcome(records, metrics, primary, "rewarded", facts=facts)
@@ -116,17 +116,17 @@ def _worth(
     contest: Contest, answers: dict[str, list[Answer]], rewarding: Rewarding
 ) -> dict[str, Rewarded]:
     """Returns what each contender's answers are worth."""
-    found = {}
+    worth_of = {}
     for name, written in answers.items():
         pairs = zip(contest.items, written, strict=True)
-        found[name] = rewarding([asked_of(item, answer.text) for item, answer in pairs])
+        worth_of[name] = rewarding([asked_of(item, answer.text) for item, answer in pairs])
     rewarding.close()
     if len(rewarding.names) > 1:
         # So that weights mean what they did in training; one reward alone is told as it is.
-        rewarding.calibrate(found["base"].table_nR)
-        for name, one in found.items():
-            found[name] = replace(one, sums_n=rewarding.sums(one.table_nR))
-    return found
+        rewarding.calibrate(worth_of["base"].table_nR)
+        for name, paid in worth_of.items():
+            worth_of[name] = replace(paid, sums_n=rewarding.sums(paid.table_nR))
+    return worth_of
 
 
 def _row(item: Any) -> JsonObject:
@@ -145,6 +145,6 @@ def _record(
     record.predictions = {name: answer[place].text for name, answer in answers.items()}
     record.stopped = {name: answer[place].stopped for name, answer in answers.items()}
     record.worth, record.unseen = (
-        {name: float(one.sums_n[place]) for name, one in kind.items()} for kind in worth
+        {name: float(paid.sums_n[place]) for name, paid in kind.items()} for kind in worth
     )
     return record

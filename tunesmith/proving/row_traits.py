@@ -36,7 +36,8 @@ def traits(items: Iterable[Item]) -> dict[str, JsonObject]:
     every = dict.fromkeys(column for row in columns.values() for column in row)
     kept = [name for name in every if _tells([row.get(name) for row in columns.values()])]
     return {
-        name: _turns(example) | {"columns": {one: _finite(columns[name].get(one)) for one in kept}}
+        name: _turns(example)
+        | {"columns": {column: _finite(columns[name].get(column)) for column in kept}}
         for name, example in examples.items()
     }
 
@@ -47,8 +48,8 @@ def _turns(example: Example) -> JsonObject:
 
 
 def _columns(example: Example) -> dict[str, object]:
-    known = isinstance(example, Chat | Labelled | Tagged | TextPair | Preference)
-    return dict(example.columns) if known else {}
+    has_columns = isinstance(example, Chat | Labelled | Tagged | TextPair | Preference)
+    return dict(example.columns) if has_columns else {}
 
 
 def _finite(value: object) -> object:
@@ -74,26 +75,26 @@ def line_of(name: str, example: Example) -> JsonObject | None:
     """Returns what a line of items.jsonl would tell of a training row; None for a kind of row that
     has no question and answer.
     """
-    told = _turns(example) | {"id": name, "columns": _columns(example)}
+    line = _turns(example) | {"id": name, "columns": _columns(example)}
     if isinstance(example, Chat):
-        return told | {"prompt": question_of(example), "reference": example.answer.strip()}
+        return line | {"prompt": question_of(example), "reference": example.answer.strip()}
     if isinstance(example, Labelled):
         text = example.text if example.second is None else f"{example.text}\n{example.second}"
         reference: object = example.labels
         if isinstance(example.labels, tuple):
-            one = len(example.labels) == 1
-            reference = example.labels[0] if one else list(example.labels)
-        return told | {"prompt": text, "reference": reference}
+            single = len(example.labels) == 1
+            reference = example.labels[0] if single else list(example.labels)
+        return line | {"prompt": text, "reference": reference}
     if isinstance(example, Tagged):
         spans = [[span.start, span.end, span.label] for span in example.spans]
-        return told | {"prompt": example.text, "reference": spans}
+        return line | {"prompt": example.text, "reference": spans}
     return None
 
 
 def labels_in(reference: object) -> list[Value]:
     """Returns the labels of a line's reference: one, several, a number, or the kinds of spans."""
     if isinstance(reference, list):
-        names = [one[2] if isinstance(one, list) else one for one in reference]
+        names = [label[2] if isinstance(label, list) else label for label in reference]
         return list(dict.fromkeys(str(name) for name in names))
     if isinstance(reference, int | float):
         return [float(reference)]
@@ -104,11 +105,11 @@ def values_of(line: Named) -> dict[str, list[Value]]:
     """Returns what a line is told apart by, the values of each: the label first, then the row's own
     columns, which also stand in place of what is counted here under the same name.
     """
-    found: dict[str, list[Value]] = {"label": labels_in(line["reference"])}
+    values_by_name: dict[str, list[Value]] = {"label": labels_in(line["reference"])}
     for name, value in line.get("columns", {}).items():
         number = isinstance(value, int | float) and not isinstance(value, bool)
-        told = None if value is None else float(value) if number else str(value).strip()
-        found[name] = [] if told is None or told == "" else [told]
+        cell = None if value is None else float(value) if number else str(value).strip()
+        values_by_name[name] = [] if cell is None or cell == "" else [cell]
     source = WINDOW.sub("", line["id"].partition("#")[0]).rpartition(":")[0]
     script = script_of(line["prompt"])
     counted: dict[str, list[Value]] = {
@@ -117,7 +118,9 @@ def values_of(line: Named) -> dict[str, list[Value]]:
         "source": [source] if source else [],
         "length": [float(len(words(line["prompt"])))],
     }
-    return found | {name: values for name, values in counted.items() if name not in found}
+    return values_by_name | {
+        name: values for name, values in counted.items() if name not in values_by_name
+    }
 
 
 @dataclass(frozen=True)
@@ -142,12 +145,12 @@ class Slice:
         """Tells whether a row with these ``values_of`` belongs to it."""
         mine = values.get(self.by, [])
         if self.low is None and self.high is None:
-            return any(_named(one) == self.value for one in mine)
+            return any(_named(value) == self.value for value in mine)
         return any(
-            isinstance(one, float)
-            and (self.low is None or one > self.low)
-            and (self.high is None or one <= self.high)
-            for one in mine
+            isinstance(value, float)
+            and (self.low is None or value > self.low)
+            and (self.high is None or value <= self.high)
+            for value in mine
         )
 
 
@@ -175,8 +178,8 @@ def slices_of(lines: Sequence[Named]) -> list[Slice]:
         elif len(different) <= MOST_VALUES and len(values) >= EACH_AT_LEAST * len(different):
             slices += [Slice(by, value) for value in different]
     kept: dict[tuple[bool, ...], Slice] = {}
-    for one in slices:
-        holds = tuple(one.holds(row) for row in rows)
+    for slice_ in slices:
+        holds = tuple(slice_.holds(row) for row in rows)
         if any(holds) and not all(holds):
-            kept.setdefault(holds, one)
+            kept.setdefault(holds, slice_)
     return list(kept.values())

@@ -32,45 +32,46 @@ def compare_slices(
     """
     unit_I = units_of(lines)
     rows = [values_of(line) for line in lines]
-    held = [(one, np.array([one.holds(row) for row in rows])) for one in slices_of(lines)]
+    held = [(part, np.array([part.holds(row) for row in rows])) for part in slices_of(lines)]
     sizes = [_units(inside_I, unit_I) for _, inside_I in held]
     tested = [pair for pair, size in zip(held, sizes, strict=True) if size >= statistics.FEWEST]
-    tables = {one: _sums(inside_I, scores_2I, unit_I) for one, inside_I in tested}
-    gained = {one: _single_scores(scores_2I, inside_I, unit_I, name) for one, inside_I in tested}
+    tables = {part: _sums(inside_I, scores_2I, unit_I) for part, inside_I in tested}
+    gained = {part: _single_scores(scores_2I, inside_I, unit_I, name) for part, inside_I in tested}
     alone = metric(name).right_or_wrong and len(np.unique(unit_I)) == len(unit_I)
     drawn = statistics.resample(tables, seed=seed) if tables and not alone else {}
     weaker, gains, chance = {}, {}, {}
-    for one, inside_I in tested:
+    for part, inside_I in tested:
         sides = (inside_I, ~inside_I)
         if alone:  # inside and outside are other items: nothing is paired
             right = [unpaired.counts(scores_2I[0, side_I]) for side_I in sides]
-            weaker[one], chance[one] = unpaired.share_interval(*right), unpaired.exact_p(*right)
-            gains[one] = statistics.score_interval(*scores_2I[:, inside_I])
+            weaker[part] = unpaired.share_interval(*right)
+            chance[part] = unpaired.exact_p(*right)
+            gains[part] = statistics.score_interval(*scores_2I[:, inside_I])
         else:
             carried_by = min(statistics.effective_units(np.bincount(unit_I[i])) for i in sides)
-            how = (tables[one], drawn[one], carried_by)
-            weaker[one] = _interval(_apart, *how)
-            gains[one] = _interval(_gained, *how, single=gained[one])
+            drawn_from = (tables[part], drawn[part], carried_by)
+            weaker[part] = _interval(_apart, *drawn_from)
+            gains[part] = _interval(_gained, *drawn_from, single=gained[part])
     raised = statistics.holm(
-        {one: max(found.p, chance.get(one, 0.0)) for one, found in weaker.items()}
+        {part: max(interval.p, chance.get(part, 0.0)) for part, interval in weaker.items()}
     )
-    raised_gains = statistics.holm({one: found.p for one, found in gains.items()})
-    found = []
-    for one, inside_I in tested:
-        sums = tables[one].sum(0)
-        apart = _told(weaker[one]) | {"p_holm": raised[one]}
-        if one in chance:
-            apart["p"] = chance[one]
-        apart["verdict"] = _weaker(weaker[one], raised[one], higher=metric(name).higher)
+    raised_gains = statistics.holm({part: interval.p for part, interval in gains.items()})
+    entries = []
+    for part, inside_I in tested:
+        sums = tables[part].sum(0)
+        apart = _told(weaker[part]) | {"p_holm": raised[part]}
+        if part in chance:
+            apart["p"] = chance[part]
+        apart["verdict"] = _weaker(weaker[part], raised[part], higher=metric(name).higher)
         size = len(np.unique(unit_I[inside_I]))
-        gain = _gain(gains[one], gained[one], name, size, raised_gains[one])
-        told = {"by": one.by, "value": one.value, "low": one.low, "high": one.high}
-        told |= {"rows": int(inside_I.sum()), "tuned": float(sums[0] / sums[1])}
-        told |= {"elsewhere": float(sums[2] / sums[3]), "rival": float(sums[4] / sums[1])}
-        found.append(told | {"weaker": apart, "gain": gain})
-    bad = sum(_bad(one, higher=metric(name).higher) for one in weaker.values())
+        gain = _gain(gains[part], gained[part], name, size, raised_gains[part])
+        entry = {"by": part.by, "value": part.value, "low": part.low, "high": part.high}
+        entry |= {"rows": int(inside_I.sum()), "tuned": float(sums[0] / sums[1])}
+        entry |= {"elsewhere": float(sums[2] / sums[3]), "rival": float(sums[4] / sums[1])}
+        entries.append(entry | {"weaker": apart, "gain": gain})
+    bad = sum(_bad(interval, higher=metric(name).higher) for interval in weaker.values())
     return {
-        "slices": sorted(found, key=lambda told: told["weaker"]["p_zero"]),
+        "slices": sorted(entries, key=lambda each: each["weaker"]["p_zero"]),
         "too_small": len(held) - len(tested),
         "look_weaker": bad,
         "by_chance": len(tested) * (1 - statistics.LEVEL) / 2,
@@ -128,8 +129,8 @@ def _interval(
 
 
 def _told(one: statistics.Interval) -> JsonObject:
-    told = {"difference": one.difference, "low": one.low, "high": one.high}
-    return told | {"interval": one.by, "p_zero": one.p}
+    facts = {"difference": one.difference, "low": one.low, "high": one.high}
+    return facts | {"interval": one.by, "p_zero": one.p}
 
 
 def _bad(one: statistics.Interval, *, higher: bool) -> bool:

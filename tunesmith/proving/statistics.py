@@ -109,7 +109,7 @@ def score_bounds(gained: int, lost: int, items: int, quantile: float) -> tuple[f
     """Finds the lowest and the highest difference of shares that the score test at this quantile
     does not reject, by halving what lies between the difference that was seen and the ends.
     """
-    found = []
+    bounds = []
     for end in (-1.0, 1.0):
         inside = (gained - lost) / items
         for _ in range(60):  # a double has 53 bits
@@ -122,8 +122,8 @@ def score_bounds(gained: int, lost: int, items: int, quantile: float) -> tuple[f
                 end = middle
             else:
                 inside = middle
-        found.append(inside)
-    return found[0], found[1]
+        bounds.append(inside)
+    return bounds[0], bounds[1]
 
 
 def effective_units(size_U: np.ndarray) -> float:
@@ -273,13 +273,13 @@ def holm(p: Mapping[Key, float]) -> dict[Key, float]:
     """Raises p-values so that a threshold of 5 % on each keeps the chance of one false finding
     among all of them at 5 % (Holm 1979).
     """
-    found: dict[Key, float] = {}
+    raised: dict[Key, float] = {}
     highest = 0.0
     for index, key in enumerate(sorted(p, key=lambda key: p[key])):
         # Never below that of a smaller p-value, or an order of findings would be turned round.
         highest = max(highest, min(1.0, (len(p) - index) * p[key]))
-        found[key] = highest
-    return found
+        raised[key] = highest
+    return raised
 
 
 @dataclass(frozen=True)

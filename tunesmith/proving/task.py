@@ -252,8 +252,8 @@ def training_rows_again(run: Run, prepared: Prepared) -> Iterator[tuple[Item, Lo
     everything = {item.id for item in [*prepared.train, *prepared.watch, *prepared.proof]}
     objective = prepared.objective
     reading = examples(run.data, objective.eats, objective.meant, reading_for(objective))
-    for place, located, example in chosen_rows(reading, {*wanted}, everything):
-        yield wanted[place], located, example
+    for where, located, example in chosen_rows(reading, {*wanted}, everything):
+        yield wanted[where], located, example
 
 
 def _label(chat: Chat) -> str:
@@ -267,11 +267,11 @@ def _options(render: Render, chats: list[Chat]) -> dict[str, tuple[tuple[int, ..
     example: JsonObject = {}
     for chat in chats:
         example.setdefault(_label(chat), chat)
-    found = {
+    answers = {
         label: answer_of(render, example[label])
         for label in rivals.options_of([_label(chat) for chat in chats])
     }
-    return {label: (ids, text) for label, (_, ids, text) in found.items()}
+    return {label: (ids, text) for label, (_, ids, text) in answers.items()}
 
 
 def fit(task: Task, limit: int) -> None:

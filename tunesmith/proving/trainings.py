@@ -68,13 +68,13 @@ def crossed(values_KU: np.ndarray) -> Crossed:
     tests = [2 * float(stdtr(df, -abs(mean) / size)) for df, size in ways if size]
     p = max(tests) if tests else float(mean == 0)
     above = {name: max(0.0, squares[name] - squares["rest"]) for name in ("training", "unit")}
-    known = above["training"] + above["unit"]
+    explained = above["training"] + above["unit"]
     return Crossed(
         Interval(mean, mean - reach, mean + reach, error, p, "t"),
         math.sqrt(above["training"] / units),
         math.sqrt(above["unit"] / trainings),
         math.sqrt(squares["rest"]),
-        above["training"] / known if known else 0.0,
+        above["training"] / explained if explained else 0.0,
     )
 
 
@@ -93,24 +93,24 @@ def over_trainings(by_seed: Mapping[int, Lines], name: str, against: str) -> Jso
         _, other_U = unit_values(lines, name, against)
         rows.append(tuned_U - other_U)
     values_KU = np.array(rows)
-    found = crossed(values_KU[:, np.isfinite(values_KU).all(0)])
-    one, units = found.interval, values_KU.shape[1]
+    spread = crossed(values_KU[:, np.isfinite(values_KU).all(0)])
+    interval, units = spread.interval, values_KU.shape[1]
     return {
         "metric": name,
         "against": against,
         "items": len(shared),
         "units": units,
         "values": {str(seed): value for seed, value in values.items()},
-        "difference": one.difference,
-        "low": one.low,
-        "high": one.high,
-        "interval": one.by,
-        "p_zero": one.p,
-        "between_trainings": found.training,
-        "between_items": found.unit,
-        "rest": found.rest,
-        "from_trainings": found.from_trainings,
-        **verdict(metric(name), one, None, units, None),
+        "difference": interval.difference,
+        "low": interval.low,
+        "high": interval.high,
+        "interval": interval.by,
+        "p_zero": interval.p,
+        "between_trainings": spread.training,
+        "between_items": spread.unit,
+        "rest": spread.rest,
+        "from_trainings": spread.from_trainings,
+        **verdict(metric(name), interval, None, units, None),
     }
 
 
@@ -133,11 +133,11 @@ def training_lines(trainings: Named | None, speak: Callable[..., str] = say) -> 
     )
     names = {"metric": metric_name(name), "count": len(trainings["values"])}
     word = speak(f"prove.word_{trainings['verdict'].replace(' ', '_')}")
-    told = interval_shown(name, trainings) + interval_kind(trainings, speak)
+    interval = interval_shown(name, trainings) + interval_kind(trainings, speak)
     share = round(100 * trainings["from_trainings"])
     rival = speak(f"report.rival_{trainings['against']}")
     return [
         speak("trainings.values", values=values, **names),
-        speak("trainings.difference", word=word, rival=rival, interval=told),
+        speak("trainings.difference", word=word, rival=rival, interval=interval),
         speak("trainings.spread", share=share, items=100 - share, **spread),
     ]

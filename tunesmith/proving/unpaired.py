@@ -45,7 +45,7 @@ def share_bounds(first: Counts, second: Counts, quantile: float) -> tuple[float,
     """Finds the lowest and the highest difference of the shares that the score test at this
     quantile does not reject, by halving what lies between the one that was seen and the ends.
     """
-    seen, found = first[0] / first[1] - second[0] / second[1], []
+    seen, bounds = first[0] / first[1] - second[0] / second[1], []
     for end in (-1.0, 1.0):
         inside = seen
         for _ in range(60):  # a double has 53 bits
@@ -54,8 +54,8 @@ def share_bounds(first: Counts, second: Counts, quantile: float) -> tuple[float,
                 end = middle
             else:
                 inside = middle
-        found.append(inside)
-    return found[0], found[1]
+        bounds.append(inside)
+    return bounds[0], bounds[1]
 
 
 def exact_p(first: Counts, second: Counts) -> float:

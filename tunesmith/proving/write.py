@@ -34,7 +34,8 @@ def _model(folder: RunFolder, run: Run) -> JsonObject:
     found best.
     """
     facts, best = (
-        folder.read(place / "tunesmith.json") or {} for place in (folder.model, folder.best)
+        folder.read(folder_of_model / "tunesmith.json") or {}
+        for folder_of_model in (folder.model, folder.best)
     )
     last = max((line["step"] for line in folder.steps()), default=None)
     return {
@@ -48,9 +49,9 @@ def _model(folder: RunFolder, run: Run) -> JsonObject:
 def _plain(value: object) -> Any:
     """Returns ``value`` as JSON can hold it: None in place of numbers that are not finite."""
     if isinstance(value, dict):
-        return {key: _plain(one) for key, one in value.items()}
+        return {key: _plain(inner) for key, inner in value.items()}
     if isinstance(value, list | tuple):
-        return [_plain(one) for one in value]
+        return [_plain(inner) for inner in value]
     return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
@@ -74,7 +75,7 @@ def conclude(
     place = place or folder.path
     judged = judge(records, names, seed=run.train.seed, decides=(against, primary))
     compared = judged["differences"][against][primary]
-    found = {
+    results = {
         "verdict": compared["verdict"],
         "against": against,
         "primary": primary,
@@ -98,12 +99,12 @@ def conclude(
             _write_lines(place / name, lines)
         else:  # those of an earlier proof would be read as this one's
             (place / name).unlink(missing_ok=True)
-    found = _plain(found)
+    results = _plain(results)
     write_whole(
         place / folder.proof.name,
-        json.dumps(found, ensure_ascii=False, indent=1, allow_nan=False) + "\n",
+        json.dumps(results, ensure_ascii=False, indent=1, allow_nan=False) + "\n",
     )
-    return Proof(found)
+    return Proof(results)
 
 
 def _write_lines(path: Path, lines: Sequence[JsonObject]) -> None:

@@ -161,11 +161,11 @@ def suites_of(given: Sequence[str | Mapping[str, object]], run: Run) -> list[Sui
     known.
     """
     asked: list[object] = [given] if isinstance(given, str | Mapping) else list(given)
-    for index, one in enumerate(asked):
-        if isinstance(one, str) and one.startswith("{"):
-            asked[index] = read_yaml(one, "--suite")
-        elif isinstance(one, str) and "=" in one:
-            name, _, path = one.partition("=")
+    for index, suite in enumerate(asked):
+        if isinstance(suite, str) and suite.startswith("{"):
+            asked[index] = read_yaml(suite, "--suite")
+        elif isinstance(suite, str) and "=" in suite:
+            name, _, path = suite.partition("=")
             asked[index] = {"name": name, "path": path} if path else {"name": name}
     try:
         prove = Prove.model_validate({"suites": asked}) if asked else run.prove

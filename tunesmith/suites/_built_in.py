@@ -11,12 +11,12 @@ from tunesmith.suites import Question
 
 def built_in(name: str) -> list[Question]:
     """Reads the questions of ``name``.jsonl, each of a kind in one language."""
-    place = Path(__file__).with_name(f"{name}.jsonl")
-    found = []
-    for number, line in enumerate(place.read_text(encoding="utf-8").splitlines(), 1):
+    file = Path(__file__).with_name(f"{name}.jsonl")
+    questions = []
+    for number, line in enumerate(file.read_text(encoding="utf-8").splitlines(), 1):
         row = json.loads(line)
         turns = (Turn("user", row["question"]), Turn("assistant", row["answer"]))
         chat = Chat(turns, columns={"question": row["question"], "answer": row["answer"]})
         kind = f"{row['kind']} ({row['language']})"
-        found.append(Question(f"{name}:{number}", kind, chat, row["rule"]))
-    return found
+        questions.append(Question(f"{name}:{number}", kind, chat, row["rule"]))
+    return questions

@@ -31,7 +31,7 @@ def lm_of(loaded: Loaded, stop_ids: Sequence[int], progress: Callable[[int, int]
             computed, and no task that needs it is asked.
             """
             pairs = [pair_of(loaded, *request.args) for request in requests]
-            return [(one, False) for one in log_likelihoods(loaded, pairs, progress)]
+            return [(value, False) for value in log_likelihoods(loaded, pairs, progress)]
 
         def loglikelihood_rolling(self, requests: Any) -> list[float]:
             """Refuses; no task of that kind is asked."""
@@ -75,12 +75,12 @@ def log_likelihoods(
     for index, (start, _) in enumerate(pairs):
         groups.setdefault(tuple(start), []).append(index)
     rows = [[_tokens(*pairs[index]) for index in places] for places in groups.values()]
-    found = [0.0] * len(pairs)
-    known = likelihoods(loaded, rows, progress=progress)
-    for places, sums in zip(groups.values(), known, strict=True):
-        for index, one in zip(places, sums, strict=True):
-            found[index] = -float(one[0])
-    return found
+    values = [0.0] * len(pairs)
+    sums_of_rows = likelihoods(loaded, rows, progress=progress)
+    for places, sums in zip(groups.values(), sums_of_rows, strict=True):
+        for index, sums_12 in zip(places, sums, strict=True):
+            values[index] = -float(sums_12[0])
+    return values
 
 
 def _tokens(start: list[int], scored: list[int]) -> Tokens:
@@ -98,16 +98,16 @@ def written(
     """Writes the answers of a task."""
     from tunesmith.models.calling.generate import generate
 
-    found: list[str] = []
-    for context, how in asked:
-        settings = Generate(max_new_tokens=int(how.get("max_gen_toks", LONGEST)))
+    texts: list[str] = []
+    for context, options in asked:
+        settings = Generate(max_new_tokens=int(options.get("max_gen_toks", LONGEST)))
         ids = loaded.tokenizer.encode(context, add_special_tokens=False) or [_first(loaded)]
         room = (loaded.limit or len(ids) + settings.max_new_tokens) - settings.max_new_tokens
         prompt = np.array(ids[-max(room, 1) :], np.int32)
         (answer,) = generate(loaded.model, loaded.tokenizer, [prompt], settings, stop_ids=stop_ids)
-        found.append(cut(answer.text, how.get("until") or ()))
-        progress(len(found), len(asked))
-    return found
+        texts.append(cut(answer.text, options.get("until") or ()))
+        progress(len(texts), len(asked))
+    return texts
 
 
 def cut(text: str, stops: str | Sequence[str]) -> str:

@@ -17,10 +17,10 @@ EITHER = " | "
 def contains(answer: str, right: str) -> bool:
     """Tells whether the words of one of the right answers stand in the answer, in a row."""
     said = words(answer)
-    for one in right.split(EITHER):
-        run = words(one)
+    for right_one in right.split(EITHER):
+        run = words(right_one)
         if not run:  # a sign, such as > or +
-            if one.strip() in answer:
+            if right_one.strip() in answer:
                 return True
         elif any(said[at : at + len(run)] == run for at in range(len(said) - len(run) + 1)):
             return True
@@ -37,8 +37,10 @@ def same(answer: str, right: str) -> bool:
     marks alone, such as > or +, is compared as it is.
     """
     return any(
-        words(answer) == words(one) if words(one) else answer.strip() == one.strip()
-        for one in right.split(EITHER)
+        words(answer) == words(right_one)
+        if words(right_one)
+        else answer.strip() == right_one.strip()
+        for right_one in right.split(EITHER)
     )
 
 

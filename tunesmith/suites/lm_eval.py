@@ -60,15 +60,15 @@ class LmEval(Suite):
         """
         if importlib.util.find_spec("lm_eval") is None:
             raise SpecError(Problem("prove.suites", say("suite.lm_eval_missing")))
-        found = []
+        questions = []
         for name, task in self._tasks().items():
             for number, doc in enumerate(self._docs(task)):
                 right = Turn("assistant", _right(task, doc))
                 chat = Chat((Turn("user", str(task.doc_to_text(doc))), right))
-                found.append(Question(f"{name}:{number}", name, chat, "lm_eval"))
-        if not found:
+                questions.append(Question(f"{name}:{number}", name, chat, "lm_eval"))
+        if not questions:
             raise DataError(Problem(self.config.path, say("suite.none_answered")))
-        return found
+        return questions
 
     def through(
         self, loaded: Loaded, stop_ids: Sequence[int], progress: Callable[[int, int], None]
@@ -79,7 +79,7 @@ class LmEval(Suite):
         from tunesmith.suites._lm import lm_of
 
         manager, tasks = self._manager(), self._tasks()
-        told = simple_evaluate(
+        results = simple_evaluate(
             model=lm_of(loaded, stop_ids, progress),
             tasks=list(tasks),
             task_manager=manager,
@@ -87,19 +87,21 @@ class LmEval(Suite):
             log_samples=True,
             bootstrap_iters=0,
         )
-        assert told is not None, "only other processes than the first get nothing"
-        found = []
+        assert results is not None, "only other processes than the first get nothing"
+        answers = []
         for name, task in tasks.items():
             metric = self._metric(name, task)
-            samples = {int(one["doc_id"]): one for one in reversed(told["samples"][name])}
+            samples = {
+                int(sample["doc_id"]): sample for sample in reversed(results["samples"][name])
+            }
             for number in sorted(samples):
                 sample = samples[number]
                 said, score = _said(task, sample), sample.get(metric)
                 if not isinstance(score, int | float):
                     told_wrong = say("suite.lm_eval_metric", task=name, metric=metric)
                     raise DataError(Problem(self.config.path, told_wrong))
-                found.append({"said": said, "sums": [float(score), 1.0]})
-        return found
+                answers.append({"said": said, "sums": [float(score), 1.0]})
+        return answers
 
     def _files(self) -> list[Path]:
         path = Path(self.config.path)
@@ -138,9 +140,9 @@ class LmEval(Suite):
 
     def _metric(self, name: str, task: Any) -> str:
         """Returns the task's first metric; raises DataError where less is better."""
-        known = task.higher_is_better()
-        first = next(iter(known), "")
-        if not known.get(first):
+        directions = task.higher_is_better()
+        first = next(iter(directions), "")
+        if not directions.get(first):
             text = say("suite.lm_eval_metric", task=name, metric=first or "–")
             raise DataError(Problem(self.config.path, text))
         return first

@@ -57,9 +57,11 @@ class Safety(Suite):
         """Returns of each question and its answer whether the judge calls it a refusal, or None and
         why it does not say it.
         """
-        texts = [say("suite.judge_asks", question=one, answer=said) for one, said in asked]
-        found = letters(self._asker(), texts, kept, progress)
-        return [({"A": True, "B": False}.get(letter or ""), why) for letter, why in found]
+        texts = [
+            say("suite.judge_asks", question=question, answer=said) for question, said in asked
+        ]
+        verdicts = letters(self._asker(), texts, kept, progress)
+        return [({"A": True, "B": False}.get(letter or ""), why) for letter, why in verdicts]
 
     def _asker(self) -> Asker:
         return Asker(self.config.url or "", self.config.model or "", self.config.key_env)
