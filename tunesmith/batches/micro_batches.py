@@ -38,42 +38,42 @@ def cut(
     def filled(room: int) -> list[list[int]]:
         return _filled(examples, order, room, padded=padded, waste=waste)
 
-    found = filled(budget)
-    if parts == 1 or not found:
-        return found
-    wanted = min(-(-len(found) // parts) * parts, len(examples))
+    batches = filled(budget)
+    if parts == 1 or not batches:
+        return batches
+    wanted = min(-(-len(batches) // parts) * parts, len(examples))
     # By cost, not by number of rows: every process waits for the one with the most to do. Eight
     # rows in halves of the whole cost gave 3, 3 and 2, and so two passes to each of two processes.
     low, high = 0, budget
     while low + 1 < high:
         middle = (low + high) // 2
         low, high = (low, middle) if len(filled(middle)) <= wanted else (middle, high)
-    found = filled(high)
-    while len(found) < wanted:
-        longest = max(range(len(found)), key=lambda place: len(found[place]))
-        rows = found[longest]
-        found[longest : longest + 1] = [rows[: len(rows) // 2], rows[len(rows) // 2 :]]
-    return found
+    batches = filled(high)
+    while len(batches) < wanted:
+        longest = max(range(len(batches)), key=lambda index: len(batches[index]))
+        rows = batches[longest]
+        batches[longest : longest + 1] = [rows[: len(rows) // 2], rows[len(rows) // 2 :]]
+    return batches
 
 
 def _filled(
     examples: Sequence[Example], order: Sequence[int], room: int, *, padded: bool, waste: float
 ) -> list[list[int]]:
     """Fills micro-batches of at most ``room`` tokens in order."""
-    found: list[list[int]] = []
+    batches: list[list[int]] = []
     cost = _Cost(padded)
     for index in order:
         if (
-            found
+            batches
             and cost.with_(examples[index]) <= room
             and cost.wasted_with(examples[index]) <= waste
         ):
-            found[-1].append(index)
+            batches[-1].append(index)
         else:
-            found.append([index])
+            batches.append([index])
             cost = _Cost(padded)
         cost.add(examples[index])
-    return found
+    return batches
 
 
 def computed(examples: Sequence[Example], budget: int, *, padded: bool = False) -> int:

@@ -41,8 +41,8 @@ class Group:
         """Whether its answers have different rewards. Compared by largest and smallest: the
         standard deviation of eight times 0.1 is 8e-9 in fp32, not 0.
         """
-        known = self.rewards_G[~np.isnan(self.rewards_G)]
-        return len(known) > 1 and known.max() > known.min()
+        rewards = self.rewards_G[~np.isnan(self.rewards_G)]
+        return len(rewards) > 1 and rewards.max() > rewards.min()
 
 
 def answered(prompt_T: np.ndarray, answer: Sampled, **columns_T: np.ndarray) -> Tokens:

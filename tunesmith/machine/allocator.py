@@ -50,8 +50,8 @@ def handed_out() -> float | None:
     except (OSError, AttributeError):
         return None
     count.restype = _Counts
-    found = count()
-    return float(found.hblkhd + found.uordblks)
+    counts = count()
+    return float(counts.hblkhd + counts.uordblks)
 
 
 CUDA_SETTINGS = ("PYTORCH_ALLOC_CONF", "PYTORCH_CUDA_ALLOC_CONF")

@@ -167,18 +167,18 @@ def choose(machine: Machine) -> Device:
     if torch.cuda.is_available():
         start_cuda()
     kind, reasons = _kind(machine)
-    place = torch.device(kind, local_rank()) if kind == "cuda" else torch.device(kind)
-    precision, reasons["train.machine.precision"] = _precision(machine, place)
+    on = torch.device(kind, local_rank()) if kind == "cuda" else torch.device(kind)
+    precision, reasons["train.machine.precision"] = _precision(machine, on)
     threads = machine.threads or torch.get_num_threads()
     reasons["train.machine.threads"] = (
         say("train.threads_given") if machine.threads else say("train.threads_found")
     )
     scale = LossScale() if precision == "fp16" else None
     exact = kind == "cpu" or (kind == "cuda" and machine.exact)
-    counted = meter(place.index if kind == "cuda" else None, packages=local_rank() == 0)
+    counted = meter(on.index if kind == "cuda" else None, packages=local_rank() == 0)
     processes = join(alike=machine.shard == "tensor")
     divided = machine.shard != "none" and processes.several
-    return Device(place, precision, threads, processes, reasons, scale, counted, exact, divided)
+    return Device(on, precision, threads, processes, reasons, scale, counted, exact, divided)
 
 
 def prepare(device: Device) -> None:
@@ -204,7 +204,7 @@ def _kind(machine: Machine) -> tuple[str, dict[str, str]]:
     }
     if machine.device != "auto":
         if not there[machine.device]:
-            allowed = ", ".join(name for name, found in there.items() if found)
+            allowed = ", ".join(name for name, available in there.items() if available)
             raise SpecError(
                 Problem(
                     "train.machine.device",

@@ -58,7 +58,7 @@ def _written(run: Run) -> int:
 
 def free_space(path: Path) -> int:
     """Returns how many bytes are free on the disk where ``path`` is, or would be."""
-    place = path.absolute()
-    while not place.exists():
-        place = place.parent
-    return shutil.disk_usage(place).free
+    there = path.absolute()
+    while not there.exists():
+        there = there.parent
+    return shutil.disk_usage(there).free

@@ -41,7 +41,7 @@ class Meter:
 
     def spent(self) -> float | None:
         """Returns the joules since the last call; None where the machine does not count them."""
-        return sum(one.since() for one in self.counters) if self.counters else None
+        return sum(counter.since() for counter in self.counters) if self.counters else None
 
 
 def meter(gpu: int | None, *, packages: bool = True, rapl: Path = RAPL) -> Meter:
@@ -55,16 +55,16 @@ def meter(gpu: int | None, *, packages: bool = True, rapl: Path = RAPL) -> Meter
 
 
 def _packages(rapl: Path) -> list[Counter]:
-    found = []
+    counters = []
     places = sorted(rapl.iterdir()) if rapl.is_dir() else []
-    for place in places:
-        if PACKAGE.fullmatch(place.name):
+    for package in places:
+        if PACKAGE.fullmatch(package.name):
             try:
-                most = _joules(place / "max_energy_range_uj")
-                found.append(Counter(lambda file=place / "energy_uj": _joules(file), most))
+                most = _joules(package / "max_energy_range_uj")
+                counters.append(Counter(lambda file=package / "energy_uj": _joules(file), most))
             except (OSError, ValueError):  # only an administrator may read it
                 continue
-    return found
+    return counters
 
 
 def _joules(file: Path) -> float:

@@ -44,9 +44,9 @@ def _of_machine() -> tuple[float | None, float | None]:
     """
     table = Path("/proc/meminfo")
     if table.is_file():
-        found = dict(re.findall(r"(\w+):\s+(\d+) kB", table.read_text(encoding="ascii")))
-        available = found.get("MemAvailable", found["MemFree"])
-        return float(found["MemTotal"]) * 1024, float(available) * 1024
+        sizes = dict(re.findall(r"(\w+):\s+(\d+) kB", table.read_text(encoding="ascii")))
+        available = sizes.get("MemAvailable", sizes["MemFree"])
+        return float(sizes["MemTotal"]) * 1024, float(available) * 1024
     if sys.platform == "darwin":
         total = float(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"))
         return total, total / 2

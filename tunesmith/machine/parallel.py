@@ -110,18 +110,18 @@ class Processes:
         counts, width = shapes[:, 0].tolist(), int(shapes[:, 1].max())
         padded = rows.new_zeros(max(counts), width)
         padded[: len(rows), : rows.shape[1]] = rows
-        found = self.stack(padded)
-        joined = torch.cat([part[:count] for part, count in zip(found, counts, strict=True)])
+        stacked = self.stack(padded)
+        joined = torch.cat([part[:count] for part, count in zip(stacked, counts, strict=True)])
         return joined, sum(counts[: self.rank])
 
     def stack(self, tensor: torch.Tensor) -> torch.Tensor:
         """Stacks the tensors of all processes, which have one shape, where they lie."""
         if not self.several:
             return tensor[None]
-        found = [torch.empty_like(tensor) for _ in range(self.world)]
+        parts = [torch.empty_like(tensor) for _ in range(self.world)]
         with reaching_all():
-            dist.all_gather(found, tensor.contiguous())
-        return torch.stack(found)
+            dist.all_gather(parts, tensor.contiguous())
+        return torch.stack(parts)
 
     def agreed(self, value: T | None) -> T | None:
         """Returns the value of the first process that has one, such as a signal that one of them
@@ -131,7 +131,7 @@ class Processes:
             return value
         if not self._sum(float(value is not None))[0]:
             return None
-        return next(one for one in self.everyones(value) if one is not None)
+        return next(given for given in self.everyones(value) if given is not None)
 
     def on_first(self, work: Callable[[], T]) -> T:
         """Runs ``work`` in the first process; all get its result, or raise its error."""
@@ -149,11 +149,11 @@ class Processes:
         """Runs ``work`` in every process; all get the results of all, in their order, or raise the
         error of the first that has one.
         """
-        found = self.everyones(self._attempted(work))
-        for _, sent in found:
+        attempts = self.everyones(self._attempted(work))
+        for _, sent in attempts:
             if sent is not None:
                 raise pickle.loads(sent)
-        return [result for result, _ in found]
+        return [result for result, _ in attempts]
 
     def _attempted(self, work: Callable[[], T]) -> tuple[Any, bytes | None]:
         """Returns what ``work`` gives, or its error as it is sent to the others; one alone raises
@@ -168,11 +168,11 @@ class Processes:
 
     def everyones(self, value: T) -> list[T]:
         """Returns the values of all processes, in their order."""
-        found = [value] * self.world
+        values = [value] * self.world
         if self.several:
             with reaching_all():
-                dist.all_gather_object(found, value)
-        return found
+                dist.all_gather_object(values, value)
+        return values
 
 
 def join(*, alike: bool = False) -> Processes:
@@ -185,15 +185,15 @@ def join(*, alike: bool = False) -> Processes:
     rank, world = int(os.environ.get("RANK", 0)), int(os.environ.get("WORLD_SIZE", 1))
     if world > 1 and not dist.is_initialized():
         backend = "gloo"
-        how: dict[str, Any] = {}
+        options: dict[str, Any] = {}
         if torch.cuda.is_available():
             start_cuda()
-            place = torch.device("cuda", local_rank())
-            torch.cuda.set_device(place)
-            backend, how = "cpu:gloo,cuda:nccl", {"device_id": place}
+            card = torch.device("cuda", local_rank())
+            torch.cuda.set_device(card)
+            backend, options = "cpu:gloo,cuda:nccl", {"device_id": card}
         _store, rank, world = _met(rank, world)
         dist.init_process_group(
-            backend, store=_store, rank=rank, world_size=world, timeout=LONGEST_WAIT, **how
+            backend, store=_store, rank=rank, world_size=world, timeout=LONGEST_WAIT, **options
         )
         _refuse_other_versions(Processes(rank, world))
     return Processes(rank, world, alike and world > 1)
@@ -207,14 +207,14 @@ def _met(rank: int, world: int) -> tuple[dist.Store, int, int]:
         return next(dist.rendezvous("env://", rank, world, timeout=LONGEST_WAIT))
     except (RuntimeError, ValueError, OSError) as error:
         at = f"{os.environ.get('MASTER_ADDR', '')}:{os.environ.get('MASTER_PORT', '')}"
-        told = say("train.no_meeting", at=at, error=first_line(error))
-        raise SpecError(Problem("processes", told)) from error
+        text = say("train.no_meeting", at=at, error=first_line(error))
+        raise SpecError(Problem("processes", text)) from error
 
 
 def _refuse_other_versions(processes: Processes) -> None:
     """Raises SpecError, in every process, where libraries that compute are not the same in all."""
-    own = {name: version(name) for name in SAME_VERSIONS}
-    first, *others = processes.everyones(own)
+    versions = {name: version(name) for name in SAME_VERSIONS}
+    first, *others = processes.everyones(versions)
     unequal = [
         say("train.version_of", number=number, name=name, then=first[name], now=theirs[name])
         for number, theirs in enumerate(others, 1)
@@ -222,14 +222,14 @@ def _refuse_other_versions(processes: Processes) -> None:
         if theirs[name] != first[name]
     ]
     if unequal:
-        told = say("train.unequal_versions", listed="; ".join(unequal))
-        raise SpecError(Problem("processes", told))
+        text = say("train.unequal_versions", listed="; ".join(unequal))
+        raise SpecError(Problem("processes", text))
 
 
 def start_cuda() -> None:
     """Sets what CUDA reads once, at its first use."""
-    known = tuple(map(int, torch.__version__.split(".")[:2]))
-    grow_segments(newer=known >= (2, 9))
+    torch_version = tuple(map(int, torch.__version__.split(".")[:2]))
+    grow_segments(newer=torch_version >= (2, 9))
 
 
 def local_rank() -> int:
@@ -273,8 +273,8 @@ def _first_error(store: dist.Store, own: Exception) -> Exception | None:
         time.sleep(0.2)  # one of them keeps the store, and the others still count there
     except (dist.DistError, RuntimeError):
         return None  # the process that keeps the store has ended
-    found = bytes.fromhex(first.decode())
-    return None if found == sent else pickle.loads(found)
+    first_sent = bytes.fromhex(first.decode())
+    return None if first_sent == sent else pickle.loads(first_sent)
 
 
 def _as_sent(error: Exception) -> bytes:

@@ -46,14 +46,14 @@ def run_ranks(count: int, command: Sequence[str]) -> int:
     On several machines each runs the same command, with what torchrun calls PET_NNODES,
     PET_NODE_RANK, PET_MASTER_ADDR and PET_MASTER_PORT in its environment.
     """
-    with tempfile.TemporaryDirectory(prefix="tunesmith-") as place:
-        logs = [Path(place) / f"{rank}.txt" for rank in range(count)]
+    with tempfile.TemporaryDirectory(prefix="tunesmith-") as folder:
+        logs = [Path(folder) / f"{rank}.txt" for rank in range(count)]
         ranks = _started(command, logs)
         with _handed_on(ranks):
             failed = _waited_for(ranks)
-        told = ranks[0].returncode
+        code = ranks[0].returncode
         # The first process prints here itself; so nothing is said twice where that one failed.
-        if failed and told <= 0:
+        if failed and code <= 0:
             sys.stderr.write(logs[failed].read_text(encoding="utf-8", errors="replace"))
     if failed is not None and ranks[failed].returncode < 0:
         # One that a signal ends says nothing itself, and the others only that it has gone.
@@ -62,8 +62,8 @@ def run_ranks(count: int, command: Sequence[str]) -> int:
             (ended_by.name for ended_by in signal.Signals if ended_by == by), f"signal {by}"
         )
         sys.stderr.write(say("train.process_killed", number=failed, signal=name) + "\n")
-    if failed is None or told > 0:
-        return told
+    if failed is None or code > 0:
+        return code
     return _exit_code(ranks[failed].returncode)
 
 
@@ -80,7 +80,7 @@ def _started(command: Sequence[str], logs: Sequence[Path]) -> list[subprocess.Po
     }
     ranks = []
     for rank, log in enumerate(logs):
-        told: IO[bytes] | None = log.open("wb") if rank else None
+        output: IO[bytes] | None = log.open("wb") if rank else None
         ranks.append(
             subprocess.Popen(
                 command,
@@ -88,13 +88,13 @@ def _started(command: Sequence[str], logs: Sequence[Path]) -> list[subprocess.Po
                 | shared
                 | {"RANK": str(number * count + rank), "LOCAL_RANK": str(rank)},
                 stdout=subprocess.DEVNULL if rank else None,
-                stderr=told,
+                stderr=output,
                 # Ctrl-C reaches every process of a terminal; here it shall come once, through us.
                 start_new_session=True,
             )
         )
-        if told is not None:
-            told.close()
+        if output is not None:
+            output.close()
     return ranks
 
 
@@ -129,9 +129,9 @@ def _handed_on(ranks: Sequence[subprocess.Popen[bytes]]) -> Iterator[None]:
             if rank.poll() is None:
                 rank.send_signal(number)
 
-    known = [number for name, number in signal.Signals.__members__.items() if name in NAMES]
+    numbers = [number for name, number in signal.Signals.__members__.items() if name in NAMES]
     # Handlers are put back, because a caller such as a test goes on after its run.
-    before = {number: signal.signal(number, hand_on) for number in known}
+    before = {number: signal.signal(number, hand_on) for number in numbers}
     try:
         yield
     finally:

@@ -35,7 +35,13 @@ def divide(model: torch.nn.Module, device: Device, *, trained_too: bool) -> None
     """
     processes = device.processes
     mesh = init_device_mesh(device.place.type, (processes.world,))
-    kept = set() if trained_too else {one for one in model.parameters() if one.requires_grad}
+    kept = (
+        set()
+        if trained_too
+        else {
+            weight_trained for weight_trained in model.parameters() if weight_trained.requires_grad
+        }
+    )
     for weight in kept:
         # FSDP moves what it divides; what it is told to ignore stays where it was loaded.
         weight.data = weight.data.to(device.place)
@@ -88,7 +94,7 @@ def gathered(
         if not trained_too:
             yield None
             return
-    trained = {name for name, one in model.named_parameters() if one.requires_grad}
+    trained = {name for name, weight in model.named_parameters() if weight.requires_grad}
     weights = {
         name: value
         for name, value in model.state_dict(keep_vars=True).items()
@@ -110,15 +116,15 @@ def _through_files(
     names: dict[int, str] = {}
     for name, weight in weights.items():
         names.setdefault(id(weight), name)  # tied ones stay one
-    found: dict[str, torch.Tensor] = {}
+    mapped: dict[str, torch.Tensor] = {}
     joined: dict[str, torch.Tensor] = {}
     size = 0
 
     def put_away() -> None:
-        file = folder / f"{len(found)}.safetensors"
+        file = folder / f"{len(mapped)}.safetensors"
         save_file(joined, file)
         joined.clear()
-        found.update(tensors_in(file))
+        mapped.update(tensors_in(file))
 
     for name, weight in weights.items():
         if names[id(weight)] != name:
@@ -133,4 +139,4 @@ def _through_files(
     if size:
         processes.on_first(put_away)
     kept = {name: names[id(weight)] for name, weight in weights.items()}
-    return {name: found[first] for name, first in kept.items() if first in found}
+    return {name: mapped[first] for name, first in kept.items() if first in mapped}

@@ -47,14 +47,14 @@ def write_shards(tensors: Mapping[str, DTensor], folder: Path, processes: Proces
 
 
 def _file_of_each(tensors: Mapping[str, DTensor]) -> dict[str, int]:
-    number, size, found = 1, 0, {}
+    number, size, file_of = 1, 0, {}
     for name, tensor in tensors.items():
         part = own_part(tensor).nbytes
         if size and size + part > FILE_BYTES:
             number, size = number + 1, 0
-        found[name] = number
+        file_of[name] = number
         size += part
-    return found
+    return file_of
 
 
 def read_shards(folder: Path, like: Callable[[str], torch.Tensor]) -> dict[str, torch.Tensor]:
@@ -63,7 +63,7 @@ def read_shards(folder: Path, like: Callable[[str], torch.Tensor]) -> dict[str, 
     for another.
     """
     reader = HuggingFaceStorageReader(str(folder))
-    found = {
+    tensors = {
         name: torch.empty_like(like(name).detach(), dtype=stored.properties.dtype)
         for name, stored in reader.read_metadata().state_dict_metadata.items()
         if isinstance(stored, TensorStorageMetadata)  # these files hold nothing else
@@ -71,10 +71,10 @@ def read_shards(folder: Path, like: Callable[[str], torch.Tensor]) -> dict[str, 
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", "torch.distributed is disabled")  # as it is asked to be
         try:
-            load(found, storage_reader=reader, no_dist=True)
+            load(tensors, storage_reader=reader, no_dist=True)
         except CheckpointException as error:
             raise _first(error) from None
-    return found
+    return tensors
 
 
 def tensors_in(file: Path) -> dict[str, torch.Tensor]:

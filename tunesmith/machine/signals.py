@@ -32,11 +32,15 @@ class StopSignal:
 
     def __enter__(self) -> StopSignal:
         if threading.current_thread() is threading.main_thread():
-            known = [number for name, number in signal.Signals.__members__.items() if name in NAMES]
+            numbers = [
+                number for name, number in signal.Signals.__members__.items() if name in NAMES
+            ]
             # What is ignored stays ignored: nohup does that so that a closed terminal does not end
             # the run.
             heard = [
-                number for number in known if signal.getsignal(number) not in (signal.SIG_IGN, None)
+                number
+                for number in numbers
+                if signal.getsignal(number) not in (signal.SIG_IGN, None)
             ]
             self._before = {number: signal.signal(number, self._handle) for number in heard}
         return self

@@ -23,9 +23,9 @@ def in_files(model: torch.nn.Module, folder: Path) -> bool:
     """Tells whether every weight of ``model`` stands in the folder's safetensors under its own name
     and in its own shape; where transformers renames or joins what it reads, they do not.
     """
-    found = {name: shape for name, shape, _ in headers(folder)}
+    shapes = {name: shape for name, shape, _ in headers(folder)}
     return all(
-        found.get(name) == list(weight.shape)
+        shapes.get(name) == list(weight.shape)
         for name, weight in [*model.named_parameters(), *_kept_buffers(model)]
     )
 
@@ -73,7 +73,7 @@ def _read(stored: object, weight: torch.Tensor) -> None:
 def _kept_buffers(model: torch.nn.Module) -> list[tuple[str, torch.Tensor]]:
     """Returns the buffers that are saved with a model."""
     saved = model.state_dict(keep_vars=True)
-    return [(name, one) for name, one in model.named_buffers() if name in saved]
+    return [(name, buffer) for name, buffer in model.named_buffers() if name in saved]
 
 
 def _compute_tables(model: torch.nn.Module) -> None:
@@ -84,12 +84,12 @@ def _compute_tables(model: torch.nn.Module) -> None:
 
 
 def _refuse_not_finite(model: torch.nn.Module, folder: Path, device: Device) -> None:
-    own = [
+    not_finite = [
         name
         for name, weight in model.named_parameters()
         if not bool(torch.isfinite(own_part(weight.detach())).all())
     ]
-    names = sorted({name for part in device.processes.everyones(own) for name in part})
+    names = sorted({name for part in device.processes.everyones(not_finite) for name in part})
     if names:
         text = say("load.not_finite", names=", ".join(names[:4]), count=len(names))
         raise ModelError(Problem(str(folder), text))

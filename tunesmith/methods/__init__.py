@@ -143,11 +143,11 @@ def preset(of: type[Method], module: str, text: str, **data: object) -> type[Met
     """Makes the method ``of`` under the name of ``module``, with other ``data``, such as ``fills``;
     ``text`` is its help.
     """
-    own = {
+    attributes = {
         "__module__": module,
         "__doc__": text,
         "Config": of.Config,
         "of": of.name,
         **data,
     }
-    return METHODS.register(type(module.rpartition(".")[2].title(), (of,), own))
+    return METHODS.register(type(module.rpartition(".")[2].title(), (of,), attributes))

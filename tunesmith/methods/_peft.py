@@ -170,12 +170,12 @@ def names_meant(
     where: str = "method.targets",
 ) -> set[str]:
     """Does the same by the names of ``layers`` alone."""
-    found: set[str] = set()
+    meant: set[str] = set()
     problems: list[Problem] = []
     ends = Counter(name.rpartition(".")[2] for name in layers)
     for target in targets:
         if target in (f"all-{kind}", "all") and layers:
-            found |= set(layers)
+            meant |= set(layers)
             continue
         matches = {name for name in layers if matches_name(target, name)}
         if not matches:
@@ -190,10 +190,10 @@ def names_meant(
                 known=allowed or "-",
             )
             problems.append(Problem(where, text))
-        found |= matches
+        meant |= matches
     if problems:
         raise SpecError(problems)
-    return found
+    return meant
 
 
 def by_layer(
@@ -203,13 +203,13 @@ def by_layer(
     SpecError for a pattern that matches nothing.
     """
     layers = {name: model.get_submodule(name) for name in names}
-    found: dict[str, T] = {}
+    values: dict[str, T] = {}
     for pattern, value in patterns.items():
-        found = (
+        values = (
             dict.fromkeys(sorted(matched_layers(model, [pattern], layers, where=where)), value)
-            | found
+            | values
         )
-    return found
+    return values
 
 
 def pattern_of(values: Mapping[str, T], default: T) -> dict[str, T]:

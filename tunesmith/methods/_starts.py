@@ -36,7 +36,7 @@ def from_inputs(model: torch.nn.Module, batches: Sequence[Batch]) -> None:
     usable = [batch for batch in batches if int(batch.mask_T.sum()) >= most]
     if not usable:
         raise SpecError(Problem("method.init", say("method.eva_too_few", tokens=most)))
-    found = {
+    components = {
         name: IncrementalPCA(count, lowrank=True, lowrank_seed=42)
         for name, count in followed.items()
     }
@@ -48,7 +48,7 @@ def from_inputs(model: torch.nn.Module, batches: Sequence[Batch]) -> None:
         def keep(name: str, real_T: torch.Tensor = real_T) -> Any:
             def hook(_: torch.nn.Module, inputs: tuple[torch.Tensor, ...]) -> None:
                 inputs_TD = inputs[0].reshape(-1, inputs[0].shape[-1])
-                found[name].partial_fit(inputs_TD[real_T[: len(inputs_TD)]].float())
+                components[name].partial_fit(inputs_TD[real_T[: len(inputs_TD)]].float())
 
             return hook
 
@@ -61,4 +61,4 @@ def from_inputs(model: torch.nn.Module, batches: Sequence[Batch]) -> None:
     model.train(training)
     for name, layer in layers.items():
         weight = layer.lora_A["default"].weight
-        weight.copy_(found[name].components_[: len(weight)].to(weight))
+        weight.copy_(components[name].components_[: len(weight)].to(weight))

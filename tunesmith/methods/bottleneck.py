@@ -75,20 +75,20 @@ class Bottleneck(Method):
         scale = config.scale or (4.0 if config.variant == "parallel" else 1.0)
         device = next(model.parameters()).device
         wanted = [
-            (place, block)
+            (name, block)
             for block in self._chosen(blocks(model, width))
-            for place in self._places(block)
+            for name in self._places(block)
         ]
-        for place, block in wanted:
+        for name, block in wanted:
             adapter = Bottleneck(
                 width, size, activation=config.activation, scale=scale, device=device
             )
             if config.variant == "parallel" and block.feed_forward:
                 adapter.beside(
-                    model.get_submodule(block.feed_forward[0]), model.get_submodule(place)
+                    model.get_submodule(block.feed_forward[0]), model.get_submodule(name)
                 )
             else:
-                adapter.behind(model.get_submodule(place))
+                adapter.behind(model.get_submodule(name))
         return beside_base.switchable(model)
 
     def _chosen(self, found: list[Block]) -> list[Block]:

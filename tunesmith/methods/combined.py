@@ -55,31 +55,31 @@ class Combined(Method):
 
     def __init__(self, config: Any) -> None:
         super().__init__(config)
-        parts: list[Method] = [METHODS.make(one) for one in config.methods]
+        parts: list[Method] = [METHODS.make(part) for part in config.methods]
         # Weights of the base first, then norms, which peft merges only from within, our own layers
         # last: around all others.
         self.methods = sorted(
             parts,
-            key=lambda one: (
-                one.adapter,
-                "norm" not in one.changes,
-                "block" in one.changes,
-                one.name,
+            key=lambda part: (
+                part.adapter,
+                "norm" not in part.changes,
+                "block" in part.changes,
+                part.name,
             ),
         )
-        self.learning_rate = min(one.learning_rate for one in parts)
+        self.learning_rate = min(part.learning_rate for part in parts)
         self.source = say(
-            "own.smallest", rates=", ".join(f"{one.name} {one.learning_rate:g}" for one in parts)
+            "own.smallest", rates=", ".join(f"{part.name} {part.learning_rate:g}" for part in parts)
         )
-        self.merges = all(one.merges or not one.adapter for one in parts)
-        self.layouts = frozenset.intersection(*(one.layouts for one in parts))
-        self.kinds = frozenset.intersection(*(one.kinds for one in parts))
-        self.rewrites_base = any(one.rewrites_base for one in parts)
-        self.starts_as_base = all(one.starts_as_base for one in parts)
-        self.full_precision = any(one.full_precision for one in parts)
-        self.bases = frozenset.intersection(*(one.bases for one in parts))
-        self.new_tokens = any(one.new_tokens for one in parts)
-        self.fills = {path: value for one in parts for path, value in one.fills.items()}
+        self.merges = all(part.merges or not part.adapter for part in parts)
+        self.layouts = frozenset.intersection(*(part.layouts for part in parts))
+        self.kinds = frozenset.intersection(*(part.kinds for part in parts))
+        self.rewrites_base = any(part.rewrites_base for part in parts)
+        self.starts_as_base = all(part.starts_as_base for part in parts)
+        self.full_precision = any(part.full_precision for part in parts)
+        self.bases = frozenset.intersection(*(part.bases for part in parts))
+        self.new_tokens = any(part.new_tokens for part in parts)
+        self.fills = {path: value for part in parts for path, value in part.fills.items()}
 
     def apply(self, model: torch.nn.Module) -> torch.nn.Module:
         """Applies all methods; each freezes what it does not train, so what any of them trains is
@@ -156,7 +156,7 @@ class Combined(Method):
 
     def at_end(self) -> dict[str, object]:
         """Returns what each method says at the end."""
-        return {method.name: told for method in self.methods if (told := method.at_end())}
+        return {method.name: facts for method in self.methods if (facts := method.at_end())}
 
 
 def _within(model: torch.nn.Module, method: Method) -> Any:
@@ -182,15 +182,17 @@ def _reasons(methods: list[Method]) -> list[str]:
     """Returns the reasons why the methods cannot be used together, from what each of them
     changes.
     """
-    found = []
+    reasons = []
     for index, method in enumerate(methods):
         if not method.changes:
-            found.append(say("own.alone", method=method.name))
+            reasons.append(say("own.alone", method=method.name))
         if method.rewrites_base and method.adapter:
-            found.append(say("own.rewrites", method=method.name))
+            reasons.append(say("own.rewrites", method=method.name))
         for other in methods[:index]:
             both = sorted(method.changes & other.changes)
             if both:
                 kinds = ", ".join(say(f"own.kind_{kind}") for kind in both)
-                found.append(say("own.both_change", one=other.name, other=method.name, kinds=kinds))
-    return found
+                reasons.append(
+                    say("own.both_change", one=other.name, other=method.name, kinds=kinds)
+                )
+    return reasons

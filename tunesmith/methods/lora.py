@@ -111,8 +111,8 @@ class Lora(Method):
         """
         config = self.config
         settings = config.model_dump(exclude={"rank", "alpha", "targets", "plus_ratio", "dropout"})
-        own = type(config)(name=config.name).model_dump(include=set(settings))
-        if settings != own or any("experts" in target for target in config.targets):
+        usual = type(config)(name=config.name).model_dump(include=set(settings))
+        if settings != usual or any("experts" in target for target in config.targets):
             return None
         sizes = [layers[name] for name in names_meant(config.targets, layers)]
         if any(min(size) < config.rank for size in sizes):
@@ -202,7 +202,7 @@ class Lora(Method):
             for name, value in config.values(*wanted).items()
             if value not in wanted[name]
         }
-        told = [
+        problems = [
             Problem(
                 f"method.{name}",
                 say(
@@ -220,11 +220,11 @@ class Lora(Method):
         }
         if small:
             shown = ", ".join(f"{name} {rows}×{columns}" for name, (rows, columns) in small.items())
-            told.append(
+            problems.append(
                 Problem("method.rank", say("method.rank_too_large", rank=config.rank, layers=shown))
             )
-        if stacks and told:
-            raise SpecError(told)
+        if stacks and problems:
+            raise SpecError(problems)
 
     def rate_factor(self, name: str, parameter: torch.nn.Parameter) -> float:
         """Makes B, and like peft dora's sizes, learn faster than A (LoRA+)."""
@@ -268,7 +268,7 @@ class Lora(Method):
             if key not in state:
                 continue
             down, up = (key, key.replace("lora_A", "lora_B"))
-            if any(not state[one].equal(self._start[one].cpu()) for one in (down, up)):
+            if any(not state[name].equal(self._start[name].cpu()) for name in (down, up)):
                 taken = self._start[up] @ self._start[down] - (state[up] @ state[down]).to(
                     self._start[up]
                 )

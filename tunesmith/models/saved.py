@@ -32,29 +32,29 @@ def load_run(folder: RunFolder, *, tuned: bool = True, dtype: torch.dtype | None
     from tunesmith.models.structure.heads import head_in
 
     run = folder.resolved().run
-    place = folder.model
-    if not (place / FACTS).is_file():
+    saved_model = folder.model
+    if not (saved_model / FACTS).is_file():
         key = "load.still_training" if folder.busy else "load.no_run_model"
-        raise ModelError(Problem(str(place), say(key, folder=str(folder.path))))
-    device, own = _place(run.train.machine)
-    adapter = (place / "adapter_config.json").is_file()
-    source = folder_of(run.model) if adapter or not tuned else place
-    told = json.loads((place / FACTS).read_text(encoding="utf-8"))
-    options = {"trust_remote_code": run.model.trust_remote_code, **head_in(told)}
+        raise ModelError(Problem(str(saved_model), say(key, folder=str(folder.path))))
+    device, usual_dtype = _place(run.train.machine)
+    adapter = (saved_model / "adapter_config.json").is_file()
+    source = folder_of(run.model) if adapter or not tuned else saved_model
+    facts = json.loads((saved_model / FACTS).read_text(encoding="utf-8"))
+    options = {"trust_remote_code": run.model.trust_remote_code, **head_in(facts)}
     options |= (
         {"quantize": run.model.quantize, "add_tokens": run.model.add_tokens}
-        if source != place
+        if source != saved_model
         else {}
     )
-    loaded = load_model(source, dtype=dtype or own, device=device, **options)
+    loaded = load_model(source, dtype=dtype or usual_dtype, device=device, **options)
     if adapter and (tuned or METHODS.make(run.method).slots):
-        loaded.model = attach(loaded.model, place)
+        loaded.model = attach(loaded.model, saved_model)
     if METHODS.make(run.method).slots:
         # Rows with virtual tokens inside them mean nothing to a base that does not know how to
         # leave them out.
         loaded.layout, loaded.model.on = "padded", tuned
-    loaded.tokenizer = load_tokenizer(place)
-    loaded.render, loaded.facts = renderer(place, loaded.tokenizer, run), told
+    loaded.tokenizer = load_tokenizer(saved_model)
+    loaded.render, loaded.facts = renderer(saved_model, loaded.tokenizer, run), facts
     return loaded
 
 
@@ -83,12 +83,12 @@ def renderer(place: Path, tokenizer: Tokenizer, run: Run) -> Render:
     """
     from tunesmith.data.rendering.render import Render
 
-    told = json.loads((place / FACTS).read_text(encoding="utf-8"))
+    facts = json.loads((place / FACTS).read_text(encoding="utf-8"))
     objective, data = OBJECTIVES.make(run.objective), run.data
     render = Render(
         tokenizer, data, max_length=data.max_length, head=objective.head, chats=objective.chats
     )
-    if render.fingerprint != told["template_fingerprint"]:
+    if render.fingerprint != facts["template_fingerprint"]:
         raise ModelError(Problem(str(place), say("load.template_changed")))
     return render
 

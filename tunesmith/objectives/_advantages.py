@@ -25,11 +25,11 @@ def advantages(rewards: Sequence[np.ndarray], kind: Advantage) -> list[np.ndarra
     al. 2025, section 3.2), ``leave_one_out`` RLOO's (Ahmadian et al. 2024, eq. 5); ``batch_std``
     divides by the standard deviation of all rewards of the step.
     """
-    known = [rewards_G[~np.isnan(rewards_G)] for rewards_G in rewards]
-    spread = _std(np.concatenate(known)) if known else 0.0
+    rewarded = [rewards_G[~np.isnan(rewards_G)] for rewards_G in rewards]
+    spread = _std(np.concatenate(rewarded)) if rewarded else 0.0
     return [
-        _of_group(rewards_G, own, kind, spread)
-        for rewards_G, own in zip(rewards, known, strict=True)
+        _of_group(rewards_G, rewards_there, kind, spread)
+        for rewards_G, rewards_there in zip(rewards, rewarded, strict=True)
     ]
 
 
@@ -60,9 +60,9 @@ def gae(
     surprises_T = rewards_T + discount * after_T - values_T
     found_T = np.zeros(len(surprises_T))
     ahead = 0.0
-    for place in reversed(range(len(surprises_T))):
-        ahead = surprises_T[place] + discount * trace * ahead
-        found_T[place] = ahead
+    for index in reversed(range(len(surprises_T))):
+        ahead = surprises_T[index] + discount * trace * ahead
+        found_T[index] = ahead
     return found_T
 
 

@@ -41,7 +41,9 @@ class Facts:
     def of(cls, batch: Batch) -> Facts:
         """Reads the facts of the texts of one batch."""
         names = ("role", "similarity", "key")
-        values = [[one.columns[name] for name in names] for row in batch.sequences for one in row]
+        values = [
+            [tokens.columns[name] for name in names] for row in batch.sequences for tokens in row
+        ]
         return cls(torch.tensor(values, dtype=torch.float64))
 
     def of_role(self, vectors_SD: torch.Tensor, role: int) -> torch.Tensor:
@@ -87,11 +89,11 @@ class Terms:
 
     def metrics(self, part: slice) -> dict[str, Ratio]:
         """Averages the metrics over some of the pairs."""
-        found: dict[str, Ratio] = {}
+        averages: dict[str, Ratio] = {}
         for name, values_P in {"loss": self.losses_P.detach(), **self.watched}.items():
             values = values_P[part]
-            found[name] = Ratio(values.nansum(), (~values.isnan()).sum())
-        return found
+            averages[name] = Ratio(values.nansum(), (~values.isnan()).sum())
+        return averages
 
 
 def infonce(vectors_SD: torch.Tensor, facts: Facts, config: Embed.Config) -> Terms:

@@ -118,8 +118,8 @@ def see_pairs(models: Models, batch: Batch) -> Pairs:
 def by_side(values_B: torch.Tensor, batch: Batch) -> torch.Tensor:
     """Sums the values of sequences over each side of each pair [P, 2]."""
     side_B = 2 * batch.example_B + batch.columns["side_B"]
-    found = values_B.new_zeros(2 * len(batch.sequences))
-    return found.index_add(0, side_B, values_B).view(-1, 2)
+    sums = values_B.new_zeros(2 * len(batch.sequences))
+    return sums.index_add(0, side_B, values_B).view(-1, 2)
 
 
 def answer_logprobs(seen: Seen) -> torch.Tensor:

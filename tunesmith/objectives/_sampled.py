@@ -125,7 +125,7 @@ def looked_up(
     from tunesmith.models.calling.temperature import at_temperature
     from tunesmith.models.calling.views import one_forward, see
 
-    found: list[dict[str, list[np.ndarray]]] = [{} for _ in examples]
+    by_example: list[dict[str, list[np.ndarray]]] = [{} for _ in examples]
     policy.model.eval()
     for part, batch in batches(policy, examples, budget=BUDGET):
         with torch.no_grad(), one_forward():
@@ -139,6 +139,6 @@ def looked_up(
                 seen["reference"] = base.logprobs_N
         for name, values_N in seen.items():
             values = iter(by_sequence(values_N.float().cpu().numpy(), batch))
-            for place in part:
-                found[place][name] = [next(values) for _ in examples[place]]
-    return found
+            for index in part:
+                by_example[index][name] = [next(values) for _ in examples[index]]
+    return by_example

@@ -119,5 +119,5 @@ def with_distance(inner: Loss, start: LossModel, weight: float, batch: Batch) ->
 
     assert isinstance(start, FromStart), "the role gives it"
     held = weight * start.distance()
-    told = {"distance": Ratio(held.detach() * batch.units, batch.units)}
-    return Loss(inner.total + held * batch.units, inner.metrics | told)
+    metrics = {"distance": Ratio(held.detach() * batch.units, batch.units)}
+    return Loss(inner.total + held * batch.units, inner.metrics | metrics)

@@ -74,14 +74,14 @@ class Classify(Objective):
         allowed = ", ".join(self.classes.names)
         if isinstance(asked.class_weights, dict):
             wrong = [name for name in asked.class_weights if name not in self.classes.names]
-            told = [
+            problems = [
                 Problem(
                     "objective.class_weights", say("labelled.no_weight", name=name, known=allowed)
                 )
                 for name in wrong
             ]
-            if told:
-                raise SpecError(told)
+            if problems:
+                raise SpecError(problems)
         if self.outputs.problem == "regression" and asked.class_weights != "none":
             raise SpecError(Problem("objective.class_weights", say("labelled.no_weights_here")))
         if self.outputs.problem == "regression" and asked.label_smoothing:

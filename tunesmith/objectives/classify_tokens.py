@@ -95,8 +95,8 @@ class ClassifyTokens(Objective):
         and the spans of these words as ``words``.
         """
         assert isinstance(example, Tagged) and self.outputs is not None
-        known = example.words or words_of(example.text)
-        tokens, first, words = render.marked(example.text, known)
+        words_marked = example.words or words_of(example.text)
+        tokens, first, words = render.marked(example.text, words_marked)
         label_T = np.full(len(tokens), NOT_ASKED)
         label_T[first] = [self.outputs.names.index(tag) for tag in tags_of(example.spans, words)]
         columns = tokens.columns | {"label_T": label_T, "words": words}

@@ -77,17 +77,17 @@ class Distill(Objective):
             assert other_nV is not None, "the teacher sees the same batch"
             weights_n = batch.weights_N[chunk]
             apart = (weights_n * self.divergence(other_nV, logits_nV)).sum()
-            told = (weights_n * nll(logits_nV, batch.targets_N[chunk])).sum()
+            hard = (weights_n * nll(logits_nV, batch.targets_N[chunk])).sum()
             parts["divergence"].append(apart.detach())
-            parts["nll"].append(told.detach())
-            return (1 - config.hard) * apart + config.hard * told
+            parts["nll"].append(hard.detach())
+            return (1 - config.hard) * apart + config.hard * hard
 
         with torch.no_grad():
             teacher = see(models["teacher"], batch)
         total = see(models["policy"], batch).over_logits(mixed, other=teacher)
         metrics = {"loss": Ratio(total.detach(), batch.units)}
         return Loss(
-            total, metrics | {name: Ratio(sum(told), batch.units) for name, told in parts.items()}
+            total, metrics | {name: Ratio(sum(sums), batch.units) for name, sums in parts.items()}
         )
 
     def divergence(self, teacher_nV: torch.Tensor, student_nV: torch.Tensor) -> torch.Tensor:

@@ -73,8 +73,8 @@ class DistillToBase(Wrapped, Objective):
         with torch.no_grad():
             base = see(models["base"], batch)
         distance = seen.over_logits(apart, other=base)
-        told = {"kl_to_base": Ratio(distance.detach(), batch.units)}
-        return Loss(inner.total + self.config.weight * distance, inner.metrics | told)
+        metrics = {"kl_to_base": Ratio(distance.detach(), batch.units)}
+        return Loss(inner.total + self.config.weight * distance, inner.metrics | metrics)
 
 
 def _shares(batch: Batch) -> torch.Tensor:

@@ -88,12 +88,12 @@ class Embed(Objective):
         the loss needs.
         """
         pairs = [
-            (one.similarity is not None, bool(one.negatives))
-            for one in examples
-            if isinstance(one, TextPair)
+            (example.similarity is not None, bool(example.negatives))
+            for example in examples
+            if isinstance(example, TextPair)
         ]
         graded, negatives, asked = (
-            sum(one for one, _ in pairs),
+            sum(has_grade for has_grade, _ in pairs),
             sum(two for _, two in pairs),
             self.config.loss,
         )
@@ -150,8 +150,8 @@ class Embed(Objective):
             for n, sequence in enumerate(sequences)
         ]
         return [
-            replace(sequence, columns=sequence.columns | told)
-            for sequence, told in zip(sequences, facts, strict=True)
+            replace(sequence, columns=sequence.columns | facts_of_one)
+            for sequence, facts_of_one in zip(sequences, facts, strict=True)
         ]
 
     def told(self, tokens: Tokens) -> str:
@@ -186,18 +186,18 @@ class Embed(Objective):
                 vectors_BD = self._vectors(models["policy"], batch)
                 vectors.append(vectors_BD[:0] if batch.idle else vectors_BD)
         every_SD, start = over_ranks.gather(torch.cat(vectors))
-        own = zip(step, vectors, strict=True)
-        facts = [Facts.of(batch).values_SF[: len(some)] for batch, some in own]
+        pairs_of = zip(step, vectors, strict=True)
+        facts = [Facts.of(batch).values_SF[: len(some)] for batch, some in pairs_of]
         every_SF, _ = over_ranks.gather(torch.cat(facts))
-        known = Facts(every_SF)
+        facts_of_all = Facts(every_SF)
         with torch.enable_grad():
             leaf_SD = every_SD.detach().requires_grad_()
-            terms = self._terms(leaf_SD, known)
+            terms = self._terms(leaf_SD, facts_of_all)
             gradient_SD = torch.autograd.grad(terms.losses_P.sum(), leaf_SD)[0]
         for batch, state in zip(step, drawn, strict=True):
             if batch.idle:
                 continue
-            stop, pair = start + len(batch.ends_B), int(known.pair_S[start])
+            stop, pair = start + len(batch.ends_B), int(facts_of_all.pair_S[start])
             metrics = terms.metrics(slice(pair, pair + len(batch.sequences)))
             batch.columns["cached"] = (gradient_SD[start:stop], metrics, state)
             start = stop

@@ -72,14 +72,14 @@ class Gkd(Objective):
         """Returns the answers as they were sampled, each token scored; what they are worth plays no
         part.
         """
-        found = [
+        examples = [
             [
                 answered(group.prompt_T, answer, sampled=answer.logprobs_T)
                 for answer in group.answers
             ]
             for group in groups
         ]
-        return found, {}
+        return examples, {}
 
     def prepare(self, models: Models, step: list[Batch], over_ranks: Ranks) -> None:
         """Turns dropout off."""
@@ -111,5 +111,5 @@ class Gkd(Objective):
         with torch.no_grad():
             teacher = see(models["teacher"], batch)
         total = see(models["policy"], batch).over_logits(apart, other=teacher)
-        told = {"loss": total.detach(), "divergence": total.detach(), "sampler_gap": sum(gaps)}
-        return Loss(total, {name: Ratio(value, batch.units) for name, value in told.items()})
+        metrics = {"loss": total.detach(), "divergence": total.detach(), "sampler_gap": sum(gaps)}
+        return Loss(total, {name: Ratio(value, batch.units) for name, value in metrics.items()})

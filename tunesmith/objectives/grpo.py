@@ -141,20 +141,22 @@ class Grpo(Objective):
         """
         config = self.config
         weigh_overlong(groups, config.overlong, most=self.most, margin=config.margin)
-        plain = [[answered(group.prompt_T, one) for one in group.answers] for group in groups]
+        plain = [[answered(group.prompt_T, answer) for answer in group.answers] for group in groups]
         wanted = [*(["old"] if self.passes > 1 else []), *(["reference"] if self.roles else [])]
-        known = (
+        values = (
             looked_up(policy, models, plain, self.temperature, wanted=wanted)
             if wanted
             else [{} for _ in groups]
         )
         numbers: dict[str, float] = {}
         if self.config.kl == "reward":
-            numbers["kl_sampled"] = self._pay(groups, known)
-        found = advantages([group.rewards_G for group in groups], self.config.advantage)
-        if self.config.kl != "loss" and not any(np.nan_to_num(one).any() for one in found):
+            numbers["kl_sampled"] = self._pay(groups, values)
+        by_group = advantages([group.rewards_G for group in groups], self.config.advantage)
+        if self.config.kl != "loss" and not any(
+            np.nan_to_num(advantages_G).any() for advantages_G in by_group
+        ):
             return [], numbers
-        parts = zip(groups, found, known, strict=True)
+        parts = zip(groups, by_group, values, strict=True)
         examples = [self._example(group, one_G, seen) for group, one_G, seen in parts]
         return [example for example in examples if example], numbers
 
@@ -165,7 +167,9 @@ class Grpo(Objective):
         paid: list[float] = []
         for group, seen in zip(groups, known, strict=True):
             both = zip(group.answers, seen["reference"], strict=True)
-            distances = [float((one.logprobs_T - reference_T).sum()) for one, reference_T in both]
+            distances = [
+                float((answer.logprobs_T - reference_T).sum()) for answer, reference_T in both
+            ]
             group.rewards_G = group.rewards_G - self.kl_weight * np.array(distances)
             paid += distances
         return float(np.mean(paid))
@@ -174,7 +178,7 @@ class Grpo(Objective):
         self, group: Group, advantages_G: np.ndarray, seen: Mapping[str, Any]
     ) -> list[Tokens]:
         """Returns the sequences of a prompt, without answers that have no reward."""
-        found = []
+        sequences = []
         for index, (answer, advantage) in enumerate(zip(group.answers, advantages_G, strict=True)):
             if np.isnan(advantage):
                 continue
@@ -186,8 +190,8 @@ class Grpo(Objective):
                 "sampled": answer.logprobs_T,
                 **{name: values[index] for name, values in seen.items()},
             }
-            found.append(answered(group.prompt_T, answer, **columns_T))
-        return found
+            sequences.append(answered(group.prompt_T, answer, **columns_T))
+        return sequences
 
     def prepare(self, models: Models, step: list[Batch], over_ranks: Ranks) -> None:
         """Turns dropout off."""
@@ -206,20 +210,20 @@ class Grpo(Objective):
         advantage_N, count = columns["advantage_N"], len(new_N)
         ratio_N = self._ratio_N(new_N - old_N, batch)
         losses_N = self._losses_N(ratio_N, advantage_N, new_N)
-        told = {
+        metrics = {
             "sampler_gap": Ratio((old_N - columns["sampled_N"]).abs().sum().detach(), count),
         }
         if self.passes > 1 and self.config.clip != "sapo":
-            told["clipped"] = Ratio(self._clipped_N(ratio_N.detach(), advantage_N).sum(), count)
+            metrics["clipped"] = Ratio(self._clipped_N(ratio_N.detach(), advantage_N).sum(), count)
         if "reference_N" in columns:
             distance_N = columns["reference_N"] - new_N
             k3_N = distance_N.exp() - 1 - distance_N
-            told["kl"] = Ratio(k3_N.detach().sum(), count)
+            metrics["kl"] = Ratio(k3_N.detach().sum(), count)
             if self.config.kl == "loss":
                 # The ratio in front makes its gradient that of the KL divergence.
                 losses_N = losses_N + self.kl_weight * ratio_N * k3_N
         total = (columns["share_N"] * losses_N).sum()
-        return Loss(total, {"loss": Ratio(total.detach(), batch.units), **told})
+        return Loss(total, {"loss": Ratio(total.detach(), batch.units), **metrics})
 
     def _ratio_N(self, moved_N: torch.Tensor, batch: Batch) -> torch.Tensor:
         """Returns how much likelier each token, or its whole answer, is than when it was

@@ -114,7 +114,7 @@ class Kto(Objective):
         right, count = (signs_B * (ratios_B.detach() - kl) > 0).sum(), float(len(good_B))
         metrics = {"loss": Ratio(total.detach(), count), "accuracy": Ratio(right, count)}
         metrics |= {"kl": Ratio(kl * count, count)} if config.loss == "kto" else {}
-        good = sum(bool(one.columns["desirable"]) for row in batch.sequences for one in row)
+        good = sum(bool(tokens.columns["desirable"]) for row in batch.sequences for tokens in row)
         for name, kind_B, number in (
             ("chosen", good_B, good),
             ("rejected", ~good_B, len(good_B) - good),

@@ -65,5 +65,5 @@ def log1mexp(x: torch.Tensor) -> torch.Tensor:
     near = x > -math.log(2)
     # Each branch sees harmless values where the other is taken: the gradient of a value not taken
     # would still be NaN.
-    one, other = torch.where(near, x, -1.0), torch.where(near, -1.0, x)
-    return torch.where(near, torch.log(-torch.expm1(one)), torch.log1p(-torch.exp(other)))
+    small, large = torch.where(near, x, -1.0), torch.where(near, -1.0, x)
+    return torch.where(near, torch.log(-torch.expm1(small)), torch.log1p(-torch.exp(large)))

@@ -141,31 +141,31 @@ class Ppo(Objective):
         weigh_overlong(groups, config.overlong, most=self.most, margin=config.margin)
         plain = [[answered(group.prompt_T, answer) for answer in group.answers] for group in groups]
         wanted = ["old", "value", *(["reference"] if "base" in self.roles else [])]
-        known = looked_up(policy, models, plain, self.temperature, wanted=wanted)
+        looked = looked_up(policy, models, plain, self.temperature, wanted=wanted)
         kept = [
-            (group, place, {name: values[place] for name, values in seen.items()})
-            for group, seen in zip(groups, known, strict=True)
-            for place in np.flatnonzero(~np.isnan(group.rewards_G)).tolist()
+            (group, index, {name: values[index] for name, values in seen.items()})
+            for group, seen in zip(groups, looked, strict=True)
+            for index in np.flatnonzero(~np.isnan(group.rewards_G)).tolist()
         ]
         if not kept:
             return [], {}
         distances = [seen["old"] - seen["reference"] for *_, seen in kept if "reference" in seen]
-        found = []
-        for place, (group, number, seen) in enumerate(kept):
+        estimates = []
+        for index, (group, number, seen) in enumerate(kept):
             rewards_T = np.zeros(len(seen["old"]))
             if distances:
-                rewards_T -= self.kl_weight * distances[place]
+                rewards_T -= self.kl_weight * distances[index]
             rewards_T[-1] += group.rewards_G[number]
             options = {"discount": config.discount, "trace": config.trace}
-            found.append(gae(rewards_T, seen["value"], **options))
-        targets = [one_T + seen["value"] for one_T, (*_, seen) in zip(found, kept, strict=True)]
+            estimates.append(gae(rewards_T, seen["value"], **options))
+        targets = [one_T + seen["value"] for one_T, (*_, seen) in zip(estimates, kept, strict=True)]
         numbers = _expected(targets, [seen["value"] for *_, seen in kept])
         if distances:
             numbers |= self._price([float(one_T.sum()) for one_T in distances])
         examples: dict[int, list[Tokens]] = {}
-        better = whitened(found) if config.whiten else found
-        for (group, place, seen), *columns in zip(kept, better, targets, strict=True):
-            tokens = _tokens(group, group.answers[place], seen, *columns)
+        better = whitened(estimates) if config.whiten else estimates
+        for (group, index, seen), *columns in zip(kept, better, targets, strict=True):
+            tokens = _tokens(group, group.answers[index], seen, *columns)
             examples.setdefault(id(group), []).append(tokens)
         return [*examples.values()], numbers
 
@@ -216,19 +216,19 @@ class Ppo(Objective):
         total = (losses_N + self.config.value_weight * errors_N).sum()
         count = len(new_N)
         gap_N = (columns["old_N"] - columns["sampled_N"]).abs()
-        told = {
+        metrics = {
             "loss": (total.detach(), batch.units),
             "value_loss": (errors_N.detach().sum(), count),
             "sampler_gap": (gap_N.sum(), count),
         }
         if self.passes > 1:
             stopped_N = stopped_by_clip(ratio_N.detach(), advantage_N, **self._clip)
-            told["clipped"] = (stopped_N.sum(), count)
-            told["value_clipped"] = (held_N.sum(), count)
+            metrics["clipped"] = (stopped_N.sum(), count)
+            metrics["value_clipped"] = (held_N.sum(), count)
         if "reference_N" in columns:
             distance_N = columns["reference_N"] - new_N.detach()
-            told["kl"] = ((distance_N.exp() - 1 - distance_N).sum(), count)
-        return Loss(total, {name: Ratio(*both) for name, both in told.items()})
+            metrics["kl"] = ((distance_N.exp() - 1 - distance_N).sum(), count)
+        return Loss(total, {name: Ratio(*both) for name, both in metrics.items()})
 
     def _value_errors(self, values_N: Any, columns: Named) -> tuple[Any, Any]:
         """Computes [N] half the squared error of each value, the larger of it as it is and as it

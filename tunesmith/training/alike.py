@@ -28,13 +28,13 @@ def refuse_unlike(run: Run, prepared: Prepared, base: Path, processes: Processes
         **identity(run, prepared.all_rows, base_fingerprint(base), run.train.micro_tokens or 0),
         **run.train.machine.model_dump(mode="json", include=OF_ALL),
     }
-    own = {name: value for name, value in asked.items() if name not in OWN}
-    first, *others = processes.everyones(own)
-    found = [
-        told for number, theirs in enumerate(others, 1) for told in _unlike(number, first, theirs)
+    here = {name: value for name, value in asked.items() if name not in OWN}
+    first, *others = processes.everyones(here)
+    unlike = [
+        text for number, theirs in enumerate(others, 1) for text in _unlike(number, first, theirs)
     ]
-    if found:
-        raise SpecError(Problem("processes", say("train.unlike", listed="; ".join(found))))
+    if unlike:
+        raise SpecError(Problem("processes", say("train.unlike", listed="; ".join(unlike))))
 
 
 def _unlike(number: int, first: JsonObject, theirs: JsonObject) -> list[str]:

@@ -98,7 +98,7 @@ def measured(
     """Computes the mean over ``sequences`` of the squared gradient of each, fp32, by weight;
     dropout is off, and the generators of the run are not moved.
     """
-    weights, sums = [one.weight for one in moving], {}
+    weights, sums = [weight_moving.weight for weight_moving in moving], {}
     takes = [weight.requires_grad for weight in weights]
     draws, training = np.random.default_rng(seed), model.model.training
     model.model.eval()
@@ -108,23 +108,28 @@ def measured(
         for number, tokens in enumerate(sequences):
             total = _log_likelihood(model, tokens, labels, draws)
             # Not ``backward``: the run's own ``grad`` stays as it is.
-            found = torch.autograd.grad(total, weights, allow_unused=True)
-            for one, gradient in zip(moving, found, strict=True):
+            gradients = torch.autograd.grad(total, weights, allow_unused=True)
+            for weight_moving, gradient in zip(moving, gradients, strict=True):
                 if gradient is None:
                     continue
-                if one.name not in sums:
-                    sums[one.name] = torch.zeros(gradient.shape, device=gradient.device)
+                if weight_moving.name not in sums:
+                    sums[weight_moving.name] = torch.zeros(gradient.shape, device=gradient.device)
                 # Squares of small gradients are below what bf16 tells apart from their sum.
-                sums[one.name].addcmul_(gradient.float(), gradient.float())
+                sums[weight_moving.name].addcmul_(gradient.float(), gradient.float())
             progress(number + 1, len(sequences))
     finally:
         model.model.train(training)
         for weight, took in zip(weights, takes, strict=True):
             weight.requires_grad_(took)
-    for one in moving:  # a weight that no sequence reached, such as that of an idle expert
-        if one.name not in sums:
-            sums[one.name] = torch.zeros_like(one.weight, dtype=torch.float32)
-    return {one.name: sums[one.name].div_(len(sequences)) for one in moving}
+    for (
+        weight_moving
+    ) in moving:  # a weight that no sequence reached, such as that of an idle expert
+        if weight_moving.name not in sums:
+            sums[weight_moving.name] = torch.zeros_like(weight_moving.weight, dtype=torch.float32)
+    return {
+        weight_moving.name: sums[weight_moving.name].div_(len(sequences))
+        for weight_moving in moving
+    }
 
 
 def _log_likelihood(
@@ -145,10 +150,10 @@ def find(ready: Asked, start: FromStart, *, path: Path, key: dict[str, str]) -> 
     otherwise, on rows of what is to be kept; what the run before was held by counts too, times
     gamma (Schwarz et al. 2018, eq. 9).
     """
-    known = _read(path)
-    if known is not None and known.told["key"] == key:
+    kept = _read(path)
+    if kept is not None and kept.told["key"] == key:
         ready.events.tell(say("ewc.read", path=path))
-        return known
+        return kept
     config = ready.config
     source, sequences = kept_rows(ready)
     phase, began = say("ewc.phase"), time.perf_counter()
@@ -161,19 +166,19 @@ def find(ready: Asked, start: FromStart, *, path: Path, key: dict[str, str]) -> 
             seed=ready.run.train.seed,
             progress=lambda done, of: ready.events.phase(phase, done, of),
         )
-    told = {"key": key, "rows": len(sequences), "labels": config.labels, "source": source}
+    facts = {"key": key, "rows": len(sequences), "labels": config.labels, "source": source}
     parent = parent_of(ready.run.model.path)
     before = _read(parent.folder.fisher) if parent else None
     if before is not None and config.gamma:
-        told |= {"gamma": config.gamma, "before": before.told}
+        facts |= {"gamma": config.gamma, "before": before.told}
         for name, value in before.values.items():
             if name in values:
                 values[name] += config.gamma * value.to(values[name])
     seconds = f"{time.perf_counter() - began:.0f}"
-    shown = say("ewc.also", run=parent.folder.path) if parent and "before" in told else ""
+    shown = say("ewc.also", run=parent.folder.path) if parent and "before" in facts else ""
     said = {"rows": len(sequences), "source": source, "seconds": seconds, "also": shown}
     ready.events.tell(say(f"ewc.measured_{config.labels}", **said))
-    return Fisher({name: value.to(KEPT) for name, value in values.items()}, told)
+    return Fisher({name: value.to(KEPT) for name, value in values.items()}, facts)
 
 
 def kept_rows(ready: Asked) -> tuple[str, list[Tokens]]:
@@ -185,10 +190,10 @@ def kept_rows(ready: Asked) -> tuple[str, list[Tokens]]:
     try:
         rows = _read_rows(ready, source)
     except (DataError, SpecError) as error:
-        told = [
+        problems = [
             Problem(f"objective.rows: {problem.where}", problem.text) for problem in error.problems
         ]
-        raise type(error)(told) from None
+        raise type(error)(problems) from None
     # The row's columns, such as a reference, belong to the objective that it was prepared for.
     sequences = [
         replace(tokens, columns={})
@@ -211,9 +216,9 @@ def _read_rows(ready: Asked, source: str) -> Prepared:
     if folder.run_yaml.is_file():
         reads = folder.resolved().run.model_copy(update={"data": run.data})
         return rows_of_run(folder, reads, tokenizer, phase)
-    how = {"path": source, "columns": None, "reader": None}
-    how |= {"held_out": 0, "limit": None, "split_by": None}
-    data, every = run.data.model_copy(update=how), run.train.model_copy(update={"rows": None})
+    changed = {"path": source, "columns": None, "reader": None}
+    changed |= {"held_out": 0, "limit": None, "split_by": None}
+    data, every = run.data.model_copy(update=changed), run.train.model_copy(update={"rows": None})
     reads = run.model_copy(update={"data": data, "train": every})
     return prepare_once(reads, tokenizer, progress=phase)
 
@@ -224,7 +229,7 @@ def _read(path: Path) -> Fisher | None:
         return None
     try:
         with safe_open(path, "pt") as file:
-            told = json.loads(file.metadata()["told"])
-            return Fisher({name: file.get_tensor(name) for name in file.keys()}, told)  # noqa: SIM118
+            facts = json.loads(file.metadata()["told"])
+            return Fisher({name: file.get_tensor(name) for name in file.keys()}, facts)  # noqa: SIM118
     except (SafetensorError, KeyError, TypeError, ValueError):
         return None

@@ -100,20 +100,20 @@ def make_ready(
     for role in beside:
         role.load(model.model.dtype, device.place)
     prepared = with_others(objective, prepared)
-    found, own = None, "reference" in objective.roles
-    if own and not device.divided:
-        found = _reference(resolved, model, prepared, device, base=base, events=events)
+    reference, is_reference = None, "reference" in objective.roles
+    if is_reference and not device.divided:
+        reference = _reference(resolved, model, prepared, device, base=base, events=events)
     method = _with_method(model, run)
     if device.divided:
         if device.processes.alike:
             forget_plan(model.model)
         elif not is_divided_model(model.model):
             divide(model.model, device, trained_too=not method.adapter)
-        with as_base(model.model) if own and method.adapter else nullcontext():
-            if own:
-                found = _reference(resolved, model, prepared, device, base=base, events=events)
-    if found is not None:
-        prepared = attached(prepared, found.values)
+        with as_base(model.model) if is_reference and method.adapter else nullcontext():
+            if is_reference:
+                reference = _reference(resolved, model, prepared, device, base=base, events=events)
+    if reference is not None:
+        prepared = attached(prepared, reference.values)
     events.phase(say("train.loading"), 1, 1)
     work = _work(resolved, prepared, model, method=method, device=device, beside=beside)
     work.events = events
@@ -125,16 +125,16 @@ def make_ready(
     _tell_choices(resolved, work)
     _tell_rows(work, watch)
     asked = Questions.of(run, prepared, model.limit)
-    return Ready(resolved, prepared, work, watch, asked, base, found, held)
+    return Ready(resolved, prepared, work, watch, asked, base, reference, held)
 
 
 def _rows(run: Run, base: Path, events: Events) -> Prepared:
     """Reads the rows of a run that is resumed, which has no plan to hand them over."""
-    how = {
+    options = {
         "trust_remote_code": run.model.trust_remote_code,
         "add_tokens": run.model.add_tokens,
     }
-    return prepare_once(run, load_tokenizer(base, **how), progress=events.phase)
+    return prepare_once(run, load_tokenizer(base, **options), progress=events.phase)
 
 
 def _with_method(model: Loaded, run: Run) -> Method:
@@ -194,10 +194,10 @@ def _held(resolved: Resolved, work: Work, prepared: Prepared, base: Path) -> Fis
         "method": run.method.model_dump_json(),
     }
     asked = Asked(run, work.model, prepared, work.device, work.events)
-    found = fisher_of(asked, start, path=RunFolder(resolved.out).fisher, key=key)
-    place = work.device.place
-    start.fisher = {name: one.to(place) for name, one in found.values.items()}
-    return found
+    fisher = fisher_of(asked, start, path=RunFolder(resolved.out).fisher, key=key)
+    on = work.device.place
+    start.fisher = {name: value.to(on) for name, value in fisher.values.items()}
+    return fisher
 
 
 def load_base(folder: Path, run: Run, device: Device, objective: Objective) -> Loaded:
@@ -206,20 +206,20 @@ def load_base(folder: Path, run: Run, device: Device, objective: Objective) -> L
     """
     dtype = device.dtype if run.model.dtype == "auto" else devices.DTYPES[run.model.dtype]
     seed_everything(run.train.seed)  # a new head is drawn as it is loaded
-    how = run.model.values("trust_remote_code", "quantize", "add_tokens")
-    how |= {"head": objective.head, "outputs": objective.outputs}
+    options = run.model.values("trust_remote_code", "quantize", "add_tokens")
+    options |= {"head": objective.head, "outputs": objective.outputs}
     # What is divided goes to the GPU part by part.
-    place = torch.device("cpu") if device.divided else device.place
+    on = torch.device("cpu") if device.divided else device.place
     if device.processes.alike:
-        how |= {"parts": device.processes.world}
+        options |= {"parts": device.processes.world}
     elif device.divided and _by_parts(folder, run, objective):
         wide = METHODS.make(run.method).full_precision
         part = {"dtype": torch.float32 if wide else dtype, "trained": wide}
-        how |= {"fill": lambda model: read_parts(model, folder, device, **part)}
-        loaded = load_model(folder, dtype=dtype, device=place, **how)
+        options |= {"fill": lambda model: read_parts(model, folder, device, **part)}
+        loaded = load_model(folder, dtype=dtype, device=on, **options)
         divided_again(loaded.model)
         return loaded
-    return load_model(folder, dtype=dtype, device=place, **how)
+    return load_model(folder, dtype=dtype, device=on, **options)
 
 
 def _by_parts(folder: Path, run: Run, objective: Objective) -> bool:
@@ -261,10 +261,10 @@ def _models(beside: list[Role], policy: Loaded, method: Method, *, watched: bool
     """Returns the models of the roles, by name: those of every step, or those for evaluations
     alone.
     """
-    found = {
+    models = {
         role.name: role.model(policy, method) for role in beside if role.only_watched == watched
     }
-    return {name: model for name, model in found.items() if model is not None}
+    return {name: model for name, model in models.items() if model is not None}
 
 
 def _work(

@@ -87,13 +87,13 @@ def find(
     their number says.
     """
     sequences = list(_sequences(prepared))
-    found, fault = _read(path, key)
-    usable = found is not None and len(found) == len(sequences)
+    kept, fault = _read(path, key)
+    usable = kept is not None and len(kept) == len(sequences)
     # A process that does not see the file must not wait for others that do.
     everywhere = all(device.processes.everyones(usable))
-    if found is not None and everywhere:
+    if kept is not None and everywhere:
         events.tell(say("train.reference_read", path=path))
-        return Reference(found, key)
+        return Reference(kept, key)
     if fault:
         events.tell(fault)
     # Rows and mates hold other columns, and none is needed here.

@@ -56,10 +56,10 @@ class SampledHealth:
         for sign in signs:
             if sign.__name__ in self.told:
                 continue
-            found = sign(event.step)
-            if found is not None:
+            met = sign(event.step)
+            if met is not None:
                 self.told.append(sign.__name__)
-                return found
+                return met
         return None
 
     def _means(self, name: str) -> tuple[float, float] | None:
@@ -101,7 +101,7 @@ class SampledHealth:
         entropies = self._means("entropy")
         if entropies is None or self._gained() != 0 or entropies[1] >= COLLAPSED * entropies[0]:
             return None
-        before, now = (round(one, 4) for one in entropies)
+        before, now = (round(entropy, 4) for entropy in entropies)
         return AnswersAlike(step, before, now)
 
     def _for_length(self, step: int) -> RewardForLength | None:

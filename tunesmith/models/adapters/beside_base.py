@@ -65,12 +65,12 @@ def save(model: Any, method: Spec, folder: Path) -> None:
     from safetensors.torch import save_file
 
     folder.mkdir(parents=True, exist_ok=True)
-    told = {
+    facts = {
         FORMAT: 1,
         "base_model_name_or_path": model.config.name_or_path,
         "method": method.model_dump(mode="json"),
     }
-    (folder / CONFIG).write_text(json.dumps(told, indent=2, ensure_ascii=False), encoding="utf-8")
+    (folder / CONFIG).write_text(json.dumps(facts, indent=2, ensure_ascii=False), encoding="utf-8")
     save_file(
         {name: tensor.contiguous() for name, tensor in _tensors(model).items()},
         folder / WEIGHTS,
@@ -88,10 +88,10 @@ def method_of(folder: Path) -> Any:
     """Returns the method that made the adapter in ``folder``, with its settings; raises ValueError
     for the format of a later version.
     """
-    told = json.loads((folder / CONFIG).read_text(encoding="utf-8"))
-    if told[FORMAT] != 1:
-        raise ValueError(f"{FORMAT} {told[FORMAT]}")
-    return METHODS.make(METHODS.config(told["method"]))
+    facts = json.loads((folder / CONFIG).read_text(encoding="utf-8"))
+    if facts[FORMAT] != 1:
+        raise ValueError(f"{FORMAT} {facts[FORMAT]}")
+    return METHODS.make(METHODS.config(facts["method"]))
 
 
 def serving(
@@ -105,8 +105,8 @@ def serving(
     """Returns the lines of Python that put the adapter in ``folder`` on its base, loaded with
     transformers' ``loader``.
     """
-    how = f", num_labels={labels}" if labels else ""
-    how += (
+    options = f", num_labels={labels}" if labels else ""
+    options += (
         f", quantization_config=transformers.BitsAndBytesConfig({ROUNDED[quantize]})"
         if quantize
         else ""
@@ -114,7 +114,7 @@ def serving(
     base_, folder_ = (json.dumps(str(path), ensure_ascii=False) for path in (base, folder))
     return (
         "import tunesmith, transformers",
-        f"base = transformers.{loader}.from_pretrained({base_}{how})",
+        f"base = transformers.{loader}.from_pretrained({base_}{options})",
         f"model = tunesmith.attach(base, {folder_})",
     )
 
@@ -166,8 +166,12 @@ def _place_heads(inner: torch.nn.Module) -> None:
 
     for name, part in list(inner.named_modules()):
         if isinstance(part, ModulesToSaveWrapper):
-            place, _, own = name.rpartition(".")
-            setattr(inner.get_submodule(place), own, part.modules_to_save[part.active_adapters[0]])
+            parent, _, name_of_part = name.rpartition(".")
+            setattr(
+                inner.get_submodule(parent),
+                name_of_part,
+                part.modules_to_save[part.active_adapters[0]],
+            )
 
 
 def _tensors(model: torch.nn.Module) -> dict[str, torch.Tensor]:

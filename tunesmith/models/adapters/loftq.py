@@ -62,7 +62,7 @@ def alternate(model: torch.nn.Module, times: int) -> dict[str, torch.Tensor]:
             tried.append(
                 (float(s[rank:].norm()), turn, root[:, None] * v[:rank], u[:, :rank] * root)
             )
-        _, best, down, up = min(tried, key=lambda one: one[:2])
+        _, best, down, up = min(tried, key=lambda trial: trial[:2])
         if times > 1:
             before = (
                 {f"{name}.down": tried[best - 1][2], f"{name}.up": tried[best - 1][3]}
@@ -93,8 +93,8 @@ def save(taken: dict[str, torch.Tensor], folder: Path) -> None:
         return
     save_file(taken, folder / FILE, metadata={"format": "pt"})
     path = folder / "adapter_config.json"
-    told = json.loads(path.read_text(encoding="utf-8")) | {"peft_type": PEFT_TYPE}
-    path.write_text(json.dumps(told, indent=2), encoding="utf-8")
+    config = json.loads(path.read_text(encoding="utf-8")) | {"peft_type": PEFT_TYPE}
+    path.write_text(json.dumps(config, indent=2), encoding="utf-8")
 
 
 def with_adapter(model: torch.nn.Module, place: Path) -> Any:
@@ -103,12 +103,12 @@ def with_adapter(model: torch.nn.Module, place: Path) -> Any:
     """
     from peft import PeftModel, get_peft_config
 
-    told = json.loads((place / "adapter_config.json").read_text(encoding="utf-8"))
-    if told.get("peft_type") != PEFT_TYPE:
+    config = json.loads((place / "adapter_config.json").read_text(encoding="utf-8"))
+    if config.get("peft_type") != PEFT_TYPE:
         return PeftModel.from_pretrained(model, place)
     restore(model, load_file(place / FILE))
     return PeftModel.from_pretrained(
-        model, place, config=get_peft_config(told | {"peft_type": "LORA"})
+        model, place, config=get_peft_config(config | {"peft_type": "LORA"})
     )
 
 

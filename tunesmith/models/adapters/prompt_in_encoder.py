@@ -48,8 +48,8 @@ def call_of(
     call = call | {"inputs_embeds": torch.cat([words[:, :after], rows, words[:, after:]], 1)}
     for name, value in (("attention_mask", 1), ("token_type_ids", 0)):
         if name in call:
-            own = call[name].new_full((len(words), count), value)
-            call[name] = torch.cat([call[name][:, :after], own, call[name][:, after:]], 1)
+            inserted = call[name].new_full((len(words), count), value)
+            call[name] = torch.cat([call[name][:, :after], inserted, call[name][:, after:]], 1)
     return call
 
 

@@ -32,8 +32,8 @@ def call_of(
         *input_ids.shape, -1
     )
     words = embed(clean)
-    found = {"inputs_embeds": torch.where(inside.unsqueeze(-1), rows.to(words), words)}
-    return found if mask is None else found | {"attention_mask": mask}
+    call = {"inputs_embeds": torch.where(inside.unsqueeze(-1), rows.to(words), words)}
+    return call if mask is None else call | {"attention_mask": mask}
 
 
 def without(

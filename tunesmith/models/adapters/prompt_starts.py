@@ -49,12 +49,12 @@ def key_shape(base: Any) -> tuple[int, int, int]:
 def told_shape(config: Any) -> tuple[int, int, int]:
     """Returns the same three numbers from the config."""
     text = config.get_text_config()
-    told = text.to_dict() | {
-        name: text.to_dict().get(own) for name, own in text.attribute_map.items()
+    values = text.to_dict() | {
+        name: text.to_dict().get(name_there) for name, name_there in text.attribute_map.items()
     }
-    heads = told["num_attention_heads"]
-    size = told.get("head_dim") or told["hidden_size"] // heads
-    return told["num_hidden_layers"], told.get("num_key_value_heads") or heads, size
+    heads = values["num_attention_heads"]
+    size = values.get("head_dim") or values["hidden_size"] // heads
+    return values["num_hidden_layers"], values.get("num_key_value_heads") or heads, size
 
 
 def drawn(base: Any, count: int, text_ids: list[int] | None) -> torch.Tensor:

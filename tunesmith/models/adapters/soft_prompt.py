@@ -116,8 +116,10 @@ class Prompted(nn.Module):
             return self.base(input_ids=input_ids, **self._before(call, len(input_ids)))
         words = self.base.get_input_embeddings()(input_ids)
         if "position_ids" in call:
-            own = torch.arange(count, device=words.device).expand(len(call["position_ids"]), -1)
-            call["position_ids"] = torch.cat([own, call["position_ids"]], 1)
+            positions = torch.arange(count, device=words.device).expand(
+                len(call["position_ids"]), -1
+            )
+            call["position_ids"] = torch.cat([positions, call["position_ids"]], 1)
         if "forest" in call:
             call["forest"] = call["forest"].under(count)
         elif "attention_mask" in call:
@@ -256,16 +258,16 @@ class Prompted(nn.Module):
                 "kind": self.peft_config.peft_type.value,
             }
         if other:
-            told = (
+            config = (
                 json.loads((Path(folder) / "adapter_config.json").read_text(encoding="utf-8"))
                 | other
             )
             (Path(folder) / "adapter_config.json").write_text(
-                json.dumps(told, indent=2), encoding="utf-8"
+                json.dumps(config, indent=2), encoding="utf-8"
             )
         with torch.no_grad():
             kept = {"prompt_embeddings": self.encoder()} | {
-                f"base_model.{n}": own for n, own in head_weights(self.base).items()
+                f"base_model.{n}": weight for n, weight in head_weights(self.base).items()
             }
         kept = {name: kept[name].detach().cpu().contiguous() for name in kept}
         save_file(kept, Path(folder) / "adapter_model.safetensors", metadata={"format": "pt"})
@@ -282,14 +284,14 @@ def prompted(base: Any, place: Path) -> Prompted | None:
     """
     from peft import PeftConfig, get_peft_config
 
-    told = json.loads((place / "adapter_config.json").read_text(encoding="utf-8"))
-    first = told.pop("first_slot", None)
-    if not holds_prompt(told):
+    config_told = json.loads((place / "adapter_config.json").read_text(encoding="utf-8"))
+    first = config_told.pop("first_slot", None)
+    if not holds_prompt(config_told):
         return None
-    if told["peft_type"] in KINDS:
+    if config_told["peft_type"] in KINDS:
         config: Any = PeftConfig.from_pretrained(str(place))
     else:
-        config = get_peft_config(told | {"peft_type": told.pop("kind", "P_TUNING")})
+        config = get_peft_config(config_told | {"peft_type": config_told.pop("kind", "P_TUNING")})
     saved = load_file(place / "adapter_model.safetensors")
     table = saved.pop("prompt_embeddings").float()
     place_head(base, {name.removeprefix("base_model."): weight for name, weight in saved.items()})
@@ -299,7 +301,7 @@ def prompted(base: Any, place: Path) -> Prompted | None:
     if (
         model.both_ways
         and prompt_in_encoder.first_stays(base.config)
-        and told["peft_type"] in KINDS
+        and config_told["peft_type"] in KINDS
     ):
         raise ValueError(
             "its virtual tokens stand before the row's first token, where a classifier reads"
@@ -347,7 +349,7 @@ def _inserted(
     """
     virtual = virtual.expand(len(values_BTX), -1, -1)
     rows = zip(values_BTX, places_B.tolist(), virtual, strict=True)
-    return torch.stack([torch.cat([row[:place], own, row[place:]]) for row, place, own in rows])
+    return torch.stack([torch.cat([row[:at], ours, row[at:]]) for row, at, ours in rows])
 
 
 @contextmanager

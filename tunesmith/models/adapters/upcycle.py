@@ -70,7 +70,7 @@ def _config(model: PreTrainedModel, *, experts: int, top_k: int, balance: float)
         text = say("own.no_mixture", kind=", ".join([kind, *odd]), known=", ".join(MIXTURES))
         raise SpecError(Problem("method", text))
     name, settings = MIXTURES[kind]
-    known = AutoConfig.for_model(name).to_dict().keys() - {
+    allowed_keys = AutoConfig.for_model(name).to_dict().keys() - {
         "model_type",
         "architectures",
         "transformers_version",
@@ -85,7 +85,7 @@ def _config(model: PreTrainedModel, *, experts: int, top_k: int, balance: float)
         "moe_intermediate_size": dense["intermediate_size"],
         "router_aux_loss_coef": balance,
     }
-    taken = {key: value for key, value in (dense | settings).items() if key in known}
+    taken = {key: value for key, value in (dense | settings).items() if key in allowed_keys}
     return AutoConfig.for_model(name, **taken)
 
 
@@ -98,7 +98,7 @@ def _check(model: PreTrainedModel, mixture: Any) -> None:
         return
     with torch.no_grad():
         dense, ours = (
-            one.eval()(input_ids=ids, use_cache=False)[0].float() for one in (model, mixture)
+            each.eval()(input_ids=ids, use_cache=False)[0].float() for each in (model, mixture)
         )
     worst = float((dense - ours).abs().max() / dense.abs().max())
     allowed = DIFFERENT if model.dtype == torch.float32 else 0.1

@@ -122,7 +122,7 @@ def forest_attention(
     if forest.above:
         above = forest.above[module.layer_idx]  # type: ignore[index]
         key, value = (
-            torch.cat([one.to(own), own], 2) for one, own in zip(above, (key, value), strict=True)
+            torch.cat([old.to(new), new], 2) for old, new in zip(above, (key, value), strict=True)
         )
     queries = _take(query, calls.queries, [bucket.queries for bucket in calls.buckets])
     keys, values = (
@@ -283,8 +283,8 @@ def _exact_without_forest(
 
 def _calls(forest: Forest, window: int | None, device: torch.device) -> Calls:
     """Returns the buckets of a forest, derived once for each batch and window, for all layers."""
-    found = forest.cache.get((window, device))
-    if found is None:
+    calls = forest.cache.get((window, device))
+    if calls is None:
         before = forest.above[0][0].shape[2] if forest.above else 0
         segments = forest.under(before).segments if before else forest.segments
         longest = max(segment.depth + segment.stop - segment.start for segment in segments)
@@ -302,8 +302,8 @@ def _calls(forest: Forest, window: int | None, device: torch.device) -> Calls:
                 )
             start += len(group) * width
             parts.append(_indices(group, segments, reach, before=before))
-        found = forest.cache[window, device] = _sent(parts, place_T, device)
-    return found
+        calls = forest.cache[window, device] = _sent(parts, place_T, device)
+    return calls
 
 
 def _sent(
@@ -318,7 +318,7 @@ def _sent(
     ]
     masks = [part[2] for part in parts if part[2] is not None]
     queries, keys, place, *there = sent_together(
-        [torch.from_numpy(one) for one in (*flat, place_T, *masks)], device
+        [torch.from_numpy(array) for array in (*flat, place_T, *masks)], device
     )
     allowed = iter(there)
     buckets = [
@@ -361,18 +361,18 @@ def _indices(
     """Returns for one bucket the indices of its queries ``[S, Q]`` and keys ``[S, K]``, and which
     keys each query may see ``[S or 1, Q, K]``; None where it sees all before it.
     """
-    own = max(segment.stop - segment.start for segment in group)
+    longest = max(segment.stop - segment.start for segment in group)
     above = max(segment.depth for segment in group)
-    queries_SQ = np.zeros((len(group), own), np.int64)
-    keys_SK = np.zeros((len(group), above + own), np.int64)
+    queries_SQ = np.zeros((len(group), longest), np.int64)
+    keys_SK = np.zeros((len(group), above + longest), np.int64)
     # Depth of each key, ancestors right-aligned before the own part; a padded ancestor has a
     # negative one.
-    depths_SK = np.full((len(group), above + own), -1, np.int64)
+    depths_SK = np.full((len(group), above + longest), -1, np.int64)
     for row, segment in enumerate(group):
         # A short segment repeats its last token as padding; the copies' outputs are never taken.
-        tokens = np.minimum(segment.start + np.arange(own), segment.stop - 1)
+        tokens = np.minimum(segment.start + np.arange(longest), segment.stop - 1)
         queries_SQ[row], keys_SK[row, above:] = tokens - before, tokens
-        depths_SK[row, above:] = segment.depth + np.arange(own)
+        depths_SK[row, above:] = segment.depth + np.arange(longest)
         if segment.depth:
             keys_SK[row, above - segment.depth : above] = _ancestors(segment, segments)
             depths_SK[row, above - segment.depth : above] = np.arange(segment.depth)

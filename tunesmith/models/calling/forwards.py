@@ -52,7 +52,7 @@ def forwards(
 
     from tunesmith.models.calling.views import see
 
-    found: dict[int, T] = {}
+    values_by_index: dict[int, T] = {}
     loaded.model.eval()
     if progress:
         progress(0, len(examples))
@@ -61,7 +61,7 @@ def forwards(
             raise BrokenOff
         with torch.no_grad():
             values = look(see(loaded.model, batch))
-        found |= dict(zip(part, values, strict=True))
+        values_by_index |= dict(zip(part, values, strict=True))
         if progress:
-            progress(len(found), len(examples))
-    return [found[index] for index in range(len(examples))]
+            progress(len(values_by_index), len(examples))
+    return [values_by_index[index] for index in range(len(examples))]

@@ -110,14 +110,14 @@ def generate(
         progress(0, len(rows))
     with as_given(model, seed if settings.temperature > 0 else None):
         for batch in room.batches([len(row) for row in rows], budget):
-            how = room.within(settings, len(rows[batch[0]]))
+            fitted = room.within(settings, len(rows[batch[0]]))
             rules: list[StoppingCriteria] = []
             if progress:
-                told = partial(_onward, progress, len(answers), len(rows))
-                rules.append(Written(told, len(batch), how.max_new_tokens))
+                onward = partial(_onward, progress, len(answers), len(rows))
+                rules.append(Written(onward, len(batch), fitted.max_new_tokens))
             some = [rows[index] for index in batch]
             written = _written(
-                model, tokenizer, some, how, stop_ids=stop_ids, share=share, rules=rules
+                model, tokenizer, some, fitted, stop_ids=stop_ids, share=share, rules=rules
             )
             for index, ids in zip(batch, written, strict=True):
                 answers[index] = finished(tokenizer, ids, settings, stop_ids)
@@ -323,18 +323,18 @@ def finished(
 ) -> Answer:
     """Returns new tokens as an answer, cut before the token or text that ends it."""
     end = next((index for index, token in enumerate(ids) if token in stop_ids), None)
-    own = ids if end is None else ids[:end]
-    text = decoded(tokenizer, own)
+    kept_ids = ids if end is None else ids[:end]
+    text = decoded(tokenizer, kept_ids)
     at = first_of(text, settings.stop)
     if at is None:
-        return Answer(text, tuple(own), end is not None)
+        return Answer(text, tuple(kept_ids), end is not None)
     # The fewest tokens that hold the stop text: what follows them is padding.
     size = bisect_left(
-        range(len(own)),
+        range(len(kept_ids)),
         True,
-        key=lambda n: first_of(decoded(tokenizer, own[:n]), settings.stop) is not None,
+        key=lambda n: first_of(decoded(tokenizer, kept_ids[:n]), settings.stop) is not None,
     )
-    return Answer(text[:at], tuple(own[:size]), True)
+    return Answer(text[:at], tuple(kept_ids[:size]), True)
 
 
 def _onward(progress: Progress, before: int, of: int, now: int) -> None:

@@ -16,8 +16,8 @@ def left_padded(
     ids = torch.full((len(rows), longest), pad_id, dtype=torch.long)
     mask = torch.zeros_like(ids)
     for index, row in enumerate(rows):
-        own = longest - (len(row) - common)
-        for part, start in ((row[:common], 0), (row[common:], own)):
+        begin = longest - (len(row) - common)
+        for part, start in ((row[:common], 0), (row[common:], begin)):
             ids[index, start : start + len(part)] = torch.from_numpy(
                 np.asarray(part, dtype=np.int64)
             )

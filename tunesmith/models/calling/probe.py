@@ -120,9 +120,9 @@ def _small_model(model: PreTrainedModel) -> Any | None:
         small = copy.deepcopy(config)
         for name, value in attempt.items():
             setattr(small, name, value)
-        found = _build(type(model), small)
-        if found is not None:
-            return found
+        built = _build(type(model), small)
+        if built is not None:
+            return built
     return None
 
 
@@ -246,9 +246,11 @@ def _head_is_unknown(model: PreTrainedModel, allowed: float) -> bool:
     device = model.get_input_embeddings().weight.device
     batch = Batch.grow(_rows(model.config)[1:]).to(device).padded()
     with torch.no_grad():
-        own = model(**inputs_of(batch)).logits.flatten(0, 1).index_select(0, batch.scored_N).float()
+        theirs = (
+            model(**inputs_of(batch)).logits.flatten(0, 1).index_select(0, batch.scored_N).float()
+        )
         seen = see(model, batch)
         ours = seen.head.logits(seen.features("scored"))
-    return ours.shape != own.shape or float((ours - own).abs().max()) > allowed * max(
-        1.0, float(own.abs().max())
+    return ours.shape != theirs.shape or float((ours - theirs).abs().max()) > allowed * max(
+        1.0, float(theirs.abs().max())
     )

@@ -42,8 +42,8 @@ class Routers:
         self._seen: dict[int, torch.Tensor] = {}
         self._metrics: dict[str, Ratio] = {}
         # An encoder's tokens are not those of the batch.
-        found = gates(model) if self.weight and not model.config.is_encoder_decoder else []
-        for number, (gate, index) in enumerate(found):
+        routers = gates(model) if self.weight and not model.config.is_encoder_decoder else []
+        for number, (gate, index) in enumerate(routers):
             gate.register_forward_hook(self._recorder(number, index))
 
     def _recorder(self, number: int, index: int) -> Any:
@@ -98,13 +98,15 @@ def gates(model: torch.nn.Module) -> list[tuple[Any, int]]:
     """Finds the routers of a mixture of experts, each with the index of its logits in its output,
     as the class declares it.
     """
-    found: dict[object, int] = {}
+    index_of: dict[object, int] = {}
     for part in model.modules():
-        told = (getattr(part, "_can_record_outputs", None) or {}).get("router_logits")
-        for recorder in told if isinstance(told, list) else [told] if told else []:
+        recorders = (getattr(part, "_can_record_outputs", None) or {}).get("router_logits")
+        for recorder in (
+            recorders if isinstance(recorders, list) else [recorders] if recorders else []
+        ):
             kind, index = (
                 getattr(recorder, "target_class", recorder),
                 getattr(recorder, "index", 0),
             )
-            found |= {gate: index for gate in part.modules() if isinstance(gate, kind)}
-    return list(found.items())
+            index_of |= {gate: index for gate in part.modules() if isinstance(gate, kind)}
+    return list(index_of.items())

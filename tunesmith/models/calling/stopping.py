@@ -25,10 +25,10 @@ class StopTexts(StoppingCriteria):
     ) -> torch.Tensor:
         """Tells which rows have one of the texts."""
         tail = input_ids[:, max(self.start, input_ids.shape[1] - self.reach) :]
-        found = [
+        stopped = [
             first_of(decoded(self.tokenizer, row), self.stops) is not None for row in tail.tolist()
         ]
-        return torch.tensor(found, device=input_ids.device)
+        return torch.tensor(stopped, device=input_ids.device)
 
 
 class Closed(StoppingCriteria):

@@ -50,11 +50,11 @@ def one_forward() -> Iterator[None]:
 def see(model: LossModel, batch: Batch) -> Seen:
     """Runs ``model`` over ``batch`` once; all views share this forward."""
     shared, key = _shared.get(), (id(model), id(batch))
-    known = {} if shared is None else shared
-    if key not in known:
-        own = isinstance(model, torch.nn.Module)
-        known[key] = forward(model, batch) if own else model.see(batch)
-    return known[key]
+    seen_before = {} if shared is None else shared
+    if key not in seen_before:
+        a_module = isinstance(model, torch.nn.Module)
+        seen_before[key] = forward(model, batch) if a_module else model.see(batch)
+    return seen_before[key]
 
 
 def forward(model: torch.nn.Module, batch: Batch) -> Seen:
@@ -348,8 +348,8 @@ class _LogProbs(torch.autograd.Function):
                 hidden_nD = hidden_ND[chunk].detach().requires_grad_(wants[0])
                 part = -nll(ctx.head.logits(hidden_nD), targets_N[chunk])
                 leaves = [t for t, want in zip((hidden_nD, *weights), wants, strict=True) if want]
-                found = iter(torch.autograd.grad(part, leaves, outputs[0][chunk]))
-            _add(grads, found, wants, chunk)
+                gradients = iter(torch.autograd.grad(part, leaves, outputs[0][chunk]))
+            _add(grads, gradients, wants, chunk)
         return (None, None, *grads)
 
 
@@ -388,12 +388,12 @@ def token_loss(model: LossModel, batch: Batch, *, smoothing: float = 0.0) -> Los
 
     def likelihood(logits_nV: torch.Tensor, _: torch.Tensor | None, chunk: slice) -> torch.Tensor:
         weights_n, targets_n = batch.weights_N[chunk], batch.targets_N[chunk]
-        told = (weights_n * nll(logits_nV, targets_n)).sum()
+        plain_loss = (weights_n * nll(logits_nV, targets_n)).sum()
         if not smoothing:
-            return told
-        plain.append(told.detach())
+            return plain_loss
+        plain.append(plain_loss.detach())
         even = (weights_n * -logits_nV.log_softmax(-1).mean(-1)).sum()
-        return (1 - smoothing) * told + smoothing * even
+        return (1 - smoothing) * plain_loss + smoothing * even
 
     total = see(model, batch).over_logits(likelihood)
     metrics = {"loss": Ratio(total.detach(), batch.units)}

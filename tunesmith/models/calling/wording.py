@@ -90,5 +90,5 @@ def decoded(tokenizer: Tokenizer, ids: Sequence[int]) -> str:
 
 def first_of(text: str, stops: Sequence[str]) -> int | None:
     """Returns where the earliest of ``stops`` begins; None where none occurs."""
-    found = [text.index(stop) for stop in stops if stop in text]
-    return min(found) if found else None
+    starts = [text.index(stop) for stop in stops if stop in text]
+    return min(starts) if starts else None

@@ -65,7 +65,9 @@ def find_model(path: str, *, revision: str | None = None, code: bool = False) ->
         folder = snapshot(path, "model", patterns=patterns, ignore=NOT_MODEL, revision=revision)
     except ModelError as error:
         near = _near(path)
-        raise ModelError([Problem(one.where, one.text + near) for one in error.problems]) from None
+        raise ModelError(
+            [Problem(problem.where, problem.text + near) for problem in error.problems]
+        ) from None
     return _checked(folder, path)
 
 
@@ -184,14 +186,14 @@ def _refuse_quantised(folder: Path, path: str) -> None:
         config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
     except ValueError:
         return  # said where the config is read
-    known = config if isinstance(config, dict) else {}
-    parts = [known, *(part for part in known.values() if isinstance(part, dict))]
-    how = next(
+    facts = config if isinstance(config, dict) else {}
+    parts = [facts, *(part for part in facts.values() if isinstance(part, dict))]
+    quantisation = next(
         (part["quantization_config"] for part in parts if "quantization_config" in part), None
     )
-    method = how.get("quant_method", "?") if isinstance(how, dict) else "?"
-    rounded = None if how else _rounded(folder)
-    if how or rounded:
+    method = quantisation.get("quant_method", "?") if isinstance(quantisation, dict) else "?"
+    rounded = None if quantisation else _rounded(folder)
+    if quantisation or rounded:
         raise ModelError(Problem(path, say("hub.quantised", method=rounded or method)))
 
 

@@ -19,9 +19,9 @@ def merged(adapter: Path, find: Callable[[str, str | None], Path]) -> Path:
     """Returns the folder of the base with ``adapter`` merged in, in the base's own dtype; ``find``
     finds the base by its name.
     """
-    told = adapter / "tunesmith.json"
-    if told.is_file():
-        facts = json.loads(told.read_text(encoding="utf-8"))
+    facts_file = adapter / "tunesmith.json"
+    if facts_file.is_file():
+        facts = json.loads(facts_file.read_text(encoding="utf-8"))
         name = facts["base"]
     else:
         facts = json.loads((adapter / "adapter_config.json").read_text(encoding="utf-8"))
@@ -51,13 +51,15 @@ def _refuse_unmerged(adapter: Path, facts: Mapping[str, object]) -> None:
     from tunesmith.models.adapters import beside_base
     from tunesmith.models.adapters.soft_prompt import holds_prompt
 
-    told = json.loads((adapter / beside_base.CONFIG).read_text(encoding="utf-8"))
+    config = json.loads((adapter / beside_base.CONFIG).read_text(encoding="utf-8"))
     if beside_base.is_own(adapter):
         method = beside_base.method_of(adapter)
         refused = None if method.merges else method.name
     else:
         refused = (
-            str(facts.get("method") or told["peft_type"].lower()) if holds_prompt(told) else None
+            str(facts.get("method") or config["peft_type"].lower())
+            if holds_prompt(config)
+            else None
         )
     if refused:
         raise ModelError(Problem(str(adapter), say("own.cannot_go_on", method=refused)))
@@ -78,15 +80,15 @@ def _merge(base: Path, adapter: Path, draft: Path, facts: JsonObject) -> None:
     from tunesmith.models.structure.whole import write_model
 
     config = load_config(base)
-    known: JsonObject = head_in(facts) if "objective" in facts else {"head": "language"}
-    how: dict[str, Any] = {"dtype": "auto", "use_safetensors": True, "local_files_only": True}
+    head_facts: JsonObject = head_in(facts) if "objective" in facts else {"head": "language"}
+    options: dict[str, Any] = {"dtype": "auto", "use_safetensors": True, "local_files_only": True}
     plain: Any
-    plain, _ = weights_under(base, config, known["head"], known.get("outputs"), how)
+    plain, _ = weights_under(base, config, head_facts["head"], head_facts.get("outputs"), options)
     stored = plain.dtype
     if facts.get("quantize"):
         plain = make_plain(
             load_model(
-                base, dtype=torch.float32, device="cpu", quantize=facts["quantize"], **known
+                base, dtype=torch.float32, device="cpu", quantize=facts["quantize"], **head_facts
             ).model
         )
     if facts.get("add_tokens"):

@@ -89,10 +89,10 @@ def load_model(
         bare = outline(folder, config, head, trust_remote_code=trust_remote_code)
         model, kept = fill(bare).eval(), False
     else:
-        how = _places(quantize, dtype, device, head=head, parts=parts)
-        how |= {"dtype": dtype, "use_safetensors": True, "local_files_only": True}
-        how["trust_remote_code"] = trust_remote_code
-        model, kept = weights_under(folder, config, head, outputs, how)
+        options = _places(quantize, dtype, device, head=head, parts=parts)
+        options |= {"dtype": dtype, "use_safetensors": True, "local_files_only": True}
+        options["trust_remote_code"] = trust_remote_code
+        model, kept = weights_under(folder, config, head, outputs, options)
         if quantize:
             make_steady(model)
         elif parts == 1:
@@ -174,7 +174,7 @@ def weights_under(
         if head != "language":
             return load_headed(folder, config, head, outputs, **how)
         with quiet():
-            model, told = language_class(config).from_pretrained(
+            model, info = language_class(config).from_pretrained(
                 folder,
                 config=config,
                 output_loading_info=True,
@@ -188,7 +188,7 @@ def weights_under(
         raise ModelError(
             Problem(str(folder), say("load.no_weights", error=first_line(error)))
         ) from None
-    refuse_other_weights(folder, model, head, told)
+    refuse_other_weights(folder, model, head, info)
     return model, False
 
 
@@ -203,13 +203,13 @@ def outline(
     """Builds the model without memory for its weights, as loading makes it from the headers of its
     files; raises ModelError where the weights are not those of this model.
     """
-    how = {
+    options = {
         "device_map": "meta",
         "use_safetensors": True,
         "local_files_only": True,
         "trust_remote_code": trust_remote_code,
     }
-    model, _ = weights_under(folder, config, head, outputs if HEADS[head].named else None, how)
+    model, _ = weights_under(folder, config, head, outputs if HEADS[head].named else None, options)
     return model
 
 

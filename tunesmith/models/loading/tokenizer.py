@@ -62,18 +62,18 @@ def _json(path: Path) -> JsonObject | None:
     if not path.is_file():
         return None
     try:
-        found = json.loads(path.read_text(encoding="utf-8"))
+        parsed = json.loads(path.read_text(encoding="utf-8"))
     except ValueError:
         return {}
-    return found if isinstance(found, dict) else {}
+    return parsed if isinstance(parsed, dict) else {}
 
 
 def _named_class(folder: Path, config: JsonObject | None) -> Any:
     """Returns the class that AutoTokenizer would take, where the names alone settle it."""
-    told = _json(folder / "tokenizer_config.json") or {}
-    name = str(told.get("tokenizer_class"))
-    known = QUICK.get(str((config or {}).get("model_type")), frozenset())
-    if name not in known or "auto_map" in told or not (folder / "tokenizer.json").is_file():
+    settings = _json(folder / "tokenizer_config.json") or {}
+    name = str(settings.get("tokenizer_class"))
+    classes = QUICK.get(str((config or {}).get("model_type")), frozenset())
+    if name not in classes or "auto_map" in settings or not (folder / "tokenizer.json").is_file():
         return None
     return named(name)
 
@@ -110,8 +110,8 @@ def _sides(folder: Path, told: JsonObject, trust_remote_code: bool) -> _Sides | 
     if not config.is_encoder_decoder:
         return _Sides(rows)
     names = ("decoder_start_token_id", "bos_token_id")
-    known = config.to_dict()
-    start = next((token for name in names if (token := known.get(name)) is not None), None)
+    values = config.to_dict()
+    start = next((token for name in names if (token := values.get(name)) is not None), None)
     end = config.eos_token_id[0] if isinstance(config.eos_token_id, list) else config.eos_token_id
     return _Sides(rows, True, start, end)
 

@@ -50,10 +50,10 @@ class FromStart:
     def distance(self) -> torch.Tensor:
         """Computes ½ Σ F (θ − θ₀)², with gradient."""
         total = torch.zeros(())
-        for one in self.moving:
-            squared = one.change().float().square()
+        for weight in self.moving:
+            squared = weight.change().float().square()
             if self.fisher:
-                squared = squared * self.fisher[one.name]
+                squared = squared * self.fisher[weight.name]
             total = total.to(squared.device) + 0.5 * squared.sum()
         return total
 
@@ -65,7 +65,7 @@ def start_of(model: Any, method: Method) -> FromStart:
         layers = [name.removesuffix(".lora_A") for name in inner]
         return FromStart([_product(name, model.get_submodule(name)) for name in layers])
     named = model.named_parameters()
-    return FromStart([_copied(name, one) for name, one in named if one.requires_grad])
+    return FromStart([_copied(name, weight) for name, weight in named if weight.requires_grad])
 
 
 def _product(name: str, layer: Any) -> Moving:

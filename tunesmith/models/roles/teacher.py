@@ -68,8 +68,8 @@ def _found(run: Run) -> Path:
     except ModelError as error:
         # A model's ways out are given in the setting of the student.
         ways = say("hub.ways_model"), say("hub.ways_teacher")
-        told = [f"{problem.where}: {problem.text.replace(*ways)}" for problem in error.problems]
-        raise SpecError(Problem(where, text) for text in told) from None
+        texts = [f"{problem.where}: {problem.text.replace(*ways)}" for problem in error.problems]
+        raise SpecError(Problem(where, text) for text in texts) from None
 
 
 def _checked(run: Run, tokenizer: Tokenizer) -> None:
@@ -78,13 +78,16 @@ def _checked(run: Run, tokenizer: Tokenizer) -> None:
     if kind == "encoder":
         text = say("load.teacher_reads", teacher=name, kind=say("heads.kind_encoder"))
         raise SpecError(Problem(where, text))
-    own, theirs = tokenizer.get_vocab(), load_tokenizer(folder, trust_remote_code=trust).get_vocab()
-    if own != theirs:
-        differing = sum(own.get(token) != theirs.get(token) for token in {*own, *theirs})
+    ours, theirs = (
+        tokenizer.get_vocab(),
+        load_tokenizer(folder, trust_remote_code=trust).get_vocab(),
+    )
+    if ours != theirs:
+        differing = sum(ours.get(token) != theirs.get(token) for token in {*ours, *theirs})
         text = say(
             "load.other_vocabulary",
             teacher=name,
-            own=len(own),
+            own=len(ours),
             theirs=len(theirs),
             differing=differing,
         )

@@ -102,8 +102,8 @@ class Value(Role):
         if self.own is None:
             return
         model = self.run.model
-        how: Any = model.values("trust_remote_code", "quantize", "add_tokens")
-        self.loaded = load_model(folder_of(model), dtype=dtype, device=device, **how)
+        options: Any = model.values("trust_remote_code", "quantize", "add_tokens")
+        self.loaded = load_model(folder_of(model), dtype=dtype, device=device, **options)
 
     def model(self, policy: Loaded, method: Method) -> Values:
         """Gives the head, on the policy's device, with what it stands on."""
@@ -148,5 +148,5 @@ def _follows(method: Method) -> bool:
     if isinstance(method, Lora):
         return method.rewrites_base or method.config.init in ("eva", "loftq")
     followed = {"study", "begin", "after_step", "penalty", "state"}
-    own = [kind for kind in type(method).__mro__ if kind not in (Method, object)]
-    return any(followed & vars(kind).keys() for kind in own)
+    classes = [kind for kind in type(method).__mro__ if kind not in (Method, object)]
+    return any(followed & vars(kind).keys() for kind in classes)

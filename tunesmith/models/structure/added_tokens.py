@@ -23,10 +23,10 @@ def add_to(tokenizer: Tokenizer, tokens: Sequence[str]) -> list[int]:
     token already.
     """
     vocabulary = tokenizer.get_vocab()
-    known = [token for token in tokens if token in vocabulary]
-    if known:
+    already = [token for token in tokens if token in vocabulary]
+    if already:
         raise SpecError(
-            Problem("model.add_tokens", say("tokens.known", tokens=", ".join(map(repr, known))))
+            Problem("model.add_tokens", say("tokens.known", tokens=", ".join(map(repr, already))))
         )
     from tokenizers import AddedToken
 

@@ -37,8 +37,8 @@ def whole_on_first(tensor: torch.Tensor, *, first: bool) -> torch.Tensor:
     """
     if not is_divided(tensor):
         return tensor
-    found = tensor.full_tensor()
-    return found.cpu() if first else found.new_empty(0)
+    joined = tensor.full_tensor()
+    return joined.cpu() if first else joined.new_empty(0)
 
 
 def divided_like(value: torch.Tensor, weight: torch.Tensor) -> torch.Tensor:

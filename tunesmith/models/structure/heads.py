@@ -150,37 +150,37 @@ def load_headed(
     how |= {"output_loading_info": True, "ignore_mismatched_sizes": True}
     if not HEADS[head].named:
         with quiet():
-            model, told = class_of(config, head).from_pretrained(folder, config=config, **how)
-        refuse_other_weights(folder, model, head, told, new=("pooler.",))
+            model, info = class_of(config, head).from_pretrained(folder, config=config, **how)
+        refuse_other_weights(folder, model, head, info, new=("pooler.",))
         _without_pooler(model)
         return model, False
     assert outputs is not None, "a classification head has outputs"
-    known = tuple(config.to_dict().get("id2label", {}).values())
+    names = tuple(config.to_dict().get("id2label", {}).values())
     config = with_outputs(config, outputs)
     with quiet():
-        model, told = class_of(config, head).from_pretrained(folder, config=config, **how)
+        model, info = class_of(config, head).from_pretrained(folder, config=config, **how)
     if head == "classes" and kind_of(config) == "decoder" and score_of(model) is None:
         # It would look for a row's last token by the padding's id, or by its place.
         raise ModelError(Problem(str(folder), say("heads.pools_itself", name=type(model).__name__)))
-    own = tuple(f"{name}." for name in head_parts(model))
+    prefixes = tuple(f"{name}." for name in head_parts(model))
     # A pooler on top of the trunk is often left out of a checkpoint; anything else that lacks is
     # another model.
     poolers = {
         name.rpartition("pooler.")[0] + "pooler"
-        for name in told["missing_keys"]
-        if "pooler." in name and not name.startswith(own)
+        for name in info["missing_keys"]
+        if "pooler." in name and not name.startswith(prefixes)
     }
-    new = (*own, *(f"{pooler}." for pooler in poolers))
-    refuse_other_weights(folder, model, head, told, new=new)
+    new = (*prefixes, *(f"{pooler}." for pooler in poolers))
+    refuse_other_weights(folder, model, head, info, new=new)
     _fresh[model] = tuple(sorted(poolers))
     whole = not any(
-        name.startswith(own)
-        for name in [*told["missing_keys"], *(n for n, *_ in told["mismatched_keys"])]
+        name.startswith(prefixes)
+        for name in [*info["missing_keys"], *(n for n, *_ in info["mismatched_keys"])]
     )
-    if whole and known != outputs.names:
+    if whole and names != outputs.names:
         _draw_anew(model)
     _cast_inputs(model)
-    return model, whole and known == outputs.names
+    return model, whole and names == outputs.names
 
 
 def _without_pooler(model: Any) -> None:
@@ -246,7 +246,7 @@ def _cast_inputs(model: torch.nn.Module) -> None:
 def head_in(facts: JsonObject) -> JsonObject:
     """Returns ``head`` and ``outputs`` for ``load_model``, from a saved model's tunesmith.json."""
     outputs = facts.get("outputs")
-    known = Outputs(tuple(outputs["names"]), outputs["problem"]) if outputs else None
+    classes = Outputs(tuple(outputs["names"]), outputs["problem"]) if outputs else None
     # Older runs name the objective alone.
     head = facts.get("head") or OBJECTIVES.get(facts["objective"]).head
-    return {"head": head, "outputs": known}
+    return {"head": head, "outputs": classes}

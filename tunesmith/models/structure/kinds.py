@@ -107,8 +107,8 @@ def load_config(folder: Path, *, trust_remote_code: bool = False) -> Any:
     ) as error:
         # What a class of settings refuses stands in the cause: heads that do not divide the width.
         cause = error.__cause__ if isinstance(error, StrictDataclassError) else None
-        told = say("load.no_config", error=first_line(cause or error))
-        raise ModelError(Problem(str(folder), told)) from None
+        text = say("load.no_config", error=first_line(cause or error))
+        raise ModelError(Problem(str(folder), text)) from None
 
 
 def plain(model: torch.nn.Module) -> Any:

@@ -38,11 +38,11 @@ def blocks(model: torch.nn.Module, width: int) -> list[Block]:
     """Returns the blocks of every stack (an encoder's and a decoder's), in order; ``width`` is that
     of the model.
     """
-    found: list[Block] = []
+    blocks_found: list[Block] = []
     for name, part in stacks(model):
         for index, block in enumerate(part.children()):
-            found.append(_block(f"{name}.{index}", index, block, width))
-    return found
+            blocks_found.append(_block(f"{name}.{index}", index, block, width))
+    return blocks_found
 
 
 def longest_row(model: torch.nn.Module, text: JsonObject) -> int | None:
@@ -158,7 +158,10 @@ def _outside_head(model: torch.nn.Module, layers: Layers) -> Layers:
     return {
         name: part
         for name, part in layers.items()
-        if part is not head and not any(name == one or name.startswith(f"{one}.") for one in parts)
+        if part is not head
+        and not any(
+            name == part_of_head or name.startswith(f"{part_of_head}.") for part_of_head in parts
+        )
     }
 
 

@@ -31,10 +31,10 @@ def load_masked(folder: Path, *, device: torch.device, trust_remote_code: bool =
         "trust_remote_code": trust_remote_code,
     }
     with quiet():
-        model, told = AutoModelForMaskedLM.from_pretrained(
+        model, info = AutoModelForMaskedLM.from_pretrained(
             folder, config=config, output_loading_info=True, **options
         )
-    lacking = sorted(told["missing_keys"])
+    lacking = sorted(info["missing_keys"])
     if lacking:
         # transformers draws them at random, and whatever they then say means nothing.
         raise ModelError(Problem(str(folder), say("cloze.no_head", names=", ".join(lacking[:3]))))

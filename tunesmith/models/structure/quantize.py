@@ -26,8 +26,8 @@ def missing_package(where: str) -> list[Problem]:
     """Returns the problem at the setting ``where``, with the command that solves it, when
     bitsandbytes is not installed.
     """
-    found = importlib.util.find_spec("bitsandbytes") is not None
-    return [] if found else [Problem(where, say("quantize.missing"))]
+    installed = importlib.util.find_spec("bitsandbytes") is not None
+    return [] if installed else [Problem(where, say("quantize.missing"))]
 
 
 def settings(kind: str, dtype: torch.dtype) -> Any:
@@ -57,10 +57,10 @@ def placed(
     """Returns what ``from_pretrained`` takes to quantise the linear layers while loading, except
     parts named in ``whole``.
     """
-    how = settings(kind, dtype)
+    config = settings(kind, dtype)
     if whole:
-        how.llm_int8_skip_modules = list(whole)
-    return {"quantization_config": how, "device_map": {"": device}}
+        config.llm_int8_skip_modules = list(whole)
+    return {"quantization_config": config, "device_map": {"": device}}
 
 
 def layers(model: torch.nn.Module) -> Iterator[tuple[str, Any]]:
@@ -136,8 +136,8 @@ def make_plain(model: torch.nn.Module) -> torch.nn.Module:
         plain.weight = torch.nn.Parameter(dequantised(layer), requires_grad=False)
         if layer.bias is not None:
             plain.bias = torch.nn.Parameter(layer.bias.data.float(), requires_grad=False)
-        parent, _, own = name.rpartition(".")
-        model.get_submodule(parent).register_module(own, plain)
+        parent, _, name_of_layer = name.rpartition(".")
+        model.get_submodule(parent).register_module(name_of_layer, plain)
     # What transformers noted of the quantisation would be written into config.json, and refuses a
     # change of type.
     model.hf_quantizer.remove_quantization_config(model)  # type: ignore[union-attr, operator]

@@ -56,10 +56,10 @@ def refuse_other_weights(
         and "pooler." not in name
         and (head == "language" or name.startswith(inside))
     )
-    found = {"missing": missing, "shape": shapes, "unexpected": unexpected}
+    faults = {"missing": missing, "shape": shapes, "unexpected": unexpected}
     parts = [
         say(f"load.weights_{kind}", count=len(names), names=_some(names))
-        for kind, names in found.items()
+        for kind, names in faults.items()
         if names
     ]
     if parts:
@@ -85,7 +85,7 @@ def _not_finite(model: PreTrainedModel) -> list[str]:
     """
     import torch
 
-    found = []
+    names = []
     for name, weight in model.named_parameters():
         plain = weight.dtype in (torch.float32, torch.float16, torch.bfloat16)
         if weight.is_meta or not plain:
@@ -93,8 +93,8 @@ def _not_finite(model: PreTrainedModel) -> list[str]:
         summed = weight.detach().sum(dtype=torch.float32)
         # Finite numbers near the largest may add up to infinity: the numbers themselves decide.
         if not summed.isfinite() and not weight.detach().isfinite().all():
-            found.append(name)
-    return found
+            names.append(name)
+    return names
 
 
 def write_model(model: Any, folder: Path) -> None:

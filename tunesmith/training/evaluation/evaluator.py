@@ -69,8 +69,8 @@ class Evaluator:
         if self.fitted_at is None or self.fitted_at[0] != step:
             watch = self.watch
             chosen_by = [] if watch.only_measured else watch.items
-            found = watch.objective.output.fit(watch.model, chosen_by)
-            self.fitted_at = step, replace(self.saver, fitted=found)
+            fit = watch.objective.output.fit(watch.model, chosen_by)
+            self.fitted_at = step, replace(self.saver, fitted=fit)
         return self.fitted_at[1]
 
     def for_checkpoint(self, step: int) -> Saver:
@@ -123,10 +123,10 @@ class Evaluator:
         """Evaluates; returns False when a signal interrupted it, and then nothing is kept, because
         all of it will be done again.
         """
-        found: dict[str, float] | None = None
+        numbers: dict[str, float] | None = None
         if self.watch.used:
-            found = self.watch.evaluate(self._stopped)
-            if found is None:
+            numbers = self.watch.evaluate(self._stopped)
+            if numbers is None:
                 return False
         answers: list[str] | None = None
         if self.questions.texts:
@@ -135,9 +135,9 @@ class Evaluator:
             answers = self.questions.answers(self.watch.model.model, self._stopped)
             if answers is None:
                 return False
-        if found is not None:
-            self._evaluated(step, found)
-            self.held_out = found.get("loss")
+        if numbers is not None:
+            self._evaluated(step, numbers)
+            self.held_out = numbers.get("loss")
         if answers is not None:
             self.events(Answers(step, answers))
             last = step if self.exhausted else self.total

@@ -59,8 +59,8 @@ def held_out_loss(
         for batch in batches:
             if stopped():
                 return None
-            found = objective.loss(models, batch).metrics
-            seen.append({} if batch.idle else found)
+            metrics = objective.loss(models, batch).metrics
+            seen.append({} if batch.idle else metrics)
     return {name: ratio.value for name, ratio in processes.merge(added(seen)).items()}
 
 
@@ -125,10 +125,10 @@ class Watch:
     _metric: Any = None
 
     def __post_init__(self) -> None:
-        own = self.objective.measured()
-        if self.keep.best_by != "loss" and self.keep.best_by not in own:
+        measured = self.objective.measured()
+        if self.keep.best_by != "loss" and self.keep.best_by not in measured:
             self._metric = _metric(self.keep.best_by)
-        higher = self._metric.higher if self._metric else own.get(self.keep.best_by, False)
+        higher = self._metric.higher if self._metric else measured.get(self.keep.best_by, False)
         self.best = Best(self.keep, higher=higher)
 
     @property
@@ -140,16 +140,16 @@ class Watch:
         """Returns the numbers of one evaluation; None when it was stopped."""
         if self.measure is not None:
             return self.measure(self.items, stopped)
-        how: Any = {"budget": self.budget, "stopped": stopped, "roles": self.roles}
-        found = held_out_loss(self.model, self.objective, self.items, self.device, **how)
-        if found is None or self._metric is None or self.only_measured:
-            return found
-        score = self._score(found, stopped)
+        options: Any = {"budget": self.budget, "stopped": stopped, "roles": self.roles}
+        numbers = held_out_loss(self.model, self.objective, self.items, self.device, **options)
+        if numbers is None or self._metric is None or self.only_measured:
+            return numbers
+        score = self._score(numbers, stopped)
         if score is None:
             return None
         # On GPUs two processes may differ in an answer, and must not differ in what is best.
         firsts = self.device.processes.on_first(lambda: score)
-        return found | {self.keep.best_by: firsts}
+        return numbers | {self.keep.best_by: firsts}
 
     def _score(self, found: dict[str, float], stopped: Callable[[], bool]) -> float | None:
         if self._metric.reads == "nll":
@@ -167,6 +167,6 @@ class Watch:
 def _metric(name: str) -> Any:
     """Returns the metric by name; raises SpecError where there is none."""
     if name not in METRICS.names():
-        known = ", ".join(["loss", *METRICS.names()])
-        raise SpecError(Problem("train.keep.best_by", say("train.best_by", name=name, known=known)))
+        names = ", ".join(["loss", *METRICS.names()])
+        raise SpecError(Problem("train.keep.best_by", say("train.best_by", name=name, known=names)))
     return METRICS.make(METRICS.config(name))

@@ -60,13 +60,13 @@ class Checkpoints:
         try:
             draft = self.processes.on_first(self._draft)
         except OSError as error:
-            told = say("train.model_unsaved", folder=self.folder, error=error)
-            raise DiskError(told) from error
+            text = say("train.model_unsaved", folder=self.folder, error=error)
+            raise DiskError(text) from error
         seen = self.processes.everyones(draft.is_dir())
         self.processes.on_first(draft.rmdir)
         if not all(seen):
-            told = say("train.folders_apart", folder=self.folder, number=seen.index(False))
-            raise SpecError(Problem("out", told))
+            text = say("train.folders_apart", folder=self.folder, number=seen.index(False))
+            raise SpecError(Problem("out", text))
 
     def save(
         self,
@@ -100,12 +100,16 @@ class Checkpoints:
         processes = self.processes
         draft = processes.on_first(self._draft)
         try:
-            own = write_own(draft)
+            files_written = write_own(draft)
             # Each process hashes what it wrote: one alone would be as many times as slow as there
             # are processes.
-            facts = processes.on_all(lambda: {_name(draft, one): _facts(one) for one in own})
-            known = {name: found for part in facts for name, found in part.items()}
-            processes.on_first(lambda: self._finish(step, draft, write, known))
+            facts = processes.on_all(
+                lambda: {_name(draft, file): _facts(file) for file in files_written}
+            )
+            facts_by_name = {
+                name: file_facts for part in facts for name, file_facts in part.items()
+            }
+            processes.on_first(lambda: self._finish(step, draft, write, facts_by_name))
         except BaseException:
             if processes.first:
                 shutil.rmtree(draft, ignore_errors=True)
@@ -124,10 +128,10 @@ class Checkpoints:
         known: JsonObject,
     ) -> None:
         write(draft)
-        found = sorted(draft.rglob("*"))
-        for path in found:
+        paths = sorted(draft.rglob("*"))
+        for path in paths:
             fsync(path)
-        names = [_name(draft, path) for path in found if path.is_file()]
+        names = [_name(draft, path) for path in paths if path.is_file()]
         files = {name: known.get(name) or _facts(draft / name) for name in names}
         (draft / MANIFEST).write_text(
             json.dumps({"schema": SCHEMA, "files": files}, indent=1), encoding="utf-8"
@@ -152,8 +156,8 @@ class Checkpoints:
         if not self.folder.is_dir():
             return []
         matches = [(NAME.fullmatch(path.name), path) for path in self.folder.iterdir()]
-        found = [(int(match[1]), int(match[2] or 0), path) for match, path in matches if match]
-        return [path for *_, path in sorted(found, reverse=True)]
+        numbered = [(int(match[1]), int(match[2] or 0), path) for match, path in matches if match]
+        return [path for *_, path in sorted(numbered, reverse=True)]
 
     def newest(self, tell: Callable[[str], None]) -> Path | None:
         """Returns the newest checkpoint that is whole; None when none was ever made; raises
@@ -163,14 +167,14 @@ class Checkpoints:
         pointer. Leftovers of a killed save are removed and damaged checkpoints set aside.
         """
         self._sweep()
-        found = self.committed()
-        for path in found:
+        checkpoints = self.committed()
+        for path in checkpoints:
             fault = damage(path)
             if fault is None:
                 return path
             tell(say("train.damaged", path=path, fault=fault))
             os.replace(path, path.with_name(f"{path.name}.corrupt"))
-        if found or any(self.folder.glob("*.corrupt")):
+        if checkpoints or any(self.folder.glob("*.corrupt")):
             raise CheckpointError(say("train.all_damaged", folder=self.folder))
         return None
 

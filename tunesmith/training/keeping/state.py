@@ -105,19 +105,19 @@ class State:
         """
         files: dict[str, dict[str, torch.Tensor]] = {}
         divided: dict[str, dict[str, DTensor]] = {}
-        told: dict[str, JsonObject] = {}
+        facts_of: dict[str, JsonObject] = {}
         for name, part in self.parts.items():
-            tensors, told[name] = _split(part.state())
-            for key, one in tensors.items():
-                if self.in_shards and is_divided(one):
-                    divided.setdefault(name, {})[key] = one
+            tensors, facts_of[name] = _split(part.state())
+            for key, tensor in tensors.items():
+                if self.in_shards and is_divided(tensor):
+                    divided.setdefault(name, {})[key] = tensor
                 else:
-                    whole = whole_on_first(one, first=self.device.processes.first)
+                    whole = whole_on_first(tensor, first=self.device.processes.first)
                     files.setdefault(name, {})[key] = whole
         facts = {
             "identity": self.identity,
             "environment": environment(self.device),
-            "parts": told,
+            "parts": facts_of,
         }
         return Captured(files, facts, divided)
 
@@ -129,7 +129,7 @@ class State:
         """
         facts = json.loads((folder / FACTS).read_text(encoding="utf-8"))
         # An older checkpoint names what was not free yet.
-        theirs = {name: one for name, one in facts["identity"].items() if not _free(name)}
+        theirs = {name: value for name, value in facts["identity"].items() if not _free(name)}
         differences = _differences(theirs, self.identity)
         if differences:
             listed = "\n".join(
@@ -137,18 +137,18 @@ class State:
             )
             raise CheckpointError(say("train.other_run", folder=folder, differences=listed))
         # Older checkpoints hold the facts of optimizer and generators beside those of the parts.
-        known = {**facts, **facts["parts"]}
+        by_part = {**facts, **facts["parts"]}
         for name, part in self.parts.items():
-            part.load_state({**self._tensors(folder, name), **known.get(name, {})})
+            part.load_state({**self._tensors(folder, name), **by_part.get(name, {})})
         return _differences(facts["environment"], environment(self.device))
 
     def _tensors(self, folder: Path, name: str) -> dict[str, torch.Tensor]:
         file, shards = folder / f"{name}.safetensors", folder / name
-        found = tensors_in(file) if file.is_file() else {}
+        tensors = tensors_in(file) if file.is_file() else {}
         if shards.is_dir():
             # What the optimizer remembers of a weight is divided as that is, and named after it.
-            found |= read_shards(shards, lambda key: self.weights[key.rpartition(":")[2]])
-        return found
+            tensors |= read_shards(shards, lambda key: self.weights[key.rpartition(":")[2]])
+        return tensors
 
 
 @dataclass(frozen=True)
@@ -228,16 +228,16 @@ def _apart(tensors: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
     optimizers share their code books.
     """
     seen: set[int] = set()
-    found = {}
+    own_memory = {}
     for key, value in tensors.items():
-        place = value.data_ptr()
-        found[key] = (
+        address = value.data_ptr()
+        own_memory[key] = (
             value.clone(memory_format=torch.contiguous_format)
-            if place in seen
+            if address in seen
             else value.contiguous()
         )
-        seen.add(place)
-    return found
+        seen.add(address)
+    return own_memory
 
 
 def random_state(device: Device) -> tuple[dict[str, torch.Tensor], dict[str, Any]]:
@@ -308,12 +308,12 @@ def _free(name: str) -> bool:
 
 
 def _flat(value: Named, path: str = "") -> JsonObject:
-    found: JsonObject = {}
+    flat: JsonObject = {}
     for key, item in value.items():
-        found |= (
+        flat |= (
             _flat(item, f"{path}{key}.") if isinstance(item, Mapping) else {f"{path}{key}": item}
         )
-    return found
+    return flat
 
 
 def _differences(then: Named, now: Named) -> dict[str, tuple[Any, Any]]:
@@ -338,7 +338,7 @@ def base_fingerprint(folder: Path) -> str:
         size = path.stat().st_size
         digest.update(f"{path.name}:{size}".encode())
         with open(path, "rb") as file:
-            for place in [0, *range(0, size, max(1, size // 64))]:
-                file.seek(place)
+            for offset in [0, *range(0, size, max(1, size // 64))]:
+                file.seek(offset)
                 digest.update(file.read(1 << 16))
     return digest.hexdigest()

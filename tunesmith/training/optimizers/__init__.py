@@ -55,11 +55,11 @@ def groups(named: Named, weight_decay: float) -> list[dict[str, Any]]:
     """
     matrices = [parameter for _, parameter in named if parameter.ndim >= 2]
     vectors = [parameter for _, parameter in named if parameter.ndim < 2]
-    found = [
+    both = [
         {"params": matrices, "weight_decay": weight_decay},
         {"params": vectors, "weight_decay": 0.0},
     ]
-    return [group for group in found if group["params"]]
+    return [group for group in both if group["params"]]
 
 
 def split_by_rate(
@@ -73,7 +73,9 @@ def split_by_rate(
     factors = {parameter: factor(name, parameter) for name, parameter in named}
     split = []
     for group in optimizer.param_groups:
-        for one in dict.fromkeys(factors[parameter] for parameter in group["params"]):
-            own = [parameter for parameter in group["params"] if factors[parameter] == one]
-            split.append(group | {"params": own, "rate_factor": one})
+        for rate_factor in dict.fromkeys(factors[parameter] for parameter in group["params"]):
+            of_factor = [
+                parameter for parameter in group["params"] if factors[parameter] == rate_factor
+            ]
+            split.append(group | {"params": of_factor, "rate_factor": rate_factor})
     optimizer.param_groups[:] = split

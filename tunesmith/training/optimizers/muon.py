@@ -45,7 +45,7 @@ class Muon(Optimizer):
 
         matrices = [parameter for name, parameter in named if _is_matrix(name, parameter)]
         others = [(name, parameter) for name, parameter in named if not _is_matrix(name, parameter)]
-        found = [
+        parameter_groups = [
             {"params": matrices, "orthogonal": True, "weight_decay": weight_decay},
             {
                 "params": [p for _, p in others if p.ndim >= 2],
@@ -59,7 +59,7 @@ class Muon(Optimizer):
             },
         ]
         config = self.config
-        kept = [group for group in found if group["params"]]
+        kept = [group for group in parameter_groups if group["params"]]
         return Orthogonal(
             kept,
             learning_rate=learning_rate,

@@ -80,17 +80,17 @@ class Trackers:
                 call(tracker)
             except (OSError, *FAULTS, *_own_errors(tracker)) as error:
                 self.running.remove(tracker)
-                told = named_line(error).rstrip(".")
-                self.events(TrackerFailed(tracker.name, told))
+                reason = named_line(error).rstrip(".")
+                self.events(TrackerFailed(tracker.name, reason))
 
 
 def _numbers(line: Line) -> dict[str, float]:
     """Returns the numbers of a line, those of an evaluation under ``held_out/``."""
     held_out = line.get("evaluation", {})
-    found = line | {f"held_out/{name}": value for name, value in held_out.items()}
+    numbers = line | {f"held_out/{name}": value for name, value in held_out.items()}
     return {
         name: float(value)
-        for name, value in found.items()
+        for name, value in numbers.items()
         if isinstance(value, int | float) and name != "step"
     }
 

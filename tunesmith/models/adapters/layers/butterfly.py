@@ -50,8 +50,8 @@ class Butterfly(HookedLayer):
             half = self.angles_MNA.new_zeros(*self.angles_MNA.shape[:2], self.block, self.block)
             half[..., rows, columns] = self.angles_MNA
             skew = half - half.mT
-            one = torch.eye(self.block, device=skew.device)
-            return torch.linalg.solve(one + skew, one - skew, left=False)
+            identity = torch.eye(self.block, device=skew.device)
+            return torch.linalg.solve(identity + skew, identity - skew, left=False)
 
     def rotated(self, inputs: torch.Tensor) -> torch.Tensor:
         """Returns ``x R`` for ``[…, I]``, in its type."""

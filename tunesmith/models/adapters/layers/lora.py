@@ -25,9 +25,9 @@ class FusedLinear(PeftLinear):
         adapter is off, merged, or, without autocast, in another type.
         """
         adapters = self.active_adapters
-        one = len(adapters) == 1 and adapters[0] in self.lora_A
+        single = len(adapters) == 1 and adapters[0] in self.lora_A
         divided = is_divided(self.base_layer.weight)  # its parts meet around peft's layer
-        if options or not one or self.disable_adapters or self.merged or divided:
+        if options or not single or self.disable_adapters or self.merged or divided:
             return super().forward(x, *args, **options)
         name = adapters[0]
         base, down, up = self.base_layer, self.lora_A[name].weight, self.lora_B[name].weight
