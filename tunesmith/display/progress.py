@@ -90,8 +90,10 @@ class Shown:
 
     def _left(self, done: int, total: int) -> str:
         # What was done before this phase began, of a resumed run, took none of its time.
-        spent, own = time.monotonic() - self._began, done - self._from
+        spent, here = time.monotonic() - self._began, done - self._from
         seconds = (
-            f"{spent / own * (total - done):.0f}" if own > 0 and done < total and spent > 1 else ""
+            f"{spent / here * (total - done):.0f}"
+            if here > 0 and done < total and spent > 1
+            else ""
         )
         return say("train.left", seconds=seconds) if seconds else ""

@@ -46,22 +46,22 @@ class Guard:
             return
         if scope["type"] != "http":
             return
-        known = {
+        given = {
             name.decode("latin-1"): value.decode("latin-1") for name, value in scope["headers"]
         }
         asked = dict(parse_qsl(scope["query_string"].decode("latin-1")))
-        origin = known.get("origin")
-        if known.get("host") not in self.hosts or (
-            origin is not None and origin.removeprefix("http://") != known["host"]
+        origin = given.get("origin")
+        if given.get("host") not in self.hosts or (
+            origin is not None and origin.removeprefix("http://") != given["host"]
         ):
             await _reply(send, 403, {}, say("pages.other_site"))
         elif self._right(asked.pop("token", "")) and scope["method"] == "GET":
             # One slash: with two a browser would take the path for another site.
             path = "/" + quote(scope["path"].lstrip("/"))
-            place = path + (f"?{urlencode(asked)}" if asked else "")
+            target = path + (f"?{urlencode(asked)}" if asked else "")
             cookie = f"{self.cookie}={self.token}; HttpOnly; SameSite=Strict; Path=/"
-            await _opened(send, place, cookie, known.get("sec-fetch-site", ""))
-        elif self._right(self._held(known.get("cookie", ""))):
+            await _opened(send, target, cookie, given.get("sec-fetch-site", ""))
+        elif self._right(self._held(given.get("cookie", ""))):
             await self.app(scope, receive, _guarded(send))
         else:
             await _reply(send, 403, {}, say("pages.no_token"))
@@ -72,10 +72,10 @@ class Guard:
     def _held(self, header: str) -> str:
         """Returns the token of the cookie; empty where there is none."""
         try:
-            found = SimpleCookie(header).get(self.cookie)
+            morsel = SimpleCookie(header).get(self.cookie)
         except CookieError:
             return ""
-        return found.value if found is not None else ""
+        return morsel.value if morsel is not None else ""
 
 
 def _words(headers: Iterable[tuple[bytes, bytes]]) -> dict[str, str]:
@@ -111,6 +111,6 @@ async def _opened(send: Send, place: str, cookie: str, came_from: str) -> None:
 
 async def _reply(send: Send, status: int, headers: dict[str, str], text: str) -> None:
     every = {"content-type": "text/plain; charset=utf-8", **HEADERS, **headers}
-    told = [(name.encode(), value.encode("utf-8")) for name, value in every.items()]
-    await send({"type": "http.response.start", "status": status, "headers": told})
+    header_lines = [(name.encode(), value.encode("utf-8")) for name, value in every.items()]
+    await send({"type": "http.response.start", "status": status, "headers": header_lines})
     await send({"type": "http.response.body", "body": text.encode("utf-8")})

@@ -45,14 +45,14 @@ def serve(app: App, port: int, tell: Callable[[str], None]) -> None:
         bound.listen()  # who opens the link at once waits, and is not refused
         port = bound.getsockname()[1]
         token = secrets.token_urlsafe(24)
-        how = uvicorn.Config(
+        config = uvicorn.Config(
             Guard(app, token, port),
             log_level="warning",
             lifespan="off",
             http="h11",
             h11_max_incomplete_event_size=LONGEST_HEAD,
         )
-        server = uvicorn.Server(how)
+        server = uvicorn.Server(config)
         tell(f"http://{HOST}:{port}/?token={token}")
         _run(server, bound)
 

@@ -34,15 +34,15 @@ def asked(markdown: str, say: Say) -> list[Asked]:
     """Parses the questions: each is a second-level heading, with a third-level heading for each
     time it was answered, which is said in the words of the page: the file has those of its run.
     """
-    found: list[Asked] = []
+    questions: list[Asked] = []
     for block in _parts(markdown, "## "):
         question, *_ = block.split("\n", 1)
         answers = []
         for part in _parts(block, "### "):
             when, _, text = part.partition("\n")
             answers.append((_when(when.strip(), say), _loud(text.strip())))
-        found.append(Asked(question.strip(), tuple(answers)))
-    return found
+        questions.append(Asked(question.strip(), tuple(answers)))
+    return questions
 
 
 def over_time(record: Sequence[Named], say: Say) -> list[Asked]:
@@ -66,7 +66,7 @@ def over_time(record: Sequence[Named], say: Say) -> list[Asked]:
 
 def some(found: Sequence[Asked]) -> list[Asked]:
     """Chooses questions, and answers of each, evenly; its first and its last answer stay."""
-    return [_some(one) for one in evenly(found, MOST)]
+    return [_some(question) for question in evenly(found, MOST)]
 
 
 def _some(one: Asked) -> Asked:
@@ -89,8 +89,13 @@ def _when(told: str, say: Say) -> str:
 def _whens() -> list[tuple[str, re.Pattern[str]]]:
     """Returns how each heading of an answer is written in each language."""
     return [
-        (key, re.compile(re.escape(Say(one)(key, step="STEP")).replace("STEP", r"(?P<step>\d+)")))
-        for one in LANGUAGES
+        (
+            key,
+            re.compile(
+                re.escape(Say(language_)(key, step="STEP")).replace("STEP", r"(?P<step>\d+)")
+            ),
+        )
+        for language_ in LANGUAGES
         for key in WHEN
     ]
 

@@ -88,9 +88,9 @@ def _charts(found: JsonObject, speak: Say) -> list[JsonObject]:
         line: list[Point] = []
         mark: Point | None = None
         for point in found["points"]:
-            place = (share * point["retention"]["suites"][title]["tuned"], point["task"]["score"])
-            line.append(place)
-            mark = place if point["alpha"] == found["alpha"] else mark
+            at = (share * point["retention"]["suites"][title]["tuned"], point["task"]["score"])
+            line.append(at)
+            mark = at if point["alpha"] == found["alpha"] else mark
         label = speak("blend.chart", metric=metric, suite=title)
         across = f"{title} (%)" if first["unit"] == "share" else title
         chart = line_chart([Series(title, tuple(line))], label=label, x_label=across, mark=mark)

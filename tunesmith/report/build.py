@@ -33,7 +33,7 @@ from tunesmith.report.outcome import outcome
 from tunesmith.report.retention import retention
 from tunesmith.report.rows import lengths, shares
 from tunesmith.report.runs import model_step
-from tunesmith.report.samples import choose, read_items
+from tunesmith.report.samples import Sample, choose, read_items
 from tunesmith.report.settings import settings
 from tunesmith.report.verdict import (
     answer_score,
@@ -85,8 +85,8 @@ def page(folder: RunFolder, run: Run, say: Say, *, buttons: Mapping[str, str] | 
     """
     pairs = OBJECTIVES.make(run.objective).pairs
     name, trained = shlex.quote(str(folder.path)), trained_with(folder)
-    told = folder.questions.read_text(encoding="utf-8") if folder.questions.is_file() else ""
-    questions = asked(told, say)
+    markdown = folder.questions.read_text(encoding="utf-8") if folder.questions.is_file() else ""
+    questions = asked(markdown, say)
     contents = {
         "say": lambda key, **values: say(f"report.{key}", **values),
         "say_mistakes": lambda key, **values: say(f"mistakes.{key}", **values),
@@ -137,6 +137,12 @@ def _ledger(folder: RunFolder, say: Say) -> JsonObject | None:
     return {**ledger, "shares": shares(ledger, say), "bins": lengths(ledger)}
 
 
+def _with_scores(sample: Sample, primary: str) -> tuple[Sample, str, str]:
+    """Returns a sample with the scores of both answers as text."""
+    base = answer_score(primary, sample.base.score)
+    return sample, base, answer_score(primary, sample.tuned.score)
+
+
 def _proof(folder: RunFolder, run: Run, say: Say) -> JsonObject | None:
     """Returns all that the page needs of the proof, as text and percentages."""
     proof = folder.read(folder.proof)
@@ -154,7 +160,7 @@ def _proof(folder: RunFolder, run: Run, say: Say) -> JsonObject | None:
     rival = rival_of(proof)
     output = OBJECTIVES.make(run.objective).output
     samples = choose(read_items(folder.items), primary, rival, output.right)
-    kinds = Counter(one.kind for one in samples)
+    kinds = Counter(sample.kind for sample in samples)
     return {
         "verdict": verdict(proof, say),
         "standing": standing(proof, say),
@@ -164,18 +170,15 @@ def _proof(folder: RunFolder, run: Run, say: Say) -> JsonObject | None:
         "columns": [(metric_name(name, say), metric(name).higher) for name in columns],
         "table": table,
         "intervals": [
-            (metric_name(name, say), found)
+            (metric_name(name, say), intervals_of)
             for name in columns
-            if (found := intervals(proof, name, say))
+            if (intervals_of := intervals(proof, name, say))
         ],
         "stopped": {
             name_of(who, proof, say): Share(f"{share * 100:.0f} %")
             for who, share in (proof.get("stopped") or {}).items()
         },
-        "samples": [
-            (one, answer_score(primary, one.base.score), answer_score(primary, one.tuned.score))
-            for one in samples
-        ],
+        "samples": [_with_scores(sample, primary) for sample in samples],
         "chosen": {
             "gains": kinds["gain"],
             "regressions": kinds["regression"],
@@ -194,6 +197,6 @@ def _proof(folder: RunFolder, run: Run, say: Say) -> JsonObject | None:
         "efficiency": efficiency(proof, say),
         "mistakes": mistakes(proof, rival_named(proof, say), say),
         "classes": [
-            (name_of(who, proof, say), found) for who, found in class_tables(proof).items()
+            (name_of(who, proof, say), classes) for who, classes in class_tables(proof).items()
         ],
     }

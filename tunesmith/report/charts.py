@@ -102,14 +102,14 @@ def line_chart(
     to draw.
     """
     drawn = [
-        Series(one.name, thinned(finite(one.points)), one.style)
-        for one in series
-        if finite(one.points)
+        Series(each.name, thinned(finite(each.points)), each.style)
+        for each in series
+        if finite(each.points)
     ]
     if not drawn:
         return Markup("")
-    xs = [x for one in drawn for x, _ in one.points]
-    low, high = _range([y for one in drawn for _, y in one.points])
+    xs = [x for each in drawn for x, _ in each.points]
+    low, high = _range([y for each in drawn for _, y in each.points])
     left, right = min(xs), max(xs)
     width = (right - left) or 1.0
 
@@ -149,8 +149,8 @@ def line_chart(
             WIDTH - RIGHT, HEIGHT - 4, x_label
         )
     )
-    for one in drawn:
-        parts.append(_line([place(point) for point in one.points], one.style))
+    for each in drawn:
+        parts.append(_line([place(point) for point in each.points], each.style))
     if mark:
         x, y = place(mark)
         parts.append(Markup('<circle class="mark" cx="{}" cy="{}" r="6"/>').format(x, y))

@@ -14,19 +14,19 @@ from tunesmith.storage.run_folder import RunFolder
 
 def checkpoints(folder: RunFolder, say: Say) -> list[Curve]:
     """Draws a chart for the task and one for each suite; none where the steps were not proved."""
-    found: Named | None = folder.read(folder.proved_steps)
-    if found is None:
+    proved: Named | None = folder.read(folder.proved_steps)
+    if proved is None:
         return []
-    points = found["points"]
+    points = proved["points"]
     task = [(point["step"], point["value"], *_around(point, point["value"])) for point in points]
-    charts = [_chart(metric_name(found["primary"], say), found["base"], task, say)]
-    for title, suite in found["suites"].items():
+    charts = [_chart(metric_name(proved["primary"], say), proved["base"], task, say)]
+    for title, suite in proved["suites"].items():
         share = 100.0 if suite["unit"] == "share" else 1.0
         name = f"{title} (%)" if suite["unit"] == "share" else title
         kept = []
         for point in points:
-            one = point["suites"][title]
-            values = (one["tuned"], *_around(one, one["tuned"]))
+            at_step = point["suites"][title]
+            values = (at_step["tuned"], *_around(at_step, at_step["tuned"]))
             kept.append((point["step"], *(share * value for value in values)))
         charts.append(_chart(name, share * suite["base"], kept, say))
     return charts

@@ -15,13 +15,15 @@ def class_tables(proof: Named) -> dict[str, JsonObject]:
     """Returns, by contender, tuned first: the table, and the cells of the confusion with their
     share of the row (percent).
     """
-    found = proof.get("classes") or {}
-    named = [who for who, one in found.items() if isinstance(one, Mapping) and "table" in one]
+    classes = proof.get("classes") or {}
+    named = [
+        who for who, entry in classes.items() if isinstance(entry, Mapping) and "table" in entry
+    ]
     tables = {}
     for who in sorted(named, key=lambda who: who != TUNED):
-        rows = found[who].get("confusion", [])
+        rows = classes[who].get("confusion", [])
         cells = [_cells(row) for row in rows] if len(rows) <= MOST else []
-        tables[who] = {"table": found[who]["table"], "confusion": cells, "of": len(rows)}
+        tables[who] = {"table": classes[who]["table"], "confusion": cells, "of": len(rows)}
     return tables
 
 

@@ -30,14 +30,14 @@ def page(comparison: Comparison) -> str:
 
 def contents(comparison: Comparison) -> JsonObject:
     """Returns what the page shows, and its ``say``."""
-    say, found = Say(words.language()), comparison.found
+    say, results_of = Say(words.language()), comparison.found
     return {
         "say": lambda key, **values: say(f"compare.{key}", **values),
         "lang": "zh-CN" if say.language == "zh" else "en",
-        "runs": [(run["run"], _style(index)) for index, run in enumerate(found["runs"])],
-        "settings": differing(found),
-        "course": results(found),
-        "paired": paired_lines(found),
+        "runs": [(run["run"], _style(index)) for index, run in enumerate(results_of["runs"])],
+        "settings": differing(results_of),
+        "course": results(results_of),
+        "paired": paired_lines(results_of),
         "curves": _curves(comparison, say),
         "footer": say("compare.footer"),
     }
@@ -57,7 +57,7 @@ def _curves(comparison: Comparison, say: Say) -> list[Curve]:
     for name in ("learning_rate", "grad_norm", "tokens_per_second", "memory_gib"):
         charts[name] = [running_mean(points(record, name)) for record in records]
     names = [run["run"] for run in comparison.found["runs"]]
-    found = []
+    drawn = []
     for name, lines in charts.items():
         series = [
             Series(names[index], line, _style(index)) for index, line in enumerate(lines) if line
@@ -65,5 +65,5 @@ def _curves(comparison: Comparison, say: Say) -> list[Curve]:
         if series:
             title = say(f"report.{name}")
             chart = line_chart(series, label=title, x_label=say("report.step"))
-            found.append(Curve(title, chart, wide=name.endswith("loss")))
-    return found
+            drawn.append(Curve(title, chart, wide=name.endswith("loss")))
+    return drawn

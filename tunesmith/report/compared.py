@@ -69,14 +69,14 @@ def compare_runs(
         for name, folder, proof_folder in zip(names, folders, places, strict=True)
     ]
     proof = _paired(names, places, data) | {"data": data}
-    found: JsonObject = {"runs": runs, "settings": differ, "proof": proof}
-    return Comparison(folders, found | {"unbeaten": _unbeaten(runs, proof)})
+    comparison: JsonObject = {"runs": runs, "settings": differ, "proof": proof}
+    return Comparison(folders, comparison | {"unbeaten": _unbeaten(runs, proof)})
 
 
 def written_settings(folder: RunFolder) -> dict[str, str]:
     """Returns the settings of a run that change what is learned, by path."""
     every = settings(folder.settings_text)
-    return {one.path: one.value for one in every if one.path not in PLACES}
+    return {setting.path: setting.value for setting in every if setting.path not in PLACES}
 
 
 def proof_place(folder: RunFolder, data: str | None) -> RunFolder:
@@ -105,8 +105,8 @@ def _course(name: str, folder: RunFolder) -> JsonObject:
 def _suites(place: RunFolder) -> JsonObject:
     """Returns what the proof says of each suite, without its kinds."""
     suites = ((place.read(place.proof) or {}).get("retention") or {}).get("suites", {})
-    told = ("unit", "items", "base", "tuned", "difference", "low", "high", "verdict")
-    return {title: {name: suite[name] for name in told} for title, suite in suites.items()}
+    names = ("unit", "items", "base", "tuned", "difference", "low", "high", "verdict")
+    return {title: {name: suite[name] for name in names} for title, suite in suites.items()}
 
 
 def _unbeaten(runs: Sequence[Named], proof: Named) -> list[str]:
@@ -114,19 +114,22 @@ def _unbeaten(runs: Sequence[Named], proof: Named) -> list[str]:
     which all were asked as many questions, and beats in one of them; none where there is no such
     suite.
     """
-    known = proof.get("values", {})
-    asked = [one for one in runs if one["run"] in known]
-    titles = dict.fromkeys(title for one in asked for title in one["suites"])
+    values = proof.get("values", {})
+    asked = [run for run in runs if run["run"] in values]
+    titles = dict.fromkeys(title for run in asked for title in run["suites"])
     counts = {
-        title: {(one["suites"].get(title) or {}).get("items") for one in asked} for title in titles
+        title: {(run["suites"].get(title) or {}).get("items") for run in asked} for title in titles
     }
     suites = [title for title, count in counts.items() if len(count) == 1 and None not in count]
     if not suites:
         return []
     sign = 1 if metric(proof["metric"]).higher else -1
     at = {
-        one["run"]: (sign * known[one["run"]], *(one["suites"][title]["tuned"] for title in suites))
-        for one in asked
+        run["run"]: (
+            sign * values[run["run"]],
+            *(run["suites"][title]["tuned"] for title in suites),
+        )
+        for run in asked
     }
     return [
         name
@@ -160,16 +163,16 @@ def _paired(names: Sequence[str], folders: Sequence[RunFolder], data: str | None
             left_out[name] = "no metric"
     proved = [name for name in names if name not in left_out]
     shared = _shared({name: lines[name] for name in proved})
-    told: JsonObject = {"metric": primary, "left_out": left_out, "items": 0, "against": first}
+    facts: JsonObject = {"metric": primary, "left_out": left_out, "items": 0, "against": first}
     if len(proved) < 2 or not shared:
-        return told
+        return facts
     together = [_together(rows, primary, first) for rows in shared]
     judged = judge(together, [primary], seed=seed, decides=("", primary), judged=first)
     values = {name: judged["contenders"][name] for name in proved}
-    return told | {
+    return facts | {
         "items": int(rows_of(together).max()) + 1,
-        "values": {name: one[primary] for name, one in values.items()},
-        "differences": {name: one[primary] for name, one in judged["differences"].items()},
+        "values": {name: of_run[primary] for name, of_run in values.items()},
+        "differences": {name: of_pair[primary] for name, of_pair in judged["differences"].items()},
     }
 
 
@@ -177,7 +180,7 @@ def _is_of_another(proof: Named, data: str | None) -> bool:
     """Tells whether a proof lies where that on ``data`` would, and is of another file, whose name
     is the same.
     """
-    files = [Path(one) for one in (proof.get("file"), data) if one is not None]
+    files = [Path(file) for file in (proof.get("file"), data) if file is not None]
     return len(files) == 2 and all(map(Path.exists, files)) and not files[0].samefile(files[1])
 
 
@@ -200,9 +203,9 @@ def _together(rows: dict[str, JsonObject], primary: str, first: str) -> JsonObje
     mine = rows[first]
     given = {name: given_by(row, primary)[TUNED] for name, row in rows.items()}
     reads = metric(primary).reads
-    told = {"grades": {primary: given}} if reads == "grade" else {FIELDS[reads]: given}
+    by_reading = {"grades": {primary: given}} if reads == "grade" else {FIELDS[reads]: given}
     kept = {key: mine[key] for key in ("id", "prompt", "reference", "group") if key in mine}
-    return kept | told
+    return kept | by_reading
 
 
 def differing(comparison: Named) -> list[list[str]]:
@@ -217,20 +220,23 @@ def course(comparison: Named) -> list[list[str]]:
     """Returns rows of how each run went; those that no run knows are left out."""
     rows = []
     for name in ("rows", "steps", "train_loss", "held_out_loss"):
-        values = [one[name] for one in comparison["runs"]]
+        values = [run[name] for run in comparison["runs"]]
         if any(value is not None for value in values):
             rows.append([say(f"compare.{name}"), *map(_number, values)])
-    costs = [one["cost"] for one in comparison["runs"]]
+    costs = [run["cost"] for run in comparison["runs"]]
     if any(costs):
-        told = ["–" if one is None else duration(one["seconds"], say) for one in costs]
-        rows.append([say("compare.time"), *told])
-    memory = [one and one["memory_gib"] for one in costs]
+        times = ["–" if cost is None else duration(cost["seconds"], say) for cost in costs]
+        rows.append([say("compare.time"), *times])
+    memory = [cost and cost["memory_gib"] for cost in costs]
     if any(memory):
         rows.append([say("compare.memory"), *(f"{g:.1f} GiB" if g else "–" for g in memory)])
-    best = [one["best"] for one in comparison["runs"]]
+    best = [run["best"] for run in comparison["runs"]]
     if any(best):
-        told = ["–" if one is None else f"{one['loss']:.4f} @{one['step']:,}" for one in best]
-        rows.append([say("compare.best"), *told])
+        lowest = [
+            "–" if best_of_run is None else f"{best_of_run['loss']:.4f} @{best_of_run['step']:,}"
+            for best_of_run in best
+        ]
+        rows.append([say("compare.best"), *lowest])
     return rows
 
 
@@ -272,8 +278,8 @@ def scores(comparison: Named) -> list[list[str]]:
     if not proof.get("values"):
         return []
     name = proof["metric"]
-    told = [shown(name, proof["values"].get(run["run"])) for run in comparison["runs"]]
-    return [[say("compare.shared", metric=metric_name(name), items=proof["items"]), *told]]
+    values = [shown(name, proof["values"].get(run["run"])) for run in comparison["runs"]]
+    return [[say("compare.shared", metric=metric_name(name), items=proof["items"]), *values]]
 
 
 def paired_lines(comparison: Named) -> list[str]:

@@ -32,16 +32,16 @@ def _table(found: JsonObject) -> list[list[str]]:
         say("curve.rows"),
         called("tuned"),
         say("curve.interval"),
-        *(_called(found, one) for one in rivals),
+        *(_called(found, rival) for rival in rivals),
     ]
     rows = [
         [
-            str(one["rows"]),
-            shown(name, one["value"]),
-            f"{shown(name, one['low'])} – {shown(name, one['high'])}",
-            *(shown(name, one["rivals"].get(rival)) for rival in rivals),
+            str(point["rows"]),
+            shown(name, point["value"]),
+            f"{shown(name, point['low'])} – {shown(name, point['high'])}",
+            *(shown(name, point["rivals"].get(rival)) for rival in rivals),
         ]
-        for one in points
+        for point in points
     ]
     return [heads, *rows]
 
@@ -54,7 +54,7 @@ def _told(found: JsonObject) -> list[str]:
     """Returns the law in words, then what the gain takes, then what the intervals hold."""
     name, law, gain = found["metric"], found["law"], found["gain"]
     limits = f"{shown(name, law['limits']['low'])} – {shown(name, law['limits']['high'])}"
-    told = [say("curve.law", limit=shown(name, law["limit"]), limits=limits)]
+    lines = [say("curve.law", limit=shown(name, law["limit"]), limits=limits)]
     values = {
         "gain": shown(name, gain["gain"], sign=found["higher"]),
         "metric": metric_name(name),
@@ -66,14 +66,14 @@ def _told(found: JsonObject) -> list[str]:
         "never": f"{100 * gain['never']:.0f}",
     }
     if gain["more"] is None:
-        told.append(say("curve.not_reached", **values))
+        lines.append(say("curve.not_reached", **values))
     elif gain["high"] is None:
-        told.append(say("curve.more_open", **values))
+        lines.append(say("curve.more_open", **values))
     else:
-        told.append(say("curve.more", **values))
+        lines.append(say("curve.more", **values))
     if found["seeds"] == 1:
-        told.append(say("curve.one_seed"))
-    return told
+        lines.append(say("curve.one_seed"))
+    return lines
 
 
 def write_page(curve: JsonObject, path: Path) -> Path:
@@ -83,15 +83,23 @@ def write_page(curve: JsonObject, path: Path) -> Path:
     title = metric_name(name)
     line = curve["law"]["line"]
     series = [
-        Series(say("curve.band"), tuple((one["rows"], one["low"]) for one in line), "faint"),
-        Series(say("curve.band"), tuple((one["rows"], one["high"]) for one in line), "faint"),
-        Series(say("curve.law_line"), tuple((one["rows"], one["value"]) for one in line), "dashed"),
-        Series(called("tuned"), tuple((one["rows"], one["value"]) for one in points), "train"),
+        Series(say("curve.band"), tuple((point["rows"], point["low"]) for point in line), "faint"),
+        Series(say("curve.band"), tuple((point["rows"], point["high"]) for point in line), "faint"),
+        Series(
+            say("curve.law_line"),
+            tuple((point["rows"], point["value"]) for point in line),
+            "dashed",
+        ),
+        Series(
+            called("tuned"), tuple((point["rows"], point["value"]) for point in points), "train"
+        ),
         *(
             Series(
                 _called(curve, rival),
                 tuple(
-                    (one["rows"], one["rivals"][rival]) for one in points if rival in one["rivals"]
+                    (point["rows"], point["rivals"][rival])
+                    for point in points
+                    if rival in point["rivals"]
                 ),
                 style,
             )
@@ -99,8 +107,8 @@ def write_page(curve: JsonObject, path: Path) -> Path:
         ),
     ]
     whiskers = [
-        Series("", ((one["rows"], one["low"]), (one["rows"], one["high"])), "train")
-        for one in points
+        Series("", ((point["rows"], point["low"]), (point["rows"], point["high"])), "train")
+        for point in points
     ]
     chart = line_chart([*series, *whiskers], label=title, x_label=say("curve.rows"))
     contents: JsonObject = {
@@ -109,7 +117,7 @@ def write_page(curve: JsonObject, path: Path) -> Path:
         "head": curve_lines(curve)[0],
         "caption": title,
         "chart": chart,
-        "legend": [(one.style, one.name) for one in series[1:]],
+        "legend": [(drawn.style, drawn.name) for drawn in series[1:]],
         "table": _table(curve),
         "told": _told(curve),
         "how": say("curve.how"),

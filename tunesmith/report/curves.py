@@ -55,10 +55,10 @@ def points(record: Sequence[Named], name: str) -> tuple[Point, ...]:
 
 def held_out(record: Sequence[Named], name: str = "loss") -> tuple[Point, ...]:
     """Returns the (step, value) pairs of a measure on the watched rows."""
-    found = [
+    values = [
         (line["step"], line["evaluation"].get(name)) for line in record if "evaluation" in line
     ]
-    return finite([(float(step), float(value)) for step, value in found if value is not None])
+    return finite([(float(step), float(value)) for step, value in values if value is not None])
 
 
 def watched_kind(record: Sequence[Named]) -> str:
@@ -101,14 +101,14 @@ def curves(
         lines.append(Series(held_out_name, watch, "held_out"))
     mark, marked = _mark(watch, used)
     step = say("report.step")
-    found = []
+    drawn_curves = []
     if lines:
         title = say("report.loss")
-        legend = [(one.style, one.name) for one in lines]
+        legend = [(line.style, line.name) for line in lines]
         if mark:
             fields = {"value": f"{mark[1]:.4g}", "step": int(mark[0]), "loss": held_out_name}
             legend.append(("ring", say(marked, **fields)))
-        found.append(
+        drawn_curves.append(
             Curve(
                 title,
                 line_chart(lines, label=title, x_label=step, mark=mark),
@@ -116,19 +116,22 @@ def curves(
                 wide=True,
             )
         )
-    found += [one for one in (_sides(record, name, say) for name in ("rewards", "length")) if one]
+    drawn_curves += [
+        curve for curve in (_sides(record, name, say) for name in ("rewards", "length")) if curve
+    ]
     every = dict.fromkeys(name for line in record for name in line if name.startswith(PART))
     for name in ("reward", *every, "margin", "accuracy", "divergence", "kl", *SAMPLED):
         both = (
             Series(say("report.each_step"), points(record, name), "faint"),
             Series(say(f"report.of_{rows}"), held_out(record, name)),
         )
-        drawn = [one for one in both if one.points]
+        drawn = [each for each in both if each.points]
         if drawn:
             title = _title(name, say, pairs=pairs)
             chart = line_chart(drawn, label=title, x_label=step)
-            found.append(Curve(title, chart, tuple((one.style, one.name) for one in drawn)))
-    return found + _course(record, say)
+            legend_of_it = tuple((each.style, each.name) for each in drawn)
+            drawn_curves.append(Curve(title, chart, legend_of_it))
+    return drawn_curves + _course(record, say)
 
 
 def _title(name: str, say: Say, *, pairs: bool) -> str:
@@ -142,14 +145,14 @@ def _title(name: str, say: Say, *, pairs: bool) -> str:
 
 def _course(record: Sequence[Named], say: Say) -> list[Curve]:
     """Draws how the steps went: rate, gradient, speed and memory."""
-    found = []
+    drawn = []
     for name in ("learning_rate", "grad_norm", "tokens_per_second", "memory_gib"):
         values = points(record, name)
         if values:
             title, step = say(f"report.{name}"), say("report.step")
             chart = line_chart([Series(title, values)], label=title, x_label=step)
-            found.append(Curve(title, chart))
-    return found
+            drawn.append(Curve(title, chart))
+    return drawn
 
 
 def _sides(record: Sequence[Named], name: str, say: Say) -> Curve | None:
@@ -168,22 +171,23 @@ def _sides(record: Sequence[Named], name: str, say: Say) -> Curve | None:
 
 def events(record: Sequence[Named], say: Say) -> list[tuple[int, str]]:
     """Lists what happened at which step, in order; answers have their own place."""
-    found = []
+    listed = []
     for line in record:
         name = line.get("event")
         if name is None or name in OWN_PLACE:
             continue
-        told = {
+        numbers_told = {
             key: value
             for key, value in line.items()
             if key not in ("step", "event") and not isinstance(value, list)
         }
         numbers = [
-            f"{say.known(f'report.told_{key}', key)} {value}".strip() for key, value in told.items()
+            f"{say.known(f'report.told_{key}', key)} {value}".strip()
+            for key, value in numbers_told.items()
         ]
         text = say.known(f"report.event_{name}", str(name))
-        found.append((int(line["step"]), f"{text} ({', '.join(numbers)})" if numbers else text))
-    return found
+        listed.append((int(line["step"]), f"{text} ({', '.join(numbers)})" if numbers else text))
+    return listed
 
 
 def draw_loss_curve(folder: RunFolder, say: Say) -> bool:
@@ -247,5 +251,5 @@ def _font(say: Say) -> tuple[list[str], Say]:
     from matplotlib.font_manager import fontManager
 
     there = {font.name for font in fontManager.ttflist}
-    found = [name for name in CHINESE_FONTS if name in there]
-    return ([*found, "DejaVu Sans"], say) if found else (["DejaVu Sans"], Say("en"))
+    fonts = [name for name in CHINESE_FONTS if name in there]
+    return ([*fonts, "DejaVu Sans"], say) if fonts else (["DejaVu Sans"], Say("en"))

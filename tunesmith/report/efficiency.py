@@ -12,14 +12,14 @@ PARTS = ("first_token", "next_token", "row")
 
 def efficiency(proof: Named, say: Say) -> JsonObject | None:
     """Returns the sentence and the rows (name, base, tuned); None for a proof from before."""
-    found = proof.get("efficiency")
-    if not found:
+    costs = proof.get("efficiency")
+    if not costs:
         return None
-    rows = [[say("efficiency.size"), *(readable(found["bytes"][who]) for who in BOTH)]]
+    rows = [[say("efficiency.size"), *(readable(costs["bytes"][who]) for who in BOTH)]]
     for part in PARTS:
-        values = [found["speed"].get(who, {}).get(part) for who in BOTH]
+        values = [costs["speed"].get(who, {}).get(part) for who in BOTH]
         if any(value is not None for value in values):
             rows.append([say(f"efficiency.{part}"), *map(milliseconds, values)])
-    training = found["training"]
+    training = costs["training"]
     says = training_line(training, say) if training else ""
     return {"title": say("efficiency.title"), "says": says, "rows": rows}

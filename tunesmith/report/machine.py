@@ -28,13 +28,13 @@ def versions(trained: Mapping[str, str]) -> dict[str, str]:
     """Returns the versions of what decides a result: those of the training where they are known,
     else those installed now.
     """
-    found = {"python": platform.python_version()}
+    installed = {"python": platform.python_version()}
     for package in PACKAGES:
         try:
-            found[package] = version(package)
+            installed[package] = version(package)
         except PackageNotFoundError:
             continue
-    return {name: trained.get(name, value) for name, value in found.items()}
+    return {name: trained.get(name, value) for name, value in installed.items()}
 
 
 def machine(trained: Mapping[str, str]) -> dict[str, str]:
@@ -43,17 +43,17 @@ def machine(trained: Mapping[str, str]) -> dict[str, str]:
     """
     import torch
 
-    found = {
+    facts = {
         "system": platform.platform(),
         "processor": _processor(),
         "cores": str(os.cpu_count() or 1),
         "threads": str(torch.get_num_threads()),
     }
     if torch.cuda.is_available():
-        found["accelerator"] = ", ".join(
+        facts["accelerator"] = ", ".join(
             torch.cuda.get_device_name(i) for i in range(torch.cuda.device_count())
         )
-    return found | {name: trained[name] for name in USED if name in trained}
+    return facts | {name: trained[name] for name in USED if name in trained}
 
 
 def _processor() -> str:

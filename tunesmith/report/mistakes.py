@@ -13,18 +13,18 @@ MOST_SLICES = 15
 
 def mistakes(proof: Named, rival: str, say: Say) -> JsonObject | None:
     """Returns the parts of the section as text; None where the proof has no such analysis."""
-    found = proof.get("mistakes")
-    if not found:
+    analysis = proof.get("mistakes")
+    if not analysis:
         return None
     return {
-        "facts": [(found[key], say(f"mistakes.{key}", rival=rival)) for key in KINDS],
-        "slices": [_slice(found["metric"], one, say) for one in _weakest(found)],
-        "notes": chance_lines(found, say),
-        "clusters": cluster_lines(found, say),
-        "confusions": found["confusions"],
+        "facts": [(analysis[key], say(f"mistakes.{key}", rival=rival)) for key in KINDS],
+        "slices": [_slice(analysis["metric"], entry, say) for entry in _weakest(analysis)],
+        "notes": chance_lines(analysis, say),
+        "clusters": cluster_lines(analysis, say),
+        "confusions": analysis["confusions"],
         "collect": [
-            {**one, "why": say(f"mistakes.word_{one['why'].replace(' ', '_')}")}
-            for one in found["collect"]
+            {**kind, "why": say(f"mistakes.word_{kind['why'].replace(' ', '_')}")}
+            for kind in analysis["collect"]
         ],
         "rival": rival,
     }
@@ -52,5 +52,5 @@ def _slice(name: str, one: Named, say: Say) -> JsonObject:
     values = {key: shown(name, one[key]) for key in ("tuned", "elsewhere")}
     apart, gain = (interval_shown(name, one[key]).replace("-", "−") for key in ("weaker", "gain"))
     word = say("suite.beside_and").join(words)
-    told = {"rows": one["rows"], "word": word, "apart": apart, "gain": gain}
-    return {"name": slice_name(one, say), **told, **values}
+    facts = {"rows": one["rows"], "word": word, "apart": apart, "gain": gain}
+    return {"name": slice_name(one, say), **facts, **values}

@@ -23,13 +23,13 @@ class Outcome:
 
 def outcome(folder: RunFolder, run: Run, say: Say) -> Outcome | None:
     """Returns the lines of a run that left a model; None where there is none yet."""
-    told = folder.read(folder.model / "tunesmith.json")
-    if told is None:
+    facts_file = folder.read(folder.model / "tunesmith.json")
+    if facts_file is None:
         return None
     seconds = sum(float(line["seconds"]) for line in folder.steps() if "seconds" in line)
     size = sum(file.stat().st_size for file in folder.model.rglob("*") if file.is_file())
     facts = (
-        (str(told["step"]), say("report.step_used")),
+        (str(facts_file["step"]), say("report.step_used")),
         (duration(seconds, say), say("report.time_trained")),
         (readable(size), say("report.size", folder=folder.model.name)),
     )

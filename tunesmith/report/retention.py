@@ -19,28 +19,28 @@ def retention(proof: JsonObject, lines: Sequence[Named], say: Say) -> JsonObject
     """Returns the sentence, the rows, each with its word, and some of the questions that were lost,
     which ``lines`` of suites.jsonl hold; None where no suite was asked.
     """
-    found = proof.get("retention")
-    if found is None:
+    weighed = proof.get("retention")
+    if weighed is None:
         return None
     rows = []
-    for title, suite in found["suites"].items():
+    for title, suite in weighed["suites"].items():
         word = say(f"suite.word_{suite['verdict'].replace(' ', '_')}")
         rows.append(
             {"name": title, "whole": True, "word": word, **_cells(suite, suite["unit"], say)}
         )
-        for kind, one in suite["kinds"].items() if len(suite["kinds"]) > 1 else ():
-            cells = _cells(one, suite["unit"], say)
-            word = say("suite.word_lost") if one["lost"] else ""
+        for kind, entry in suite["kinds"].items() if len(suite["kinds"]) > 1 else ():
+            cells = _cells(entry, suite["unit"], say)
+            word = say("suite.word_lost") if entry["lost"] else ""
             rows.append({"name": kind_name(kind, say), "whole": False, "word": word, **cells})
-    word = found["verdict"].replace(" ", "_")
+    word = weighed["verdict"].replace(" ", "_")
     return {
         "word": word,
-        "beside": _beside(found, say),
+        "beside": _beside(weighed, say),
         "says": say(f"suite.verdict_{word}"),
-        "means": say("report.retention_says", margins=margins_shown(found["suites"], say)),
+        "means": say("report.retention_says", margins=margins_shown(weighed["suites"], say)),
         "judged": [
             f"{title}: {judge_line(suite['judge'], say)}"
-            for title, suite in found["suites"].items()
+            for title, suite in weighed["suites"].items()
             if "judge" in suite
         ],
         "rows": rows,
@@ -73,13 +73,18 @@ def _score(line: Named, which: int) -> float:
 
 def _beside(found: Named, say: Say) -> str:
     """Writes the sentence that stands beside the verdict on the task: the suites that decided."""
-    told = found["suites"]
-    decided = [title for title in told if told[title]["verdict"] == found["verdict"]]
+    weighed_suites = found["suites"]
+    decided = [
+        title for title in weighed_suites if weighed_suites[title]["verdict"] == found["verdict"]
+    ]
     suites = say("suite.beside_and").join(
         say(
             "suite.beside_one",
             suite=title,
-            **{name: amount(told[title]["unit"], told[title][name]) for name in BOTH},
+            **{
+                name: amount(weighed_suites[title]["unit"], weighed_suites[title][name])
+                for name in BOTH
+            },
         )
         for title in decided
     )

@@ -56,9 +56,9 @@ def _dropped(reason: str, say: Say) -> str:
 
 def lengths(ledger: Named) -> list[Bin]:
     """Returns the histogram of row lengths (tokens), each column by its upper end."""
-    found = ledger.get("lengths") or {"upper": [], "counts": []}
-    highest = max(found["counts"], default=0)
-    bins = zip(found["upper"], found["counts"], strict=True)
+    histogram = ledger.get("lengths") or {"upper": [], "counts": []}
+    highest = max(histogram["counts"], default=0)
+    bins = zip(histogram["upper"], histogram["counts"], strict=True)
     return (
         [Bin(str(upper), count, 100 * count / highest) for upper, count in bins] if highest else []
     )

@@ -40,11 +40,11 @@ def runs(folder_of_runs: Path) -> list[JsonObject]:
     """
     if not folder_of_runs.is_dir():
         raise SpecError(Problem(str(folder_of_runs), say("runs.no_folder")))
-    found = [
+    rows = [
         run_row(RunFolder(path), name_of_run(path, folder_of_runs))
         for path in run_folders(folder_of_runs)
     ]
-    return sorted(found, key=lambda row: (row["date"], row["name"]))
+    return sorted(rows, key=lambda row: (row["date"], row["name"]))
 
 
 def run_folders(place: Path, depth: int = DEEPEST) -> list[Path]:
@@ -54,13 +54,13 @@ def run_folders(place: Path, depth: int = DEEPEST) -> list[Path]:
     named = (place / "run.yaml").is_file()
     if named and RunFolder(place).begun:
         return [place]
-    found: list[Path] = []
+    inside: list[Path] = []
     if depth > 0:
         inner = sorted(
             path for path in place.iterdir() if path.is_dir() and not path.name.startswith(".")
         )
-        found = [run for path in inner for run in run_folders(path, depth - 1)]
-    return found or [place][:named]
+        inside = [run for path in inner for run in run_folders(path, depth - 1)]
+    return inside or [place][:named]
 
 
 def name_of_run(path: Path, above: Path) -> str:

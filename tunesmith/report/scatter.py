@@ -146,18 +146,18 @@ def powers(left: float, right: float) -> list[float]:
     """Returns round numbers between two powers of ten (their exponents are given): whole powers,
     with more between where few fit.
     """
-    found: list[float] = []
+    marks: list[float] = []
     for mantissas in ((1,), (1, 3), MANTISSAS):
         exponents = range(math.floor(left), math.ceil(right) + 1)
-        found = [
+        marks = [
             m * 10.0**e
             for e in exponents
             for m in mantissas
             if left <= math.log10(m * 10.0**e) <= right
         ]
-        if len(found) >= 3:
+        if len(marks) >= 3:
             break
-    return found
+    return marks
 
 
 def _widened(low: float, high: float, share: float) -> tuple[float, float]:

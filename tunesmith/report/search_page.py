@@ -20,7 +20,7 @@ from tunesmith.words import Share, metric_name, say
 
 def tried(trials: Sequence[JsonObject]) -> int:
     """Counts the settings that were tried; those that climbed were trained more than once."""
-    return len({typed(one["values"]) for one in trials})
+    return len({typed(trial["values"]) for trial in trials})
 
 
 def typed(values: Mapping[str, Any]) -> str:
@@ -28,10 +28,10 @@ def typed(values: Mapping[str, Any]) -> str:
     own have a word.
     """
     method = values.get("method", values.get("method.name"))
-    told = [
+    pairs = [
         f"{k}={value}" for k, value in values.items() if method is None or method_has(method, k)
     ]
-    return " ".join(told) or say("search.own")
+    return " ".join(pairs) or say("search.own")
 
 
 def chosen_line(found: JsonObject) -> str:
@@ -46,11 +46,11 @@ def mattered_lines(found: JsonObject) -> list[str]:
     if not found["importance"]:
         return [say("search.importance_none")]
     count = found["importance"][0]["trials"]
-    told = [say("search.importance_head", count=count)]
-    for one in found["importance"]:
-        key = "search.mattered" if one["share"] > one["chance"] else "search.as_chance"
-        told.append("  " + say(key, setting=one["setting"], **_percent(one)))
-    return told
+    lines = [say("search.importance_head", count=count)]
+    for setting in found["importance"]:
+        key = "search.mattered" if setting["share"] > setting["chance"] else "search.as_chance"
+        lines.append("  " + say(key, setting=setting["setting"], **_percent(setting)))
+    return lines
 
 
 def method_lines(found: JsonObject) -> list[str]:
@@ -59,19 +59,19 @@ def method_lines(found: JsonObject) -> list[str]:
     if not rows:
         return []
     width = max(len(row[0]) for row in rows)
-    told = [say("search.methods_told")]
+    lines = [say("search.methods_told")]
     for method, share, number, seconds, run, values in rows:
         took = f"{seconds} s" if seconds else ""
-        told.append(f"  {method:<{width}}  {share:>6}  {number:>9}  {took:>6}  {run}  {values}")
-    return [*told, ""]
+        lines.append(f"  {method:<{width}}  {share:>6}  {number:>9}  {took:>6}  {run}  {values}")
+    return [*lines, ""]
 
 
 def front_line(found: JsonObject) -> str:
     """Names the trials that no other beats in all of score, time and general texts at once."""
     named = {trial["run"]: trial for trial in found["trials"]}
-    told = [f"{run} ({_aims(named[run])})" for run in found["front"]]
-    three = any("general" in one for one in found["trials"])
-    return say("search.front_general" if three else "search.front", runs=", ".join(told))
+    runs = [f"{run} ({_aims(named[run])})" for run in found["front"]]
+    three = any("general" in trial for trial in found["trials"])
+    return say("search.front_general" if three else "search.front", runs=", ".join(runs))
 
 
 def _aims(one: JsonObject) -> str:
@@ -84,13 +84,13 @@ def write_page(found: JsonObject, path: Path) -> None:
     speak, by = Say(words.language()), metric_name(found["chosen_by"])
     label = speak("search.chart", by=by)
     general = any("general" in one for one in found["trials"])
-    trials = [_with_general(one, found["chosen_by"], general) for one in found["trials"]]
+    trials = [_with_general(trial, found["chosen_by"], general) for trial in found["trials"]]
     mattered = [
         [
-            one["setting"],
-            *(Share(f"{_percent(one)[name]} %") for name in ("share", "low", "high", "chance")),
+            setting["setting"],
+            *(Share(f"{_percent(setting)[name]} %") for name in ("share", "low", "high", "chance")),
         ]
-        for one in found["importance"]
+        for setting in found["importance"]
     ]
     contents: JsonObject = {
         "lang": "zh-CN" if speak.language == "zh" else "en",
@@ -152,9 +152,9 @@ def _methods(found: JsonObject) -> list[list[str]]:
     """Returns the rows of that table: method, share, score, seconds, trial, settings."""
     named = {trial["run"]: _cells(trial, found["chosen_by"]) for trial in found["trials"]}
     rows = []
-    for one in found["methods"]:
-        run, *numbers, values = named[one["run"]]
-        rows.append([one["method"], *numbers, run, values])
+    for best in found["methods"]:
+        run, *numbers, values = named[best["run"]]
+        rows.append([best["method"], *numbers, run, values])
     return rows
 
 
@@ -175,23 +175,23 @@ def _charts(found: JsonObject, label: str, by: str) -> list[JsonObject]:
     """Draws the trials that were trained longest, against what else is aimed at; those of the front
     stand out.
     """
-    scored = [one for one in found["trials"] if one["score"] is not None]
-    longest = max((one["share"] for one in scored), default=0.0)
-    last = [one for one in scored if one["share"] == longest]
+    scored = [trial for trial in found["trials"] if trial["score"] is not None]
+    longest = max((trial["share"] for trial in scored), default=0.0)
+    last = [trial for trial in scored if trial["share"] == longest]
     aims = {"seconds": label}
-    if last and all("general" in one for one in last):
+    if last and all("general" in trial for trial in last):
         aims["general"] = say("search.chart_general", by=by)
     charts = []
     for aim, title in aims.items():
         dots = []
-        for one in last:
-            value = one["watch"][found["chosen_by"]]
-            style = "first" if one["run"] in found["front"] else ""
-            dots.append(Dot(one["run"], max(one[aim], 1e-3), value, value, value, style))
+        for trial in last:
+            value = trial["watch"][found["chosen_by"]]
+            style = "first" if trial["run"] in found["front"] else ""
+            dots.append(Dot(trial["run"], max(trial[aim], 1e-3), value, value, value, style))
         x_label = say(f"search.col_{aim}")
         picture = scatter(dots, label=title, x_label=x_label, y_label=by)
         charts.append({"title": title, "picture": picture})
-    return [one for one in charts if one["picture"]]
+    return [chart for chart in charts if chart["picture"]]
 
 
 def _percent(one: JsonObject) -> dict[str, str]:

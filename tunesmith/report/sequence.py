@@ -18,8 +18,12 @@ MEANS = ("average", "backward_transfer", "forward_transfer", "forgetting")
 
 def sequence_lines(sequence: JsonObject) -> list[str]:
     """Returns the matrix, what became of each earlier task, and the means."""
-    told = [say("sequence.title"), "", *table_lines(rows(sequence), numbers=len(sequence["tasks"]))]
-    return [*told, "", *kept_lines(sequence), *mean_lines(sequence)]
+    lines = [
+        say("sequence.title"),
+        "",
+        *table_lines(rows(sequence), numbers=len(sequence["tasks"])),
+    ]
+    return [*lines, "", *kept_lines(sequence), *mean_lines(sequence)]
 
 
 def rows(sequence: JsonObject) -> list[list[str]]:
@@ -32,8 +36,8 @@ def rows(sequence: JsonObject) -> list[list[str]]:
     ):
         after = say("sequence.before") if index == 0 else say("sequence.after", stage=name)
         marks = ["*" if task == index - 1 else "" for task in range(len(scores))]
-        told = zip(sequence["metrics"], scores, marks, strict=True)
-        cells = [f"{shown(metric, score)}{mark}" for metric, score, mark in told]
+        marked = zip(sequence["metrics"], scores, marks, strict=True)
+        cells = [f"{shown(metric, score)}{mark}" for metric, score, mark in marked]
         table.append([after, *cells])
     return table
 
@@ -42,9 +46,9 @@ def kept_lines(sequence: JsonObject) -> list[str]:
     """Says of each task but the last how it stands at the end beside just after its own stage."""
     lines = []
     earlier = zip(sequence["tasks"], sequence["metrics"], sequence["kept"], strict=False)
-    for task, name, one in earlier:
-        interval = interval_shown(name, one)
-        key = f"sequence.{one['verdict'].replace(' ', '_')}"
+    for task, name, kept_ in earlier:
+        interval = interval_shown(name, kept_)
+        key = f"sequence.{kept_['verdict'].replace(' ', '_')}"
         lines.append(say(key, task=task, interval=interval))
     return lines
 

@@ -33,7 +33,7 @@ class Setting:
 
 def settings(run_yaml: str) -> list[Setting]:
     """Reads the settings in a resolved run.yaml, in its order."""
-    found: list[Setting] = []
+    listed: list[Setting] = []
     parents: list[tuple[int, str]] = []
     for text in run_yaml.splitlines():
         note = NOTE.search(text)
@@ -49,5 +49,5 @@ def settings(run_yaml: str) -> list[Setting]:
         else:
             origin, reason = (note[1], note[2] or "") if note else ("given", "")
             whole = WHOLE.fullmatch(value)
-            found.append(Setting(path, whole[1] if whole else value, origin, reason))
-    return found
+            listed.append(Setting(path, whole[1] if whole else value, origin, reason))
+    return listed

@@ -50,9 +50,9 @@ def cells(standing: Found, columns: Sequence[str], say: Say) -> Cells:
 
 
 def _cell(found: Found, row: Found, name: str, say: Say) -> str:
-    primary, place = found["primary"], found["methods"].index(row) + 1
+    primary, rank = found["primary"], found["methods"].index(row) + 1
     made = {
-        "place": lambda: str(place),
+        "place": lambda: str(rank),
         "method": lambda: row["method"],
         "trainable": lambda: Share(
             f"{row['trainable']:,} ({_percent(row['trainable'] / row['parameters'])})"
@@ -117,19 +117,19 @@ def _size(count: float) -> str:
 def lines(standing: Found) -> list[str]:
     """Returns two tables, their grounds, and which differences are within the noise."""
     say = Say(language())
-    told = [_head(standing, say), "", *_aligned(cells(standing, QUALITY, say), QUALITY), ""]
-    told += [
+    lines_told = [_head(standing, say), "", *_aligned(cells(standing, QUALITY, say), QUALITY), ""]
+    lines_told += [
         *_aligned(cells(standing, ("method", *COST), say), ("method", *COST)),
         "",
         *notes(standing, say),
     ]
-    return told
+    return lines_told
 
 
 def _aligned(rows: Cells, columns: Sequence[str]) -> list[str]:
     widths = [max(cell_len(row[index]) for row in rows) for index in range(len(columns))]
     return [
-        "  " + "  ".join(_pad(*one) for one in zip(row, widths, columns, strict=True)).rstrip()
+        "  " + "  ".join(_pad(*cell_) for cell_ in zip(row, widths, columns, strict=True)).rstrip()
         for row in rows
     ]
 
@@ -173,7 +173,7 @@ def notes(standing: Found, say: Say) -> list[str]:
     """Returns notes: which differences are within the noise, how rates and places were found, and
     what was left out.
     """
-    told = []
+    notes_told = []
     names = [row["method"] for row in standing["methods"]]
     same = [
         row["method"]
@@ -182,9 +182,9 @@ def notes(standing: Found, say: Say) -> list[str]:
     ]
     if len(names) > 1:
         key = "tournament.noise" if same else "tournament.no_noise"
-        told.append(say(key, first=names[0], same=", ".join(same)))
+        notes_told.append(say(key, first=names[0], same=", ".join(same)))
         within = sum(pair["verdict"] == "within the noise" for pair in standing["pairs"])
-        told.append(say("tournament.pairs", within=within, pairs=len(standing["pairs"])))
+        notes_told.append(say("tournament.pairs", within=within, pairs=len(standing["pairs"])))
     settings = standing["settings"]
     shares = Share(", ".join(f"{100 * share:g} %" for share in settings["rungs"]))
     chosen = (
@@ -193,7 +193,7 @@ def notes(standing: Found, say: Say) -> list[str]:
         else say("tournament.loss")
     )
     if settings["rates"] > 1:
-        told.append(
+        notes_told.append(
             say(
                 "tournament.how",
                 rates=settings["rates"],
@@ -203,23 +203,25 @@ def notes(standing: Found, say: Say) -> list[str]:
             )
         )
     else:
-        told.append(say("tournament.own_rates"))
+        notes_told.append(say("tournament.own_rates"))
     if any(len(row["seeds"]) > 1 for row in standing["methods"]):
-        told.append(say("tournament.seeds_say", places=settings["places"], seeds=settings["seeds"]))
+        notes_told.append(
+            say("tournament.seeds_say", places=settings["places"], seeds=settings["seeds"])
+        )
     if any(row["general"] for row in standing["methods"]):
-        told.append(
+        notes_told.append(
             say(
                 "tournament.general_says",
                 rows=settings["general"],
                 base=number("nll", standing["base"]["general_nll"]),
             )
         )
-    told.append(say("tournament.cost_says"))
-    told += [
-        say(f"tournament.row_{one['kind']}", method=one["method"], reason=one["reason"])
-        for one in standing["left_out"]
+    notes_told.append(say("tournament.cost_says"))
+    notes_told += [
+        say(f"tournament.row_{left['kind']}", method=left["method"], reason=left["reason"])
+        for left in standing["left_out"]
     ]
-    return told
+    return notes_told
 
 
 def page(standing: Found, folder: Path, lang: str) -> str:

@@ -43,8 +43,8 @@ class Verdict:
 
 def number(name: str, value: float | None, *, sign: bool = False) -> str:
     """Formats a value of the metric ``name`` with the typographic minus sign."""
-    told = shown(name, value, sign=sign)
-    return told if isinstance(told, Share) else told.replace("-", "−")  # no share is below 0
+    text = shown(name, value, sign=sign)
+    return text if isinstance(text, Share) else text.replace("-", "−")  # no share is below 0
 
 
 def answer_score(name: str, value: float | None) -> str:
@@ -136,7 +136,7 @@ def intervals(proof: Named, name: str, say: Say) -> list[Interval]:
         # anything.
         return otherwise if value is None else round(100 * (value - least) / (most - least), 2)
 
-    found = []
+    listed = []
     for rival, row in rows:
         left, right = at(row["low"], 0.0), at(row["high"], 100.0)
         difference, low, high = (
@@ -144,13 +144,13 @@ def intervals(proof: Named, name: str, say: Say) -> list[Interval]:
         )
         unit = say("report.points") if metric(name).right_or_wrong else ""
         text = say("report.interval", difference=difference, low=low, high=high, unit=unit)
-        place = (left, round(right - left, 2), at(row["difference"], 50.0), at(0.0, 0.0))
-        found.append(
+        drawn_at = (left, round(right - left, 2), at(row["difference"], 50.0), at(0.0, 0.0))
+        listed.append(
             Interval(
-                name_of(rival, proof, say), text, _p(row.get("p")), _word(row["verdict"]), *place
+                name_of(rival, proof, say), text, _p(row.get("p")), _word(row["verdict"]), *drawn_at
             )
         )
-    return found
+    return listed
 
 
 def _p(value: float | None) -> str:

@@ -114,8 +114,8 @@ def _of_plug_in(path: str) -> bool:
     if family is None:
         return False
     fields = [family.get(name).Config.model_fields.get(key) for name in family.names()]
-    found = [info.annotation for info in fields if info is not None]
-    return key != "name" and bool(found) and all(map(closed, found))
+    annotations = [info.annotation for info in fields if info is not None]
+    return key != "name" and bool(annotations) and all(map(closed, annotations))
 
 
 def _no_setting(path: str) -> list[Problem]:
@@ -137,7 +137,7 @@ def _no_setting(path: str) -> list[Problem]:
     try:
         read_run(None, [*COMPLETE, f"{path}=null"])
     except SpecError as error:
-        return [one for one in error.problems if f"{path}.".startswith(f"{one.where}.")]
+        return [problem for problem in error.problems if f"{path}.".startswith(f"{problem.where}.")]
     return []
 
 
@@ -147,12 +147,12 @@ def _plug_in(path: str, value: str) -> list[Problem]:
     """
     given, problems = _given(path, value)
     if isinstance(given, str):
-        known = given in PLUG_INS[path].names()
-        return [] if known else _unknown(path, PLUG_INS[path], given)
+        is_known = given in PLUG_INS[path].names()
+        return [] if is_known else _unknown(path, PLUG_INS[path], given)
     # Only methods may be several, and from a page they are not; a mapping without a name is of the
     # usual one.
     several = given if path == "method" and isinstance(given, list) else [given]
-    forbidden = any(isinstance(one, str | Mapping) for one in several)
+    forbidden = any(isinstance(entry, str | Mapping) for entry in several)
     return [*problems, Problem(path, say("ui_new.forbidden"))] if forbidden else problems
 
 
@@ -176,18 +176,18 @@ def _unknown(path: str, family: Family, name: str) -> list[Problem]:
 
 def _steps(path: str, value: str) -> list[Problem]:
     listed, problems = _listed(path, value)
-    for one in filter(_chooses, listed):
-        settings = one if isinstance(one, Mapping) else {"name": one}
+    for step in filter(_chooses, listed):
+        settings = step if isinstance(step, Mapping) else {"name": step}
         name = str(settings.get("name", ""))
         if name not in TRANSFORMS.names():
             return _unknown(path, TRANSFORMS, name)
         fields = TRANSFORMS.get(name).Config.model_fields
         for key in settings:
-            known = fields.get(str(key))
+            field = fields.get(str(key))
             # An unknown one is answered where the settings are read.
-            if known is None or key in ("name", *OF_COLUMNS):
+            if field is None or key in ("name", *OF_COLUMNS):
                 continue
-            if not closed(known.annotation) and not _choices(known.annotation):
+            if not closed(field.annotation) and not _choices(field.annotation):
                 return [Problem(f"{path}.{key}", say("ui_new.forbidden"))]
     return problems
 
@@ -200,15 +200,15 @@ def _place(path: str, value: str, places: Places) -> list[Problem]:
     if isinstance(given, Mapping):
         return [Problem(path, say("ui_new.one_place"))]
     listed = given if isinstance(given, list) and path not in LOCAL else []
-    for number, one in enumerate(listed):
-        told = one if isinstance(one, Mapping) else {"path": one}
+    for number, entry in enumerate(listed):
+        settings = entry if isinstance(entry, Mapping) else {"path": entry}
         where = f"{path}.{number}"
-        if not isinstance(told.get("path", ""), str) or not set(told) <= set(OF_FILE):
+        if not isinstance(settings.get("path", ""), str) or not set(settings) <= set(OF_FILE):
             problems.append(Problem(where, say("ui_new.forbidden")))
             continue
-        problems += places.outside(where, str(told.get("path", "")))
-        if told.get("reader") is not None and told["reader"] not in READERS.names():
-            problems += _unknown(where, READERS, str(told["reader"]))
+        problems += places.outside(where, str(settings.get("path", "")))
+        if settings.get("reader") is not None and settings["reader"] not in READERS.names():
+            problems += _unknown(where, READERS, str(settings["reader"]))
     return problems
 
 
@@ -223,15 +223,15 @@ def _rewards(path: str, value: str, places: Places) -> list[Problem]:
     judges lies in the folder, or is one of a hub.
     """
     listed, problems = _listed(path, value)
-    for number, one in enumerate(listed):
-        if not _chooses(one):
+    for number, reward in enumerate(listed):
+        if not _chooses(reward):
             continue
-        settings = one if isinstance(one, Mapping) else {"name": one}
+        settings = reward if isinstance(reward, Mapping) else {"name": reward}
         name, where = str(settings.get("name", "")), f"{path}.{number}"
         if name not in REWARDS_HERE:
-            known = ".py" in name or name in REWARDS.names()
-            told = [Problem(where, say("ui_new.forbidden"))]
-            problems += told if known else _unknown(where, REWARDS, name)
+            is_known = ".py" in name or name in REWARDS.names()
+            forbidden = [Problem(where, say("ui_new.forbidden"))]
+            problems += forbidden if is_known else _unknown(where, REWARDS, name)
         elif settings.get("run") is not None:
             problems += places.outside(f"{where}.run", str(settings["run"]))
     return problems
@@ -242,17 +242,19 @@ def _metrics(path: str, value: str, places: Places) -> list[Problem]:
     or read a place by it, so that it is taken by its name alone; a pattern does none of these.
     """
     listed, problems = _listed(path, value)
-    for number, one in enumerate(listed):
-        if not _chooses(one):
+    for number, metric in enumerate(listed):
+        if not _chooses(metric):
             continue
-        settings = one if isinstance(one, Mapping) else {"name": one}
+        settings = metric if isinstance(metric, Mapping) else {"name": metric}
         name = str(settings.get("name", ""))
         where = f"{path}.{number}" if is_list(value) else path
         if name not in METRICS.names():
             problems += _unknown(where, METRICS, name)
             continue
-        own = METRICS.get(name).Config.model_fields
-        texts = [key for key in own if not closed(own[key].annotation) and (name, key) != PATTERN]
+        fields = METRICS.get(name).Config.model_fields
+        texts = [
+            key for key in fields if not closed(fields[key].annotation) and (name, key) != PATTERN
+        ]
         if texts and set(settings) - {"name"}:
             problems.append(Problem(where, say("ui_new.forbidden")))
     return problems

@@ -68,18 +68,18 @@ class ArenaPages:
         lines = form.one("prompts").splitlines()
         prompts = list(dict.fromkeys(line.strip() for line in lines if line.strip()))
         problems = []
-        known = set(names) <= set(runs) and set(models) <= set(bases)
-        if not known or len(names) + len(models) < 2:
+        all_offered = set(names) <= set(runs) and set(models) <= set(bases)
+        if not all_offered or len(names) + len(models) < 2:
             problems.append(Problem("run", say("ui_arena.choose")))
         if len(prompts) < FEWEST_PROMPTS:
             problems.append(Problem("prompts", say("ui_arena.write")))
         if problems:
             return self._shown(request, "arena_list", form.refused(problems, CALLED))
         name = f"{time.strftime('%Y%m%d-%H%M%S')}-{secrets.token_hex(3)}"
-        rows = [{"messages": [{"role": "user", "content": one}]} for one in prompts]
+        rows = [{"messages": [{"role": "user", "content": prompt}]} for prompt in prompts]
         data = self.place / f"{name}.jsonl"
         write_whole(data, "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows))
-        contenders = [*(runs[one] for one in names), *models]
+        contenders = [*(runs[name_chosen] for name_chosen in names), *models]
         settings = {"data": str(data), "out": str(self.place / name), "prompts": len(prompts)}
         return self._begin(name, contenders, settings, form)
 
@@ -88,7 +88,7 @@ class ArenaPages:
         folder = self._folder(request)
         if folder is None:
             return self.views.problem(say("ui_arena.none"), 404)
-        if any(one.asked["name"] == folder.name for one in self.works.running(KIND)):
+        if any(work.asked["name"] == folder.name for work in self.works.running(KIND)):
             return self._back()
         return self._begin(folder.name, [str(folder)], {}, Form())
 
@@ -103,9 +103,9 @@ class ArenaPages:
     def _begin(
         self, name: str, contenders: list[str], settings: JsonObject, form: Form
     ) -> Response:
-        told = [*contenders, *(f"{key}={value}" for key, value in settings.items())]
+        arguments = [*contenders, *(f"{key}={value}" for key, value in settings.items())]
         asked = {"name": name, "contenders": contenders, "settings": settings}
-        asked |= {"typed": shlex.join(["tunesmith", "arena", *told])}
+        asked |= {"typed": shlex.join(["tunesmith", "arena", *arguments])}
         asked |= {"form": dict(form.fields), "became": {"run": contenders}}
         self.works.begin(KIND, **asked)
         return self._back()
@@ -118,31 +118,32 @@ class ArenaPages:
     def _folder(self, request: Request) -> Path | None:
         """Returns the folder of an arena by its name, which is looked up."""
         return next(
-            (one for one in self._answered() if one.name == request.path_params["id"]), None
+            (folder for folder in self._answered() if folder.name == request.path_params["id"]),
+            None,
         )
 
     def _answered(self) -> list[Path]:
-        return [one.parent for one in kept_in(self.place, "*/items.jsonl")[::-1]]
+        return [items.parent for items in kept_in(self.place, "*/items.jsonl")[::-1]]
 
     def _offered(self) -> tuple[dict[str, str], list[str]]:
         """Returns the runs that write by name, and their bases."""
-        listed = [one for one in self.views.runs.table() if one.chats]
+        listed = [run_listed for run_listed in self.views.runs.table() if run_listed.chats]
         runs: dict[str, str] = {}
-        for one in listed:
-            folder = self.views.runs.find(one.row["name"])
+        for run_listed in listed:
+            folder = self.views.runs.find(run_listed.row["name"])
             if folder is not None:
-                runs[one.row["name"]] = str(folder.path)
-        return runs, list(dict.fromkeys(str(one.row["model"]) for one in listed))
+                runs[run_listed.row["name"]] = str(folder.path)
+        return runs, list(dict.fromkeys(str(run_listed.row["model"]) for run_listed in listed))
 
     def _shown(self, request: Request, template: str, refused: Form | None = None) -> Response:
         every = self.works.all(KIND)
-        stands = {one.id: self.works.state(one) for one in every}
-        living = [one for one in every if self.works.lives(one)]
-        failed = [one for one in every if stands[one.id][0] == "failed"][:1]
+        stands = {work.id: self.works.state(work) for work in every}
+        living = [work for work in every if self.works.lives(work)]
+        failed = [work for work in every if stands[work.id][0] == "failed"][:1]
         answered = self._answered()
         votes = [_size(folder / "votes.jsonl") for folder in answered]
         shown = [*living, *failed]
-        marks = [answered, votes, [(stands[one.id], one.marks()) for one in shown]]
+        marks = [answered, votes, [(stands[work.id], work.marks()) for work in shown]]
         form, again = refused or form_in(request), None
         if refused is None and failed == every[:1] and failed:
             again = form_again(form, failed[0], stands[failed[0].id], lambda _: CALLED)
@@ -150,15 +151,15 @@ class ArenaPages:
 
         def told() -> JsonObject:
             works = [
-                {"work": one, "link": (one.read("ready") or {}).get("link")}
-                | shown_of(one, stands[one.id], again if [one] == failed else None)
-                for one in shown
+                {"work": work, "link": (work.read("ready") or {}).get("link")}
+                | shown_of(work, stands[work.id], again if [work] == failed else None)
+                for work in shown
             ]
             runs, bases = self._offered()
-            open_ = {one.asked["name"] for one in living}
-            arenas = [(one, _result(one), one.name in open_) for one in answered]
-            found = {"works": works, "runs": list(runs), "bases": bases, "arenas": arenas}
-            return found | {"form": form}
+            open_ = {work.asked["name"] for work in living}
+            arenas = [(folder, _result(folder), folder.name in open_) for folder in answered]
+            facts = {"works": works, "runs": list(runs), "bases": bases, "arenas": arenas}
+            return facts | {"form": form}
 
         return self.views.live(request, marks, template, told, 400 if refused else 200)
 

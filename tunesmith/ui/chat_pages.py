@@ -64,7 +64,7 @@ class ChatPages:
         return self._list(form_in(request))
 
     def _list(self, form: Form) -> Response:
-        runs = [one.row for one in self.views.runs.table() if one.chats]
+        runs = [run.row for run in self.views.runs.table() if run.chats]
         held = [(chat.id, _when(chat), list(chat.runs.values())) for chat in self.chats.all()]
         status = 400 if form.at else 200
         return self.views.page("chats", status, runs=runs, chats=held, form=form)
@@ -75,7 +75,7 @@ class ChatPages:
 
         form = await form_of(request)
         names = form.all("run")
-        talks = {one.row["name"] for one in self.views.runs.table() if one.chats}
+        talks = {run.row["name"] for run in self.views.runs.table() if run.chats}
         if not names or not set(names) <= talks:
             wrong = [Problem("run", say("ui_chat.choose"))]
             return self._list(form.refused(wrong, {"run": ()}))
@@ -105,7 +105,7 @@ class ChatPages:
         chat, form = self._chat(request), await form_of(request)
         if chat is None:
             return self._absent()
-        how, problems = _how(form)
+        settings, problems = _how(form)
         server = self.servers.of(chat.runs)
         ready = server if server is not None and server.state == "ready" else None
         if not form.one("question"):
@@ -115,7 +115,7 @@ class ChatPages:
             problems.append(Problem("", say(f"ui_chat.{'not_yet' if loads else 'not_loaded'}")))
         elif not problems:
             asked = {"models": ready.models, "url": ready.url, "key": ready.key}
-            if self.chats.ask(chat, form.one("question"), how, asked):
+            if self.chats.ask(chat, form.one("question"), settings, asked):
                 return _back()
             problems.append(Problem("", say("ui_chat.writing")))
         return self._shown(request, "chat", form.refused(problems, FIELDS))
@@ -159,13 +159,13 @@ class ChatPages:
 
         def told() -> JsonObject:
             turns = chat.turns()
-            known = list(dict.fromkeys(m for turn in turns for m in turn.answers))
-            models = list(server.models) if server and server.models else known
+            answering = list(dict.fromkeys(m for turn in turns for m in turn.answers))
+            models = list(server.models) if server and server.models else answering
             return {
                 "chat": chat,
                 "turns": [*enumerate(turns)][-LAST:],
                 "more": max(0, len(turns) - LAST),
-                "models": list(dict.fromkeys([*models, *known])) or list(chat.runs),
+                "models": list(dict.fromkeys([*models, *answering])) or list(chat.runs),
                 "writing": writing,
                 "server": server,
                 "every": WRITING_EVERY if writing else 500,
@@ -181,12 +181,12 @@ def _how(form: Form) -> tuple[JsonObject, list[Problem]]:
     would refuse.
     """
     given = {name: form.one(name) for name in NUMBERS if form.one(name)}
-    how: JsonObject = {"system": form.one("system")} if form.one("system") else {}
+    settings: JsonObject = {"system": form.one("system")} if form.one("system") else {}
     try:
         read = ChatRequest.model_validate({**given, "messages": []})
     except ValidationError as error:
-        return how, problems_of(error, Spec)
-    return how | read.model_dump(include=set(given)), []
+        return settings, problems_of(error, Spec)
+    return settings | read.model_dump(include=set(given)), []
 
 
 def _when(chat: Chat) -> str:

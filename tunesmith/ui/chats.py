@@ -50,8 +50,8 @@ class Chat:
 
     def add(self, line: Mapping[str, object]) -> None:
         """Adds a line, whole or not at all; raises OSError where the disk has no room for it."""
-        told = json.dumps({"at": round(time.time(), 2), **line}, ensure_ascii=False)
-        data = (told + "\n").encode("utf-8", "replace")
+        text = json.dumps({"at": round(time.time(), 2), **line}, ensure_ascii=False)
+        data = (text + "\n").encode("utf-8", "replace")
         with self.path.open("a+b", buffering=0) as file:
             end = file.seek(0, os.SEEK_END)
             if end:
@@ -64,15 +64,15 @@ class Chat:
 
     def lines(self) -> list[JsonObject]:
         """Reads the lines; one that was cut short is left out."""
-        found = []
+        lines = []
         for line in self.path.read_bytes().splitlines():
             try:
-                told = json.loads(line)
+                line_read = json.loads(line)
             except ValueError:
                 continue
-            if isinstance(told, dict):
-                found.append(told)
-        return found
+            if isinstance(line_read, dict):
+                lines.append(line_read)
+        return lines
 
     def turns(self) -> list[Turn]:
         """Returns what was said so far."""
@@ -94,13 +94,13 @@ class Chat:
     def messages(self, model: str, system: str) -> list[JsonObject]:
         """Returns what a model is asked: the questions with its own answers, and the last one."""
         *before, last = self.turns()
-        found: list[JsonObject] = [{"role": "system", "content": system}] if system else []
+        messages: list[JsonObject] = [{"role": "system", "content": system}] if system else []
         for turn in before:
             text = turn.answers.get(model, {}).get("text")
             if text:
-                found.append({"role": "user", "content": turn.asked})
-                found.append({"role": "assistant", "content": text})
-        return [*found, {"role": "user", "content": last.asked}]
+                messages.append({"role": "user", "content": turn.asked})
+                messages.append({"role": "assistant", "content": text})
+        return [*messages, {"role": "user", "content": last.asked}]
 
 
 class Chats:
@@ -116,13 +116,13 @@ class Chats:
         """Returns them, the newest first, without files that are none, or of which a full disk let
         no line be kept.
         """
-        found = kept_in(self.place, "*.jsonl")
-        return [chat for chat in map(Chat, found[::-1]) if chat.runs]
+        files = kept_in(self.place, "*.jsonl")
+        return [chat for chat in map(Chat, files[::-1]) if chat.runs]
 
     def find(self, id_: str) -> Chat | None:
         """Returns one by its name, which is looked up and never opened as a path."""
-        found = (Chat(path) for path in kept_in(self.place, "*.jsonl") if path.stem == id_)
-        return next((chat for chat in found if chat.runs), None)
+        chats = (Chat(path) for path in kept_in(self.place, "*.jsonl") if path.stem == id_)
+        return next((chat for chat in chats if chat.runs), None)
 
     def begin(self, runs: Mapping[str, str]) -> Chat:
         """Begins one with runs, by the names of their models."""
@@ -150,14 +150,14 @@ class Chats:
 
     def writing(self, chat: Chat) -> dict[str, str]:
         """Returns what of the answers is there that are being written, by model."""
-        found = tuple(self._writing.items())
-        return {model: one.text for (id_, model), one in found if id_ == chat.id}
+        pieces = tuple(self._writing.items())
+        return {model: piece.text for (id_, model), piece in pieces if id_ == chat.id}
 
     def stop(self, chat: Chat) -> None:
         """Ends the answers that are being written; what is there of them stays."""
-        for (id_, _), one in tuple(self._writing.items()):
+        for (id_, _), piece in tuple(self._writing.items()):
             if id_ == chat.id:
-                one.stopped = True
+                piece.stopped = True
 
     def _write(self, one: Answer, how: JsonObject) -> None:
         try:
@@ -205,10 +205,10 @@ class Answer:
             return "", message_of(response.read())
         finish = ""
         for data in events_of(response):
-            told = json.loads(data)
-            if told.get("error"):
-                return finish, message_of(told)
-            for choice in told["choices"]:
+            event = json.loads(data)
+            if event.get("error"):
+                return finish, message_of(event)
+            for choice in event["choices"]:
                 self.text += choice["delta"].get("content") or ""
                 finish = choice.get("finish_reason") or finish
             if self.stopped:

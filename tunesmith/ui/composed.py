@@ -63,29 +63,29 @@ def is_composed(key: str) -> bool:
 def composed(parts: Mapping[str, str], data: str, goal: str) -> dict[str, str]:
     """Returns the settings that the parts say; ``data`` is the file that stands first."""
     columns = _under(COLUMN, parts)
-    found = {"data.columns": flow(columns)} if columns else {}
-    found |= _files(parts, data)
+    settings = {"data.columns": flow(columns)} if columns else {}
+    settings |= _files(parts, data)
     if ASKED in parts:
         lines = [line.strip() for line in parts[ASKED].splitlines()]
-        found["questions"] = flow([line for line in lines if line])
+        settings["questions"] = flow([line for line in lines if line])
     if goal == "rewards":
-        found |= _rewards(parts)
+        settings |= _rewards(parts)
         if LEARN in parts:
-            found["objective"] = parts[LEARN]
-    return found
+            settings["objective"] = parts[LEARN]
+    return settings
 
 
 def files_of(value: str) -> list[File]:
     """Returns the files that a setting of rows names; none where it is no such list."""
     if not is_list(value):
         return [File(value)] if value else []
-    return [found for one in _read(value) if (found := _file(one)) is not None]
+    return [file for entry in _read(value) if (file := _file(entry)) is not None]
 
 
 def questions_of(value: str) -> list[str] | None:
     """Returns the questions of a list of texts; None for a file, or for rows."""
     listed = _read(value) if is_list(value) else None
-    texts = isinstance(listed, list) and all(isinstance(one, str) for one in listed)
+    texts = isinstance(listed, list) and all(isinstance(text, str) for text in listed)
     return listed if texts else None
 
 
@@ -93,23 +93,23 @@ def rewards_of(value: str) -> list[dict[str, Any]]:
     """Returns the rewards of a setting, each with its name and what else is set of it."""
     listed = _read(value)
     return [
-        dict(one) if isinstance(one, Mapping) else {"name": one}
-        for one in (listed if isinstance(listed, list) else [listed])
+        dict(reward) if isinstance(reward, Mapping) else {"name": reward}
+        for reward in (listed if isinstance(listed, list) else [listed])
     ]
 
 
 def weights_of(value: str) -> list[str]:
     """Returns the weights of rewards, as they are typed."""
     listed = _read(value) if value else []
-    return [str(one) for one in (listed if isinstance(listed, list) else [listed])]
+    return [str(weight) for weight in (listed if isinstance(listed, list) else [listed])]
 
 
 def flow(value: object) -> str:
     """Writes a value in one line, as it is typed."""
-    told = yaml.safe_dump(
+    text = yaml.safe_dump(
         value, default_flow_style=True, allow_unicode=True, sort_keys=False, width=10**9
     )
-    return told.strip().removesuffix("\n...").strip()
+    return text.strip().removesuffix("\n...").strip()
 
 
 def _under(before: str, parts: Mapping[str, str]) -> dict[str, str]:
@@ -152,10 +152,10 @@ def _files(parts: Mapping[str, str], data: str) -> dict[str, str]:
     files: list[object] = []
     for number, path in chosen.items():
         more = _read(rest.get(number, "{}"))
-        told = {"path": path, **(more if isinstance(more, Mapping) else {})}
+        entry = {"path": path, **(more if isinstance(more, Mapping) else {})}
         if number in times:
-            told["weight"] = _read(times[number])
-        files.append(told if len(told) > 1 else path)
+            entry["weight"] = _read(times[number])
+        files.append(entry if len(entry) > 1 else path)
     return {"data.path": flow(files)}
 
 
@@ -164,15 +164,15 @@ def _read_anew(typed: Mapping[str, str], data: str) -> dict[str, str]:
     files = _read(data)
     if not typed or not isinstance(files, list):
         return {}
-    found: list[object] = []
+    entries: list[object] = []
     for number, file in enumerate(files):
-        told = dict(file) if isinstance(file, Mapping) else {"path": file}
+        entry = dict(file) if isinstance(file, Mapping) else {"path": file}
         if str(number) in typed:
-            told.pop("columns", None)
+            entry.pop("columns", None)
             columns = _under(f"{number}.", typed)
-            told |= {"columns": columns} if columns else {}
-        found.append(told if len(told) > 1 else told["path"])
-    return {"data.path": flow(found)}
+            entry |= {"columns": columns} if columns else {}
+        entries.append(entry if len(entry) > 1 else entry["path"])
+    return {"data.path": flow(entries)}
 
 
 def _file(one: object) -> File | None:
@@ -190,19 +190,19 @@ def _rewards(parts: Mapping[str, str]) -> dict[str, str]:
     if not names:
         return {}
     rewards = [_reward(name, _under(f"{REWARD}{name}.", parts)) for name in names]
-    found = {"source.rewards": flow(rewards)}
+    settings = {"source.rewards": flow(rewards)}
     if any(f"{WEIGHT}{name}" in parts for name in names):
         weights = [_read(parts.get(f"{WEIGHT}{name}", "1")) for name in names]
-        found["source.weights"] = flow(weights)
-    return found
+        settings["source.weights"] = flow(weights)
+    return settings
 
 
 def _reward(name: str, given: Mapping[str, str]) -> object:
-    known = REWARDS.get(name).Config.model_fields
-    told = {
-        key: _typed(known[key].annotation, value) for key, value in given.items() if key in known
+    fields = REWARDS.get(name).Config.model_fields
+    typed = {
+        key: _typed(fields[key].annotation, value) for key, value in given.items() if key in fields
     }
-    return {"name": name, **told} if told else name
+    return {"name": name, **typed} if typed else name
 
 
 def _typed(annotation: object, value: str) -> object:

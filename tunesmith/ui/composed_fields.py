@@ -45,16 +45,21 @@ class Offered:
 def composed_fields(draft: Draft, problems: Sequence[Problem]) -> JsonObject:
     """Returns what the start page draws of such settings."""
     questions = draft.shown("questions")
-    texts, own = questions_of(questions), [one for one in problems if _of_source(one)]
+    texts, of_source = (
+        questions_of(questions),
+        [problem for problem in problems if _of_source(problem)],
+    )
     given = files_of(draft.shown("data.path"))
     shown = max(len(given), 1 + MORE_FILES)
     return {
         "several": [*given, *(File("") for _ in range(shown - len(given)))],
         "asked": "\n".join(texts or ()),
         "asked_file": "" if texts is not None else questions,
-        "rewards": _offered({**draft.refused, **draft.values}, own),
-        "sampling": [_sampled(key, draft, own) for key in SAMPLING],
-        "source_problems": [one.text for one in own if not _has_field(one, draft)],
+        "rewards": _offered({**draft.refused, **draft.values}, of_source),
+        "sampling": [_sampled(key, draft, of_source) for key in SAMPLING],
+        "source_problems": [
+            problem.text for problem in of_source if not _has_field(problem, draft)
+        ],
         "learn": draft.values.get("objective", "grpo"),
     }
 
@@ -76,22 +81,28 @@ def _offered(values: Mapping[str, str], problems: Sequence[Problem]) -> list[Off
     """Returns the rewards, with what is set of them and what is wrong with that."""
     listed = rewards_of(values["source.rewards"]) if "source.rewards" in values else []
     weights = weights_of(values.get("source.weights", ""))
-    places = {str(one.get("name")): place for place, one in enumerate(listed)}
-    found = []
+    places = {str(reward.get("name")): index for index, reward in enumerate(listed)}
+    offered = []
     for name in REWARDS_HERE:
-        place = places.get(name)
-        given = {} if place is None else listed[place]
-        where = "source.rewards." + ("-" if place is None else str(place))
-        wrong = {one.where: one.text for one in problems if f"{one.where}.".startswith(f"{where}.")}
+        index = places.get(name)
+        given = {} if index is None else listed[index]
+        where = "source.rewards." + ("-" if index is None else str(index))
+        wrong = {
+            problem.where: problem.text
+            for problem in problems
+            if f"{problem.where}.".startswith(f"{where}.")
+        }
         fields = [
             _field(name, key, info, given.get(key), wrong.pop(f"{where}.{key}", ""))
             for key, info in REWARDS.get(name).Config.model_fields.items()
             if key != "name"
         ]
-        weight = weights[place] if place is not None and place < len(weights) else ""
-        told = explained(f"rewards.{name}", language()).help
-        found.append(Offered(name, told, place is not None, weight, fields, [*wrong.values()]))
-    return found
+        weight = weights[index] if index is not None and index < len(weights) else ""
+        help_text = explained(f"rewards.{name}", language()).help
+        offered.append(
+            Offered(name, help_text, index is not None, weight, fields, [*wrong.values()])
+        )
+    return offered
 
 
 def _field(name: str, key: str, info: Any, value: object, problem: str) -> Field:

@@ -43,7 +43,7 @@ class Draft:
     @property
     def files(self) -> list[str]:
         """The places of the rows."""
-        return [one.path for one in files_of(self.values.get("data.path", ""))]
+        return [file.path for file in files_of(self.values.get("data.path", ""))]
 
     def query(self, changed: Mapping[str, str] | None = None) -> str:
         """Returns the draft as the query of an address, with some values changed."""
@@ -84,13 +84,13 @@ def draft_of(pairs: Iterable[tuple[str, str]], places: Places) -> Draft:
             typed[long.get(key, key)] = kept
     goal = typed.pop("goal", "answer")
     name = typed.pop("name", "")
-    told = composed(parts, typed.get("data.path", ""), goal)
-    both = "questions" in typed and "questions" in told
+    made = composed(parts, typed.get("data.path", ""), goal)
+    both = "questions" in typed and "questions" in made
     # An objective that is named among all settings stands above the choice beside the rewards.
-    rows = {path: told[path] for path in ("data.path", "data.columns") if path in told}
-    typed = {**told, **typed, **rows}
+    rows = {path: made[path] for path in ("data.path", "data.columns") if path in made}
+    typed = {**made, **typed, **rows}
     wrong = {path: refused(path, value, places) for path, value in typed.items()}
-    problems = [problem for found in wrong.values() for problem in found]
+    problems = [problem for problems_there in wrong.values() for problem in problems_there]
     if both:
         problems.append(Problem("questions", say("ui_new.questions_twice")))
     if goal not in GOALS:

@@ -64,13 +64,14 @@ def _memory(facts: JsonObject) -> JsonObject:
     terms, memory = facts.get("memory_terms_gib"), facts.get("memory_gib")
     if terms is None or memory is None:
         return {"memory_parts": [], "memory_terms": []}
-    known = [(f"m-{n}", name, terms[name]) for n, name in enumerate(PARTS) if terms[name]]
+    parts_there = [(f"m-{n}", name, terms[name]) for n, name in enumerate(PARTS) if terms[name]]
     whole = max(memory["free"], memory["low"])
     named = [
-        (style, say(f"ui_new.memory_{name}"), f"{size:.2f} GiB") for style, name, size in known
+        (style, say(f"ui_new.memory_{name}"), f"{size:.2f} GiB")
+        for style, name, size in parts_there
     ]
     return {
-        "memory_parts": laid([(style, 100 * size / whole) for style, _, size in known]),
+        "memory_parts": laid([(style, 100 * size / whole) for style, _, size in parts_there]),
         "memory_terms": named,
     }
 

@@ -32,7 +32,7 @@ class ExportPages(WorkPages):
 
     def called(self, form: Form) -> Mapping[str, Sequence[str]]:
         """Returns the fields of the format, and the name of the export."""
-        paths = [one.path for one in fields_of(_format(form))]
+        paths = [field.path for field in fields_of(_format(form))]
         return {"as": (), **{path: (f"export.{path}",) for path in paths}}
 
     def asked(self, folder: RunFolder, form: Form) -> JsonObject:
@@ -62,9 +62,9 @@ class ExportPages(WorkPages):
         chosen = _format(form)
 
         def shows() -> JsonObject:
-            found = {"formats": FORMATS.names(), "chosen": chosen}
-            found |= {"fields": fields_of(chosen, form), "pages": [_page(path) for path in pages]}
-            return found
+            facts = {"formats": FORMATS.names(), "chosen": chosen}
+            facts |= {"fields": fields_of(chosen, form), "pages": [_page(path) for path in pages]}
+            return facts
 
         return [chosen, pages], shows
 
@@ -77,11 +77,13 @@ def _format(form: Form) -> str:
 def fields_of(name: str, form: Form | None = None) -> list[Field]:
     """Returns the fields of a format, then those of every export, as a form fills them."""
     form = form or Form()
-    own = FORMATS.get(name).Config.model_fields
-    found = {
-        f"format.{key}": (f"export.format.{name}.{key}", own[key]) for key in own if key != "name"
+    own_fields = FORMATS.get(name).Config.model_fields
+    pages = {
+        f"format.{key}": (f"export.format.{name}.{key}", own_fields[key])
+        for key in own_fields
+        if key != "name"
     }
-    found |= {key: (f"export.{key}", Export.model_fields[key]) for key in OWN}
+    pages |= {key: (f"export.{key}", Export.model_fields[key]) for key in OWN}
     return [
         Field(
             path=path,
@@ -93,7 +95,7 @@ def fields_of(name: str, form: Form | None = None) -> list[Field]:
             options=choices_in(info.annotation),
             problems=tuple(form.wrong(path)),
         )
-        for path, (page, info) in found.items()
+        for path, (page, info) in pages.items()
     ]
 
 
@@ -102,7 +104,7 @@ def _settings(folder: RunFolder, form: Form) -> list[str]:
     the page offers are looked at.
     """
     filled = fields_of(_format(form), form)
-    given = [f"{one.path}={one.value}" for one in filled if one.value]
+    given = [f"{field.path}={field.value}" for field in filled if field.value]
     run = folder.resolved().run
     # What a run's own file sends to a hub is not sent by a click.
     kept = ["hub=null"] if run.export.hub else []

@@ -72,10 +72,10 @@ def _closed(text: str) -> bool:
 def drawer(draft: Draft, problems: Sequence[Problem]) -> dict[str, list[Field]]:
     """Returns the settings by group, each with what is wrong with it."""
     paths = [path for path in ALLOWED if path not in BESIDE and not path.startswith("source.")]
-    for place in PLUG_INS:
-        own = [path for path in _plug_in_paths(draft, place) if path not in paths]
-        at = paths.index(place) + 1
-        paths[at:at] = own
+    for family in PLUG_INS:
+        of_family = [path for path in _plug_in_paths(draft, family) if path not in paths]
+        at = paths.index(family) + 1
+        paths[at:at] = of_family
     at_fields = by_field(problems, paths)
     fields = [_field(path, draft, at_fields.get(path, ())) for path in paths]
     return {
@@ -165,12 +165,12 @@ def _options(path: str, annotation: Any) -> tuple[str, ...]:
 
 def choices_in(annotation: Any) -> tuple[str, ...]:
     """Returns the named values that an annotation allows; none where it allows others too."""
-    found: list[str] = []
+    named: list[str] = []
     for part in get_args(annotation) if get_origin(annotation) is not Literal else (annotation,):
         if get_origin(part) is Literal:
-            found += map(str, get_args(part))
+            named += map(str, get_args(part))
         elif part is bool:
-            found += ["true", "false"]
+            named += ["true", "false"]
         elif part is not type(None):
             return ()
-    return tuple(found) if annotation is not bool else ("true", "false")
+    return tuple(named) if annotation is not bool else ("true", "false")

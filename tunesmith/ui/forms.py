@@ -81,17 +81,17 @@ def by_field(problems: Iterable[Problem], paths: Sequence[str]) -> dict[str, lis
     the nearest above it; those that belong to none by "". What is no YAML is told with the line of
     its value, which a field has one of.
     """
-    found: dict[str, list[str]] = {}
+    texts: dict[str, list[str]] = {}
     for problem in problems:
         where = problem.where.partition(": ")[0]
         setting, _, line = where.rpartition(":")
         where = setting if line.isdecimal() and setting in paths else where
         while where and where not in paths:
             where = where.rpartition(".")[0]
-        own = problem.where in (where, f"{where}:1")
-        text = problem.text if own else str(problem)
-        found.setdefault(where, []).append(text)
-    return found
+        at_its_field = problem.where in (where, f"{where}:1")
+        text = problem.text if at_its_field else str(problem)
+        texts.setdefault(where, []).append(text)
+    return texts
 
 
 async def form_of(request: Request) -> Form:

@@ -87,5 +87,5 @@ def _problems(data: Data, objective: str) -> list[Problem]:
         opened = _reading(data, objective).opened
     except TunesmithError as error:
         return [*error.problems]
-    wrong = [one for one in opened if one.reader.gives is not eats]
+    wrong = [file for file in opened if file.reader.gives is not eats]
     return [Problem("data", say("ui_new.other_rows")) for _ in wrong]

@@ -74,7 +74,7 @@ def look(asked: Asked) -> JsonObject:
         typed[-1] = f"objective={objective}"
         run = read_run(None, typed)
     plan = make(run, probe=asked.probe)
-    told = _planned(plan) | {
+    facts = _planned(plan) | {
         "objective": objective,
         "why": why(objective, asked.goal, given),
         "words": typed,
@@ -83,10 +83,10 @@ def look(asked: Asked) -> JsonObject:
     }
     # What keeps the rows from being read decides what else they may be meant for.
     if plan.prepared is None:
-        told["goals"] = other_goals(run.data, asked.goal)
+        facts["goals"] = other_goals(run.data, asked.goal)
     else:
-        told |= _rows(plan.prepared, asked.row)
-    return told | {"problems": _plain([*dict.fromkeys([*plan.problems, *wrong])])}
+        facts |= _rows(plan.prepared, asked.row)
+    return facts | {"problems": _plain([*dict.fromkeys([*plan.problems, *wrong])])}
 
 
 def _planned(plan: Plan) -> JsonObject:
@@ -108,12 +108,12 @@ def _rows(prepared: Prepared, row: str) -> JsonObject:
     lines: list[str] = []
     if row:
         try:
-            found = of(prepared).row(row)
-            lines = [line for one in found for line in one.lines()]
+            rows = of(prepared).row(row)
+            lines = [line for shown_row in rows for line in shown_row.lines()]
             shown = [
                 {"title": sequence.title, "parts": list(_parts(sequence.text))}
-                for one in found
-                for sequence in one.sequences
+                for shown_row in rows
+                for sequence in shown_row.sequences
             ]
         except TunesmithError as error:
             problems = [problem.text for problem in error.problems]
@@ -140,15 +140,15 @@ def _files(plan: Plan) -> list[JsonObject]:
     else:
         entries = list(_unread(run))
     eats = OBJECTIVES.make(run.objective).eats
-    several = [os.path.abspath(sized(one.path)[0]) for one in run.data.sources]
+    several = [os.path.abspath(sized(source.path)[0]) for source in run.data.sources]
     for entry in entries:
         # Which of several files, or folders, it is of: its columns are its own.
-        place = os.path.abspath(entry["path"])
-        of = [n for n, one in enumerate(several) if f"{place}/".startswith(f"{one}/")]
+        path = os.path.abspath(entry["path"])
+        of = [n for n, source in enumerate(several) if f"{path}/".startswith(f"{source}/")]
         entry["number"] = of[0] if of and len(several) > 1 else None
         reader = entry.get("reader") or run.data.reader
-        known = [reader] if reader else READERS.names()
-        wanted = [READERS.get(name) for name in known if READERS.get(name).gives is eats]
+        names = [reader] if reader else READERS.names()
+        wanted = [READERS.get(name) for name in names if READERS.get(name).gives is eats]
         ours = {name: text for cls in wanted for name, text in columns_of(cls).items()}
         entry["ours"] = list(ours.items())
         entry["read_as"] = entry.get("read_as") or {}
@@ -161,10 +161,14 @@ def _unread(run: Run) -> Iterator[JsonObject]:
 
     try:
         given = run.data.path
-        places = [given] if isinstance(given, str) else [one.path for one in given]
+        places = [given] if isinstance(given, str) else [source.path for source in given]
         for path in (file for source in places for file in find_data(source)):
-            known = facts(path)
-            yield {"path": str(path), "format": known.format, "columns": list(known.columns)}
+            facts_of_file = facts(path)
+            yield {
+                "path": str(path),
+                "format": facts_of_file.format,
+                "columns": list(facts_of_file.columns),
+            }
     except TunesmithError:
         return  # it stands among the problems
 
@@ -194,7 +198,7 @@ def _fix(plan: Plan, typed: Sequence[str]) -> list[str]:
 
     def fits(change: Sequence[str]) -> bool:
         nonlocal shorter
-        cuts = any(one.startswith("data.") for one in change)
+        cuts = any(setting.startswith("data.") for setting in change)
         try:
             run = read_run(None, [*typed, *change])
             tried = make(run, prepared=shorter if cuts else plan.prepared)
@@ -204,10 +208,10 @@ def _fix(plan: Plan, typed: Sequence[str]) -> list[str]:
             shorter = tried.prepared
         return not tried.problems and _fits(tried)
 
-    ones = [(place,) for place in range(len(FIXES))]
+    ones = [(number,) for number in range(len(FIXES))]
     # What costs most of a pair decides what it costs.
     places = sorted([*ones, *combinations(range(len(FIXES)), 2)], key=lambda two: two[::-1])
-    changes = ([one for place in two for one in FIXES[place]] for two in places)
+    changes = ([setting for number in two for setting in FIXES[number]] for two in places)
     return next((change for change in changes if fits(change)), [])
 
 

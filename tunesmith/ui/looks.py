@@ -56,7 +56,7 @@ class Looks:
         except NotYet:
             return None
         try:
-            found = held.future.result()
+            seen = held.future.result()
         except (*FAULTS, OSError, MemoryError, TunesmithError) as error:
             # What a library raised there ends one look, not the page.
             self._looks.pop(key, None)
@@ -65,7 +65,7 @@ class Looks:
             text = say("ui_new.failed", error=f"{type(error).__name__}: {error}")
             return {"problems": [{"where": "", "text": text}], "objective": "", "words": []}
         held.ended = held.ended or time.monotonic()
-        return found
+        return seen
 
     def rest(self) -> None:
         """Ends the process beside the server; the next look begins another."""

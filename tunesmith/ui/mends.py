@@ -32,22 +32,22 @@ def mends(text: str, draft: Draft, places: Places) -> Mapping[str, Mapping[str, 
     """Returns what a text says to set, by how it is typed; only what a page may set, and what is
     not set so already.
     """
-    found: dict[str, Mapping[str, str]] = {}
+    settings: dict[str, Mapping[str, str]] = {}
     usual = GOALS[draft.goal][0]
     before = draft.values.get("data.steps", "")
     steps = [("data.steps", _after(before, step)) for step in _steps(text)]
     for path, value in [*_pasted(text), *_named(text), *steps]:
         long = next((path_ for path_, short in SHORT.items() if short == path), path)
-        known = may_be_set(long) and not MEANT.search(value) and _parses(path, value)
+        settable = may_be_set(long) and not MEANT.search(value) and _parses(path, value)
         holds = draft.values.get(long, usual if long == "objective" else None)
-        if value and known and not refused(long, value, places) and holds != value:
-            found.setdefault(f"{path}={value}", {long: value})
-    return found
+        if value and settable and not refused(long, value, places) and holds != value:
+            settings.setdefault(f"{path}={value}", {long: value})
+    return settings
 
 
 def _pasted(text: str) -> list[tuple[str, str]]:
     """Returns the settings that stand in a line of their own, quoted for a shell."""
-    found = []
+    pairs = []
     for line in text.splitlines():
         try:
             words = shlex.split(line) if line.startswith("    ") else []
@@ -55,8 +55,8 @@ def _pasted(text: str) -> list[tuple[str, str]]:
             continue
         if len(words) == 1 and SETTING.match(words[0]):
             path, _, value = words[0].partition("=")
-            found.append((path, value))
-    return found
+            pairs.append((path, value))
+    return pairs
 
 
 def _named(text: str) -> list[tuple[str, str]]:
@@ -67,7 +67,7 @@ def _named(text: str) -> list[tuple[str, str]]:
 
 def _steps(text: str) -> list[str]:
     """Returns the verbs on rows as steps of the run."""
-    found = []
+    steps = []
     for name, rest in STEP.findall(text):
         if name in TRANSFORMS.names():
             read_by = TRANSFORMS.get(name).read_by  # in a run these are the run's own
@@ -77,8 +77,8 @@ def _steps(text: str) -> list[str]:
                 if pair[0] not in read_by
             ]
             settings = ", ".join([f"name: {name}", *given])
-            found.append(f"{{{settings}}}" if given else name)
-    return found
+            steps.append(f"{{{settings}}}" if given else name)
+    return steps
 
 
 def _after(steps: str, step: str) -> str:

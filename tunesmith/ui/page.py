@@ -57,8 +57,8 @@ class Page:
         from starlette.routing import Route
 
         scripts = [Route(f"/{name}", self.script) for name in SCRIPTS]
-        own = [Route("/ui.css", self.style), *scripts]
-        routes = [*own, *(one for group in self.groups for one in group.routes())]
+        first = [Route("/ui.css", self.style), *scripts]
+        routes = [*first, *(route for group in self.groups for route in group.routes())]
         handlers = {
             OSError: self.refused,
             HTTPException: self.unknown,
@@ -80,8 +80,8 @@ class Page:
 
     def failed(self, request: Request, error: Exception) -> Response:
         """Says that the page cannot be made; the terminal shows where."""
-        told = f"{type(error).__name__}: {error}"
-        return self.views.problem(say("ui.failed", error=told), 500)
+        text = f"{type(error).__name__}: {error}"
+        return self.views.problem(say("ui.failed", error=text), 500)
 
     def refused(self, request: Request, error: Exception) -> Response:
         """Says what the disk refused, whatever was to be written or read."""
@@ -96,8 +96,8 @@ class Page:
         from starlette.exceptions import HTTPException
 
         assert isinstance(error, HTTPException), "it is registered for no other"
-        known = {404: say("ui.no_page"), 405: say("ui.no_page")}
-        return self.views.problem(known.get(error.status_code, error.detail), error.status_code)
+        texts = {404: say("ui.no_page"), 405: say("ui.no_page")}
+        return self.views.problem(texts.get(error.status_code, error.detail), error.status_code)
 
     def style(self, request: Request) -> Response:
         """Sends the style: the report's, which the charts are drawn for, and the page's own."""
@@ -105,8 +105,8 @@ class Page:
 
         names = ("style.css.j2", "compare.css.j2")
         styles = [self.views.templates.get_template(name).render() for name in names]
-        own = (HERE / "ui.css").read_text(encoding="utf-8")
-        return Response("\n".join([*styles, own]), media_type="text/css")
+        own_style = (HERE / "ui.css").read_text(encoding="utf-8")
+        return Response("\n".join([*styles, own_style]), media_type="text/css")
 
     def script(self, request: Request) -> Response:
         """Sends a script."""

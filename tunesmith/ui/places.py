@@ -69,7 +69,7 @@ class Places:
         bare = Path(value.rpartition("#")[0] or value).expanduser()
         if not (means_a_file(value) or "\\" in value or _there(wanted) or _there(bare)):
             return []
-        inside = all(self._holds(one) for one in (wanted, bare))
+        inside = all(self._holds(path_) for path_ in (wanted, bare))
         return [] if inside else [Problem(path, say("ui_new.outside", folder=self.root))]
 
     def _holds(self, path: Path) -> bool:
@@ -84,14 +84,14 @@ class Places:
         """Returns the files of rows that were dropped here, the newest first, as they are typed."""
         if not self.data.is_dir():
             return []
-        known = [
+        dropped = [
             path
             for path in self.data.iterdir()
             if path.is_file()
             and path.name.lower().removesuffix(".gz").endswith(SUFFIXES)
             and self._holds(path)
         ]
-        newest = sorted(known, key=lambda path: -path.stat().st_mtime)
+        newest = sorted(dropped, key=lambda path: -path.stat().st_mtime)
         return [self.typed(path) for path in newest[:MOST]]
 
     def models(self) -> list[str]:
@@ -115,7 +115,7 @@ def kept_in(place: Path, pattern: str) -> list[Path]:
     leads out of it is left out.
     """
     real = place.resolve()
-    return [one for one in sorted(place.glob(pattern)) if one.resolve().is_relative_to(real)]
+    return [kept for kept in sorted(place.glob(pattern)) if kept.resolve().is_relative_to(real)]
 
 
 def _is_number(value: str) -> bool:

@@ -66,9 +66,9 @@ class ProofPages(WorkPages):
     def asked(self, folder: RunFolder, form: Form) -> JsonObject:
         """Returns the arguments of a proof."""
         given = {name: form.one(name) for name in NUMBERS if form.one(name)}
-        problems, found = [], Prove()
+        problems, prove_asked = [], Prove()
         try:
-            found = prove_settings([f"{name}={value}" for name, value in given.items()])
+            prove_asked = prove_settings([f"{name}={value}" for name, value in given.items()])
         except TunesmithError as error:
             problems += error.problems
         against = []
@@ -82,7 +82,7 @@ class ProofPages(WorkPages):
         problems += self.places.outside("data", data)
         if problems:
             raise SpecError(problems)
-        settled = found.values(*NUMBERS)
+        settled = prove_asked.values(*NUMBERS)
         asked: JsonObject = {name: settled[name] if name in given else None for name in NUMBERS}
         asked |= {"against": against, "data": data or None}
         asked |= {"suites": [name for name in SUITES if name in form.all("suites")]}
@@ -97,11 +97,11 @@ class ProofPages(WorkPages):
 
         def shows() -> JsonObject:
             listed = self.views.runs.table()
-            others = [one.row["name"] for one in listed if one.chats and one.row["name"] != name]
-            found = {"others": others, "suites": SUITES, "report": report}
-            found |= {"proved": folder.proof.is_file()}
-            found |= {"files": self.places.files(), "root": self.places.root}
-            return found | {"elsewhere": [_told(folder, path) for path in _elsewhere(folder)]}
+            others = [run.row["name"] for run in listed if run.chats and run.row["name"] != name]
+            facts = {"others": others, "suites": SUITES, "report": report}
+            facts |= {"proved": folder.proof.is_file()}
+            facts |= {"files": self.places.files(), "root": self.places.root}
+            return facts | {"elsewhere": [_told(folder, path) for path in _elsewhere(folder)]}
 
         return [report, *map(stamp, _elsewhere(folder))], shows
 
@@ -124,8 +124,8 @@ class ProofPages(WorkPages):
         try:
             html = page(folder, folder.resolved().run, Say(language()), buttons=buttons)
         except (TunesmithError, OSError, *FAULTS) as error:
-            told = str(error) if isinstance(error, TunesmithError) else f"{folder.path}: {error!r}"
-            answer = self.views.problem(told, 500)
+            text = str(error) if isinstance(error, TunesmithError) else f"{folder.path}: {error!r}"
+            answer = self.views.problem(text, 500)
             answer.headers.update(shown)
             return answer
         return HTMLResponse(html.encode("utf-8", "replace"), headers={**shown, **headers})
@@ -148,7 +148,7 @@ def _told(folder: RunFolder, path: Path) -> tuple[str, str]:
 def _typed(run: str, asked: JsonObject) -> str:
     """Returns the same as a command line."""
     given = [(name, str(asked[name])) for name in (*NUMBERS, "data") if asked[name] is not None]
-    given += [("against", one) for one in asked["against"]]
-    given += [("suite", one) for one in asked["suites"]]
+    given += [("against", contender) for contender in asked["against"]]
+    given += [("suite", suite) for suite in asked["suites"]]
     options = [word for name, value in given for word in (f"--{name}", value)]
     return shlex.join(["tunesmith", "prove", run, *options])

@@ -65,12 +65,12 @@ class RunPages:
             return Response(status_code=204)
         name = request.path_params["name"]
         try:
-            told = standing(folder, starting)
+            now = standing(folder, starting)
             plan = folder.plan.read_text(encoding="utf-8") if folder.plan.is_file() else ""
             yaml = folder.run_yaml.read_text(encoding="utf-8")
         except (TunesmithError, OSError, ValueError) as error:
             return self.views.problem(str(error), 500)
-        shown = {"name": name, "path": folder.path, "now": told, "mark": mark, "plan": plan}
+        shown = {"name": name, "path": folder.path, "now": now, "mark": mark, "plan": plan}
         return self.views.page(template, **shown, yaml=yaml, command=self._again(folder))
 
     def _again(self, folder: RunFolder) -> str:

@@ -50,23 +50,25 @@ class Runs:
 
     def table(self) -> list[Listed]:
         """Returns all runs, the newest first; only those that changed are read again."""
-        found: dict[str, Listed] = {}
+        rows: dict[str, Listed] = {}
         for name, folder in self._inside():
             mark = seen(folder, False)
-            known = self._listed.get(name)
+            before = self._listed.get(name)
             try:
-                found[name] = known if known and known.mark == mark else _listed(folder, name, mark)
+                rows[name] = (
+                    before if before and before.mark == mark else _listed(folder, name, mark)
+                )
             except (OSError, ValueError):  # the folder went away while it was read
                 continue
-        self._listed = found
-        newest = sorted(found.values(), key=lambda one: (one.row["date"], one.row["name"]))
+        self._listed = rows
+        newest = sorted(rows.values(), key=lambda row: (row.row["date"], row.row["name"]))
         return newest[::-1]
 
     def find(self, name: str) -> RunFolder | None:
         """Returns the run of a name of the table. No name leads out of the folder, by dots or by a
         link: it is looked up among the runs and never opened as a path.
         """
-        return next((folder for known, folder in self._inside() if known == name), None)
+        return next((folder for name_there, folder in self._inside() if name_there == name), None)
 
     def _inside(self) -> Iterator[tuple[str, RunFolder]]:
         """Yields the runs with their names, without those that a link leads to outside."""

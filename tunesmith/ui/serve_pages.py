@@ -48,14 +48,14 @@ class Servers:
 
     def begin(self, names: Sequence[str]) -> Work | None:
         """Begins a server of these runs, with their bases; None where one is not to be served."""
-        listed = {one.row["name"]: one for one in self.views.runs.table()}
+        listed = {run.row["name"]: run for run in self.views.runs.table()}
         folders = {name: self.views.runs.find(name) for name in names}
-        found = {name: folder for name, folder in folders.items() if folder is not None}
-        if not names or len(found) < len(names) or not all(listed[n].routes for n in found):
+        there = {name: folder for name, folder in folders.items() if folder is not None}
+        if not names or len(there) < len(names) or not all(listed[n].routes for n in there):
             return None
         called = called_by(names)
-        runs = {model: str(found[name].path) for model, name in called.items()}
-        typed = [f"{model}={self.views.runs.typed(found[n])}" for model, n in called.items()]
+        runs = {model: str(there[name].path) for model, name in called.items()}
+        typed = [f"{model}={self.views.runs.typed(there[n])}" for model, n in called.items()]
         # Problems name a run as it is typed, by its name among the served, or by its folder.
         became = [*(f"{model}={run}" for model, run in runs.items()), *runs, *runs.values()]
         asked = {"form": {"run": [*names]}, "became": {"run": became}}
@@ -65,16 +65,18 @@ class Servers:
         """Returns the server of exactly these runs that lives; where none does, the last one if it
         failed.
         """
-        found = [work for work in self.works.all(KIND) if work.asked["names"] == names]
-        living = [work for work in found if self.works.lives(work)]
-        shown = [self.shown(work) for work in (living or found)[:1]]
+        works = [work for work in self.works.all(KIND) if work.asked["names"] == names]
+        living = [work for work in works if self.works.lives(work)]
+        shown = [self.shown(work) for work in (living or works)[:1]]
         return shown[0] if shown and shown[0].state != "ended" else None
 
     def all(self) -> list[Server]:
         """Returns those that live, and the last ones that failed."""
         shown = [self.shown(work) for work in self.works.all(KIND)]
-        failed = [one for one in shown if one.state == "failed"][:ENDED]
-        return [one for one in shown if one.state in ("loading", "ready", "stopping")] + failed
+        failed = [server for server in shown if server.state == "failed"][:ENDED]
+        return [
+            server for server in shown if server.state in ("loading", "ready", "stopping")
+        ] + failed
 
     def shown(self, work: Work) -> Server:
         """Returns a server as a page shows it."""
@@ -84,21 +86,21 @@ class Servers:
             state = "ready" if ready else "loading"
         elif state in ("done", "stopped"):
             state = "ended"
-        known = ready if ready and state == "ready" else {"models": {}, "url": "", "key": ""}
+        address = ready if ready and state == "ready" else {"models": {}, "url": "", "key": ""}
         command = shlex.join(["tunesmith", "serve", *work.asked["typed"], "--bases", "--port", "0"])
-        return Server(work, state, command, problem=problem, **known)
+        return Server(work, state, command, problem=problem, **address)
 
 
 def called_by(names: Sequence[str]) -> dict[str, str]:
     """Returns the runs of these names by what requests call their models."""
-    found: dict[str, str] = {}
+    run_of: dict[str, str] = {}
     for name in names:
         model = wanted = re.sub(r"[^\w.-]+", "-", name)
         number = 2
-        while model in found:
+        while model in run_of:
             model, number = f"{wanted}-{number}", number + 1
-        found[model] = name
-    return found
+        run_of[model] = name
+    return run_of
 
 
 class ServePages:
@@ -147,9 +149,9 @@ class ServePages:
         return RedirectResponse("../", status_code=303)
 
     def _shown(self, request: Request, template: str, refused: Form | None = None) -> Response:
-        listed = [one for one in self.views.runs.table() if one.routes]
+        listed = [run for run in self.views.runs.table() if run.routes]
         servers = self.servers.all()
-        marks = [[one.mark for one in listed], [(s.state, s.work.marks()) for s in servers]]
+        marks = [[run.mark for run in listed], [(s.state, s.work.marks()) for s in servers]]
         form = refused or form_in(request)
         newest = self.servers.works.all(KIND)[:1] if refused is None else []
         for work in newest:
@@ -158,6 +160,6 @@ class ServePages:
             form = again or form
             if again and again.at:  # what stands in the form is not said twice
                 servers = [replace(s, problem="") if s.work == work else s for s in servers]
-        told = {"servers": servers, "runs": [one.row for one in listed], "form": form}
+        facts = {"servers": servers, "runs": [run.row for run in listed], "form": form}
         status = 400 if refused else 200
-        return self.views.live(request, marks, template, lambda: told, status)
+        return self.views.live(request, marks, template, lambda: facts, status)

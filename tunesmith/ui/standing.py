@@ -55,8 +55,8 @@ def seen(folder: RunFolder, starting: bool) -> str:
     """
     files = (folder.run_yaml, folder.record, folder.questions, folder.proof, folder.report)
     more = (folder.model / "tunesmith.json", folder.path / NAME, folder.path / SAID)
-    told = [stamp(path) for path in (*files, *more)]
-    return hashlib.sha256(repr((told, folder.busy, starting)).encode()).hexdigest()[:16]
+    stamps = [stamp(path) for path in (*files, *more)]
+    return hashlib.sha256(repr((stamps, folder.busy, starting)).encode()).hexdigest()[:16]
 
 
 def standing(folder: RunFolder, starting: bool) -> Standing:
@@ -132,20 +132,20 @@ def _phase(row: JsonObject, record: Sequence[Named], *, starting: bool, stopping
 
 def _numbers(record: Sequence[Named], share: float | None) -> list[tuple[str, str]]:
     """Returns the last number of each kind, and the time left of a run that is running."""
-    found = []
+    numbers = []
     left = seconds_left(record, share) if share is not None else None
     if left is not None:
-        found.append((say("ui.left"), duration(left)))
+        numbers.append((say("ui.left"), duration(left)))
     train, watch = points(record, "loss"), held_out(record)
     if train:
-        found.append((say("ui.step"), f"{int(train[-1][0]):,}"))
-        found.append((say("report.train_loss"), f"{train[-1][1]:.4g}"))
+        numbers.append((say("ui.step"), f"{int(train[-1][0]):,}"))
+        numbers.append((say("report.train_loss"), f"{train[-1][1]:.4g}"))
     if watch:
-        found.append((say(f"report.loss_of_{watched_kind(record)}"), f"{watch[-1][1]:.4g}"))
+        numbers.append((say(f"report.loss_of_{watched_kind(record)}"), f"{watch[-1][1]:.4g}"))
     reward = points(record, "reward")
     if reward:
-        found.append((say("report.reward"), f"{reward[-1][1]:.4g}"))
-    return found
+        numbers.append((say("report.reward"), f"{reward[-1][1]:.4g}"))
+    return numbers
 
 
 def _outcome(row: JsonObject) -> list[tuple[str, str]]:

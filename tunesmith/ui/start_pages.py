@@ -109,11 +109,11 @@ class StartPages:
         wrong = self._wrong(draft)
         if wrong:
             return self._start(draft, wrong)
-        found = self._look(draft, "", probe=False, patience=LONG) or {}
-        told = draft.yaml(self.places, found.get("objective", ""))
+        planned = self._look(draft, "", probe=False, patience=LONG) or {}
+        text = draft.yaml(self.places, planned.get("objective", ""))
         named_ = f"attachment; filename*=UTF-8''{quote(draft.name)}.yaml"
         headers = {"content-disposition": named_}
-        return Response(told, media_type="application/yaml", headers=headers)
+        return Response(text, media_type="application/yaml", headers=headers)
 
     async def upload(self, request: Request) -> Response:
         """Keeps a file of rows, and answers with its path or with what is wrong with it."""
@@ -126,8 +126,8 @@ class StartPages:
             path = await keep(name, size, request.stream(), self.places.data)
         except TunesmithError as error:
             status = 413 if isinstance(error, DataError) else 507
-            told = {"problem": "\n".join(problem.text for problem in error.problems)}
-            return JSONResponse(told, status_code=status)
+            answer = {"problem": "\n".join(problem.text for problem in error.problems)}
+            return JSONResponse(answer, status_code=status)
         return JSONResponse({"path": self.places.typed(path)})
 
     async def load(self, request: Request) -> Response:
@@ -151,12 +151,12 @@ class StartPages:
         wrong = self._wrong(draft)
         if wrong:
             return self._start(draft, wrong)
-        found = self._look(draft, "", probe=False, patience=LONG)
-        if found is None or found["problems"]:
+        planned = self._look(draft, "", probe=False, patience=LONG)
+        if planned is None or planned["problems"]:
             return RedirectResponse(f"/new/plan?{draft.query()}", status_code=303)
         self.looks.rest()
         folder = RunFolder(self.places.run(draft.name))
-        _, *words = draft.command(self.places, found["objective"])
+        _, *words = draft.command(self.places, planned["objective"])
         why = self.views.control.begin(folder, words)
         if why is not None:
             return self._start(draft, [Problem("out", why)])
@@ -176,8 +176,8 @@ class StartPages:
         waiting = self.views.control.starting(folder) or folder.busy
         if folder.run_yaml.is_file():
             return RedirectResponse(f"/run/{quote(name)}/", status_code=303)
-        told = {"name": name, "waiting": waiting, "said": last_lines(folder.path)}
-        return self.views.page("new_begun", **told)
+        facts = {"name": name, "waiting": waiting, "said": last_lines(folder.path)}
+        return self.views.page("new_begun", **facts)
 
     def _draft(self, request: Request) -> Draft:
         from starlette.exceptions import HTTPException
@@ -222,17 +222,21 @@ class StartPages:
         query = full.query() + extra
         if request.url.query != query:
             return RedirectResponse(f"{request.url.path}?{query}", status_code=303)
-        found = self._look(full, row, probe=probe, patience=PATIENCE)
-        if found is None:
+        planned = self._look(full, row, probe=probe, patience=PATIENCE)
+        if planned is None:
             return self.views.page("new_wait", **self._told(full, template))
-        problems = [Problem(one["where"], one["text"]) for one in found["problems"]]
-        opened = [one["path"] for one in found.get("files", ())]
+        problems = [Problem(problem["where"], problem["text"]) for problem in planned["problems"]]
+        opened = [file["path"] for file in planned.get("files", ())]
         missing = set(full.files) - set(opened)
-        at_start = [one for one in problems if not _of_rows(one, full) or one.where in missing]
-        if at_start or (problems and not found.get("files")):
+        at_start = [
+            problem
+            for problem in problems
+            if not _of_rows(problem, full) or problem.where in missing
+        ]
+        if at_start or (problems and not planned.get("files")):
             return self._start(full, problems)
-        told = self._told(full, template) | {"found": found, "row": row, "probe": probe}
-        return self.views.page(template, 200, **told, **self._seen(full, found, problems))
+        facts = self._told(full, template) | {"found": planned, "row": row, "probe": probe}
+        return self.views.page(template, 200, **facts, **self._seen(full, planned, problems))
 
     def _seen(
         self, draft: Draft, found: JsonObject, problems: Sequence[Problem]
@@ -279,12 +283,12 @@ class StartPages:
         placed = [at_field(problem, given) for problem in problems]
         groups = drawer(draft, placed)
         paths = [field.path for fields in groups.values() for field in fields]
-        own = ["model", "data", "out", "goal", "yaml", "source", "source.rewards", *BESIDE]
-        at = by_field(placed, [*own, *paths])
+        first_fields = ["model", "data", "out", "goal", "yaml", "source", "source.rewards", *BESIDE]
+        at = by_field(placed, [*first_fields, *paths])
         beside: dict[str, list[str]] = {
             name: [*at.get(name, ()), *at.get(f"{name}.path", ())] for name in ("model", "data")
         }
-        told = self._told(draft) | {
+        facts = self._told(draft) | {
             "groups": groups,
             "open": {group for group, fields in groups.items() if any(f.problems for f in fields)},
             "at": beside | {name: at.get(name, []) for name in ELSEWHERE},
@@ -295,13 +299,13 @@ class StartPages:
             "goal_names": list(GOALS),
             "mended": self._mended([str(problem) for problem in placed], draft),
         }
-        return self.views.page("new", status=400 if problems else 200, **told)
+        return self.views.page("new", status=400 if problems else 200, **facts)
 
     def _told(self, draft: Draft, template: str = "new") -> dict[str, Any]:
         """Returns what all pages show of a draft, and which step is the one of a template."""
         hidden: Mapping[str, str] = {"goal": draft.goal, "name": draft.name, **draft.values}
-        told = {"draft": draft, "query": draft.query(), "hidden": hidden, "root": self.places.root}
-        return told | {"step": STEPS.get(template, "start")}
+        facts = {"draft": draft, "query": draft.query(), "hidden": hidden, "root": self.places.root}
+        return facts | {"step": STEPS.get(template, "start")}
 
 
 def _of_rows(problem: Problem, draft: Draft) -> bool:
@@ -313,8 +317,10 @@ def _of_rows(problem: Problem, draft: Draft) -> bool:
     typed = root == "data" and setting in draft.values and setting not in ON_ROWS
     if typed or problem.where == draft.values.get(HELD_OUT):
         return False
-    own = {path.partition(".")[0] for path in _every_path()} | {"out", "model"}
-    return root == "data" or (root not in own and problem.where != draft.values.get("model.path"))
+    of_run = {path.partition(".")[0] for path in _every_path()} | {"out", "model"}
+    return root == "data" or (
+        root not in of_run and problem.where != draft.values.get("model.path")
+    )
 
 
 def _with(draft: Draft, settings: Sequence[str]) -> list[tuple[str, str]]:

@@ -67,12 +67,12 @@ class Table:
         """Sends the page that ``tunesmith compare`` writes, to be kept."""
         from starlette.responses import HTMLResponse
 
-        found = self._compared(request)
-        if not isinstance(found, Comparison):
-            return found
+        comparison = self._compared(request)
+        if not isinstance(comparison, Comparison):
+            return comparison
         kept = {"content-disposition": 'attachment; filename="compare.html"'}
         headers = {"content-security-policy": REPORT_POLICY, **kept}
-        return HTMLResponse(page(found).encode("utf-8", "replace"), headers=headers)
+        return HTMLResponse(page(comparison).encode("utf-8", "replace"), headers=headers)
 
     def _table(self, request: Request, template: str, refused: Form | None = None) -> Response:
         try:
@@ -81,16 +81,16 @@ class Table:
             return self.views.problem(str(error), 500)
 
         def told() -> JsonObject:
-            differ = differences([one.settings for one in listed])
+            differ = differences([run.settings for run in listed])
             rows = [
-                (one.row, [cell(one.row, name) for name in COLUMNS], settings)
-                for one, settings in zip(listed, differ, strict=True)
+                (run.row, [cell(run.row, name) for name in COLUMNS], settings)
+                for run, settings in zip(listed, differ, strict=True)
             ]
             starred = any(text.endswith("*") for _, cells, _ in rows for text in cells)
             shown = {"rows": rows, "columns": COLUMNS, "starred": starred}
             return shown | {"root": self.views.runs.root, "form": refused or Form()}
 
-        marks = [one.mark for one in listed]
+        marks = [run.mark for run in listed]
         return self.views.live(request, marks, template, told, 400 if refused else 200)
 
     def _compare(self, request: Request, template: str) -> Response:
@@ -103,45 +103,47 @@ class Table:
         mark = hashlib.sha256(repr(marks).encode()).hexdigest()[:16]
         if request.query_params.get("seen") == mark:
             return Response(status_code=204)
-        found = self._compared(request)
-        if not isinstance(found, Comparison):
-            return found
+        comparison = self._compared(request)
+        if not isinstance(comparison, Comparison):
+            return comparison
         query, chosen = _query(request), request.query_params.get("data", "")
         files = [("", say("ui_runs.own_rows")), *((name, name) for name in proved_on(folders))]
-        ways = [(told, _with(query, name), name == chosen) for name, told in files]
-        shown = {"compared": contents(found), "mark": mark, "query": _with(query, chosen)}
+        ways = [(label, _with(query, name), name == chosen) for name, label in files]
+        shown = {"compared": contents(comparison), "mark": mark, "query": _with(query, chosen)}
         return self.views.page(template, **shown, ways=ways if len(ways) > 1 else [])
 
     def _compared(self, request: Request) -> Comparison | Response:
         """Compares the runs that a request names, or answers what is wrong with it."""
         runs = self.views.runs
         folders = [runs.find(name) for name in dict.fromkeys(request.query_params.getlist("run"))]
-        known = [folder for folder in folders if folder is not None]
-        if len(known) < len(folders):
+        runs_there = [folder for folder in folders if folder is not None]
+        if len(runs_there) < len(folders):
             return self.views.absent()
-        if len(known) < 2:
+        if len(runs_there) < 2:
             wrong = [Problem("run", say("ui_runs.choose_two"))]
             return self._table(request, "runs", form_in(request).refused(wrong, {"run": ()}))
         data = request.query_params.get("data", "")
-        if data and data not in proved_on(known):
+        if data and data not in proved_on(runs_there):
             return self.views.absent()
         # A proof on a file stands under the name of that file, without its ending.
         file = f"{data}.jsonl" if data else None
         try:
-            return compare_runs(known, file, names=[runs.typed(folder) for folder in known])
+            return compare_runs(
+                runs_there, file, names=[runs.typed(folder) for folder in runs_there]
+            )
         except (TunesmithError, OSError, ValueError) as error:
             return self.views.problem(str(error), 500)
 
 
 def proved_on(folders: Sequence[RunFolder | None]) -> list[str]:
     """Returns the names of the files on which one of the runs was proved, beside its own rows."""
-    found = {
-        place.parent.name
+    names = {
+        proof.parent.name
         for folder in folders
         if folder is not None
-        for place in kept_in(folder.path / "proofs", "*/proof.json")
+        for proof in kept_in(folder.path / "proofs", "*/proof.json")
     }
-    return sorted(found)
+    return sorted(names)
 
 
 def _with(query: str, data: str) -> str:

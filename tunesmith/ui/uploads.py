@@ -85,16 +85,16 @@ def _room(folder: Path, needed: int) -> None:
 def _named(draft: Path, wanted: Path) -> Path:
     """Gives the file its name, and the next free number where another file has it."""
     stem, dot, end = wanted.name.partition(".")
-    place, number = wanted, 1
+    target, number = wanted, 1
     while True:
         try:
-            place.touch(exist_ok=False)
+            target.touch(exist_ok=False)
         except FileExistsError:
             number += 1
-            place = wanted.with_name(f"{stem}-{number}{dot}{end}")
+            target = wanted.with_name(f"{stem}-{number}{dot}{end}")
         else:
-            os.replace(draft, place)
-            return place
+            os.replace(draft, target)
+            return target
 
 
 def _kinds() -> str:

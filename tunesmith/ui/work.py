@@ -60,8 +60,8 @@ class Progress:
         """Returns the seconds that the phase still takes at its pace so far; None before there is
         one.
         """
-        own = done - self._from
-        return (time.monotonic() - self._began) / own * (total - done) if own > 0 else None
+        here = done - self._from
+        return (time.monotonic() - self._began) / here * (total - done) if here > 0 else None
 
 
 def serve(work: Work, asked: JsonObject) -> None:
@@ -86,8 +86,8 @@ def prove(work: Work, asked: JsonObject) -> JsonObject:
     from tunesmith.report.build import build
 
     folder = RunFolder(Path(asked["run"]))
-    how = {name: asked[name] for name in ("items", "shots", "data", "against", "suites")}
-    proof = api.prove(folder, **how, listen=[Progress(work).hear])
+    options = {name: asked[name] for name in ("items", "shots", "data", "against", "suites")}
+    proof = api.prove(folder, **options, listen=[Progress(work).hear])
     print(*proof.lines(), sep="\n")
     build(folder)
     return {"verdict": proof.verdict}
@@ -135,12 +135,12 @@ def main(folder: Path) -> int:
     words.use(asked["lang"], asked=True)
     with FileLock(work.lock).acquire(timeout=1), named_in(folder):
         try:
-            found = KINDS[asked["kind"]](work, asked)
+            result = KINDS[asked["kind"]](work, asked)
         except TunesmithError as error:
             problems = [(problem.where, problem.text) for problem in error.problems]
             work.write("ended", {"problem": str(error), "problems": problems})
             return error.exit_code
-        work.write("ended", {"problem": "", **(found or {})})
+        work.write("ended", {"problem": "", **(result or {})})
     return 0
 
 

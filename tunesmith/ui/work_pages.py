@@ -106,7 +106,7 @@ class WorkPages:
     def last(self, folder: RunFolder) -> Work | None:
         """Returns the newest work of a run that was begun here."""
         every = self.works.all(self.kind)
-        return next((one for one in every if one.asked["run"] == str(folder.path)), None)
+        return next((work for work in every if work.asked["run"] == str(folder.path)), None)
 
     def _shown(self, request: Request, template: str, refused: Form | None = None) -> Response:
         name = request.path_params["name"]
@@ -159,21 +159,21 @@ def _phase(work: Work) -> JsonObject | None:
     """Returns where a work stands, with how much of the whole is ``done``; None where that is not
     known.
     """
-    known = work.read("phase")
-    if known is None:
+    phase = work.read("phase")
+    if phase is None:
         return None
-    stands = {"parts": 0, "left": None, **known}  # what an older version wrote has neither
-    told, parts = str(stands["phase"]), stands["parts"]
+    stands = {"parts": 0, "left": None, **phase}  # what an older version wrote has neither
+    text, parts = str(stands["phase"]), stands["parts"]
     if stands["total"]:
-        told += f" {stands['done']}/{stands['total']}"
+        text += f" {stands['done']}/{stands['total']}"
     if parts:
-        told = f"{say('ui_work.part', **stands)}: {told}"
+        text = f"{say('ui_work.part', **stands)}: {text}"
     if stands["left"]:
-        told += say("ui_work.left", time=duration(stands["left"]))
+        text += say("ui_work.left", time=duration(stands["left"]))
     within = stands["done"] / stands["total"] if stands["total"] else 0.0
     if parts:
-        return {"told": told, "share": (max(stands["part"] - 1, 0) + within) / parts}
-    return {"told": told, "share": within if stands["total"] else None}
+        return {"told": text, "share": (max(stands["part"] - 1, 0) + within) / parts}
+    return {"told": text, "share": within if stands["total"] else None}
 
 
 def is_finished(folder: RunFolder) -> bool:

@@ -69,10 +69,10 @@ class Work:
     def read(self, part: str) -> JsonObject | None:
         """Reads one of its files; None where it is not there, or damaged."""
         try:
-            found = json.loads((self.path / f"{part}.json").read_bytes())
+            parsed = json.loads((self.path / f"{part}.json").read_bytes())
         except (OSError, ValueError):
             return None
-        return found if isinstance(found, dict) else None
+        return parsed if isinstance(parsed, dict) else None
 
     def write(self, part: str, content: JsonObject) -> None:
         """Writes one of its files."""
