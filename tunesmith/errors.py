@@ -83,10 +83,12 @@ class Alike:
 
     def told(self) -> list[Problem]:
         """Returns one problem for each kind, ten at most and the number of all."""
-        found = [kind.told() for kind in list(self.kinds.values())[:_KINDS]]
+        problems = [kind.told() for kind in list(self.kinds.values())[:_KINDS]]
         if len(self.kinds) > _KINDS:
-            found.append(Problem("", say("spec.more_kinds", shown=_KINDS, kinds=len(self.kinds))))
-        return found
+            problems.append(
+                Problem("", say("spec.more_kinds", shown=_KINDS, kinds=len(self.kinds)))
+            )
+        return problems
 
 
 class TunesmithError(Exception):

@@ -51,10 +51,10 @@ class Turn:
     @property
     def parts(self) -> tuple[str | Media, ...]:
         """The text and the media of the turn in their order, without empty texts."""
-        cuts = [0, *(one.at for one in self.media), len(self.content)]
+        cuts = [0, *(medium.at for medium in self.media), len(self.content)]
         texts = [self.content[start:end] for start, end in pairwise(cuts)]
-        told = [texts[0], *chain(*zip(self.media, texts[1:], strict=True))]
-        return tuple(part for part in told if part)
+        parts = [texts[0], *chain(*zip(self.media, texts[1:], strict=True))]
+        return tuple(part for part in parts if part)
 
 
 @dataclass(frozen=True)
@@ -118,8 +118,8 @@ class Preference:
         return self._side(self.chosen), self._side(self.rejected)
 
     def _side(self, answer: tuple[Turn, ...]) -> Chat:
-        own = dict.fromkeys(("answer", "chosen"), answer[-1].content if answer else "")
-        return Chat((*self.prompt.turns, *answer), self.prompt.tools, {**self.columns, **own})
+        answered = dict.fromkeys(("answer", "chosen"), answer[-1].content if answer else "")
+        return Chat((*self.prompt.turns, *answer), self.prompt.tools, {**self.columns, **answered})
 
 
 @dataclass(frozen=True)
@@ -192,7 +192,9 @@ def parts_of(kind: type) -> str:
     """Returns what the rows of a file are where several of them make one example of a kind; empty
     where every row is one.
     """
-    return next((one.parts for one in (Chat, Preference, Tagged) if issubclass(kind, one)), "")
+    return next(
+        (whole.parts for whole in (Chat, Preference, Tagged) if issubclass(kind, whole)), ""
+    )
 
 
 def chats_of(example: Example) -> tuple[Chat, ...]:

@@ -65,7 +65,9 @@ class Asked:
             try:
                 metric(self.goal)
             except SpecError as error:
-                raise SpecError([Problem("goal", one.text) for one in error.problems]) from None
+                raise SpecError(
+                    [Problem("goal", problem.text) for problem in error.problems]
+                ) from None
             more |= dict.fromkeys(GOAL, self.goal)
         return dict(with_overrides(given, more))
 
@@ -74,8 +76,8 @@ class Asked:
         goal = GOAL if self.goal is not None else ()
         return SpecError(
             [
-                Problem("goal" if one.where in goal else one.where, one.text)
-                for one in error.problems
+                Problem("goal" if problem.where in goal else problem.where, problem.text)
+                for problem in error.problems
             ]
         )
 
@@ -106,7 +108,7 @@ class Found:
 
     def lines(self) -> list[str]:
         """Returns what was tried and why, the proof, whether tuning is worth it, and what next."""
-        told = [
+        lines = [
             *self.found["decided"]["reasons"],
             "",
             *self.searched.lines(),
@@ -114,12 +116,12 @@ class Found:
             *self.proof.lines(),
             "",
         ]
-        told += [verdict_line(self.proof), ""]
+        lines += [verdict_line(self.proof), ""]
         if self.curve is not None:
-            return [*told, *self.curve.lines(), "", self._spent()]
+            return [*lines, *self.curve.lines(), "", self._spent()]
         need = told_time(self.found["curve_seconds"])
         command = f"tunesmith curve {self.best.run_yaml} out={self.path / 'curve'}"
-        return [*told, say("auto.next_curve", time=need, command=command), self._spent()]
+        return [*lines, say("auto.next_curve", time=need, command=command), self._spent()]
 
     def _spent(self) -> str:
         spent, budget = (told_time(self.found[name]) for name in ("seconds", "budget"))
@@ -128,8 +130,8 @@ class Found:
     def to_json(self) -> JsonObject:
         """Returns every number."""
         curve = self.curve.to_json() if self.curve is not None else None
-        told = {"search": self.searched.to_json(), "proof": self.proof.to_json(), "curve": curve}
-        return {**self.found, **told}
+        parts = {"search": self.searched.to_json(), "proof": self.proof.to_json(), "curve": curve}
+        return {**self.found, **parts}
 
 
 def auto(asked: Asked, verbs: Verbs, events: Events) -> Found:
@@ -176,15 +178,15 @@ class _Record:
         begun = (path.parent / "search" / "search.yaml").is_file()
         self.kept: JsonObject = got(path) or {}
         then = self.kept.get("asked")
-        if then is None and any(one.name != ".lock" for one in path.parent.iterdir()):
+        if then is None and any(entry.name != ".lock" for entry in path.parent.iterdir()):
             raise SpecError(Problem("out", say("auto.folder_taken", out=path.parent)))
         if then is None or (then != asked and not begun):
             self.kept = {"asked": asked}
         elif then != asked:
             then, asked = _flat(then), _flat(asked)
             names = [name for name in {*then, *asked} if then.get(name) != asked.get(name)]
-            told = say("auto.other", out=path.parent, keys=", ".join(sorted(names)))
-            raise SpecError(Problem("out", told))
+            text = say("auto.other", out=path.parent, keys=", ".join(sorted(names)))
+            raise SpecError(Problem("out", text))
 
     def read(self, name: str) -> Any:
         """Returns what was written under a name; None before that."""
@@ -198,11 +200,11 @@ class _Record:
 
 def _flat(given: Mapping[str, Any], prefix: str = "") -> JsonObject:
     """Returns settings by dotted path."""
-    found: JsonObject = {}
+    flat: JsonObject = {}
     for name, value in given.items():
         path = f"{prefix}{name}"
-        found |= _flat(value, f"{path}.") if isinstance(value, Mapping) else {path: value}
-    return found
+        flat |= _flat(value, f"{path}.") if isinstance(value, Mapping) else {path: value}
+    return flat
 
 
 def _decide(plain: JsonObject, budget: float, verbs: Verbs, events: Events) -> JsonObject:
@@ -246,13 +248,13 @@ def _length(run: Run, afforded: Share, steps: int) -> JsonObject:
     """Returns the settings that make a training as long as is afforded, and let it evaluate as
     often, where the user has not said how often.
     """
-    found: JsonObject = {} if afforded.steps is None else {"steps": afforded.steps}
+    settings: JsonObject = {} if afforded.steps is None else {"steps": afforded.steps}
     keep = run.train.keep
     if "evaluate" not in keep.model_fields_set and afforded.looks < LOOKS[0]:
         between = math.ceil((afforded.steps or steps) / afforded.looks)
         given = keep.model_dump(exclude_unset=True, mode="json")
-        found["keep"] = given | {"evaluate": float(between)}
-    return found
+        settings["keep"] = given | {"evaluate": float(between)}
+    return settings
 
 
 def _enough(plan: Plan) -> bool:
@@ -266,23 +268,25 @@ def _that_fit(
     """Leaves out the methods that take more memory than there is; returns the others, and what is
     said of those, and of the run's own where that takes more.
     """
-    own = plan.facts["memory_gib"]
-    told = [say("plan.warn_memory")] if own["low"] > own["free"] else []
-    for name in dict.fromkeys(one["method"] for one in tried if "method" in one):
+    memory = plan.facts["memory_gib"]
+    notes = [say("plan.warn_memory")] if memory["low"] > memory["free"] else []
+    for name in dict.fromkeys(candidate["method"] for candidate in tried if "method" in candidate):
         needed = make(with_values(run, {"method": name}), prepared=plan.prepared).facts[
             "memory_gib"
         ]
         if needed["low"] > needed["free"]:
-            tried = [one for one in tried if one.get("method") != name]
-            told.append(say("auto.left_out", method=name, **needed))
-    return list(tried), told
+            tried = [candidate for candidate in tried if candidate.get("method") != name]
+            notes.append(say("auto.left_out", method=name, **needed))
+    return list(tried), notes
 
 
 def _told(afforded: Share, run: Run, batch: int, given: list[JsonObject]) -> str:
     whole = afforded.whole
     if afforded.steps is not None:
         return say("auto.cut", time=told_time(whole), steps=afforded.steps, batch=batch)
-    names = dict.fromkeys([run.method.name, *(one.get("method", run.method.name) for one in given)])
+    names = dict.fromkeys(
+        [run.method.name, *(candidate.get("method", run.method.name) for candidate in given)]
+    )
     return say(
         "auto.shared", trials=afforded.trials, time=told_time(whole), methods=", ".join(names)
     )
@@ -298,23 +302,23 @@ def verdict_line(proof: Proof) -> str:
     """Says whether tuning is worth it: only where it is shown to be better than the best of what
     needs no training.
     """
-    found = proof.found
-    name = found["primary"]
+    results = proof.found
+    name = results["primary"]
     values = {
         who: numbers[name]
-        for who, numbers in found["contenders"].items()
+        for who, numbers in results["contenders"].items()
         if who in OWN and who != TUNED and numbers.get(name) is not None
     }
-    compared = {who: found["differences"].get(who, {}).get(name) for who in values}
+    compared = {who: results["differences"].get(who, {}).get(name) for who in values}
     rivals = [who for who, one in compared.items() if one is not None]
     best = (max if metric(name).higher else min)(rivals, key=lambda who: values[who])
-    one = compared[best]
-    told = {
-        "rival": called(best, shots=len(found.get("shots") or ())),
+    to_best = compared[best]
+    filled = {
+        "rival": called(best, shots=len(results.get("shots") or ())),
         "value": shown(name, values[best]),
-        "tuned": shown(name, found["contenders"][TUNED][name]),
-        "interval": interval_shown(name, one),
+        "tuned": shown(name, results["contenders"][TUNED][name]),
+        "interval": interval_shown(name, to_best),
     }
-    if one["verdict"] == "improved":
-        return say("auto.tune", **told)
-    return say("auto.do_not_tune", **told)
+    if to_best["verdict"] == "improved":
+        return say("auto.tune", **filled)
+    return say("auto.do_not_tune", **filled)

@@ -66,12 +66,12 @@ def _objective(data: Data) -> tuple[str, list[str]]:
         objective = OBJECTIVES.make(OBJECTIVES.config(name))
         try:
             reading = examples(data, objective.eats, objective.meant, reading_for(objective))
-            found = [one for _, one in islice(iter(reading), LOOKED_AT)]
+            sample = [example for _, example in islice(iter(reading), LOOKED_AT)]
         except DataError as error:
             first = first or error
             continue
-        if found and all(isinstance(one, objective.eats) for one in found):
-            return name, [_text(one) for one in found]
+        if sample and all(isinstance(example, objective.eats) for example in sample):
+            return name, [_text(example) for example in sample]
     assert first is not None, "rows of every kind are read by an objective, or it says why not"
     raise first
 
@@ -85,17 +85,17 @@ def candidates(run: Run) -> list[JsonObject]:
     the likeliest first.
     """
     methods = dict.fromkeys([run.method.name, "full", "lora"])
-    found: list[JsonObject] = []
+    proposed: list[JsonObject] = []
     for factor in FACTORS:
         for name in methods:
-            own = name == run.method.name
-            if own and factor == 1.0:
+            as_given = name == run.method.name
+            if as_given and factor == 1.0:
                 continue
             plain: JsonObject = run.model_dump(exclude_unset=True, mode="json")
-            if not own:
+            if not as_given:
                 plain["method"] = name
             plain["train"] = {**plain.get("train", {}), "learning_rate": None}
             rate, _ = default_rate(validate(plain))
             values = {"train.learning_rate": float(f"{rate * factor:.3g}")}
-            found.append(values if own else {"method": name, **values})
-    return found
+            proposed.append(values if as_given else {"method": name, **values})
+    return proposed

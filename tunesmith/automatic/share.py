@@ -58,13 +58,13 @@ class Pace:
         """
         if trials == 1:
             return self.whole(steps)
-        found, left = 2 * self.whole(steps), trials
+        seconds, left = 2 * self.whole(steps), trials
         for number, rung in enumerate(RUNGS):
             if number and left == 1:
                 break
-            found += left * self.seconds(math.ceil(rung * steps), 1)
+            seconds += left * self.seconds(math.ceil(rung * steps), 1)
             left = math.ceil(left / 2)
-        return found
+        return seconds
 
 
 @dataclass(frozen=True)

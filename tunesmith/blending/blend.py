@@ -82,20 +82,20 @@ def blend(folder: RunFolder, out: Path, wanted: Wanted, events: Events) -> Blend
         _begin(folder, work, out)
         write = _Writer.of(folder, work)
         if wanted.alpha is None:
-            found = _measured(folder, work, write, wanted, events)
+            facts = _measured(folder, work, write, wanted, events)
         else:
-            found = {"of": str(folder.path), "alpha": wanted.alpha, "points": [], "asked": {}}
-        write(found["alpha"], "model")
-        told = json.dumps(found, indent=1, ensure_ascii=False)
-        work.blend.write_text(told, encoding="utf-8")
-        if found["points"]:
-            write_page(found, work.path / "blend.html")
+            facts = {"of": str(folder.path), "alpha": wanted.alpha, "points": [], "asked": {}}
+        write(facts["alpha"], "model")
+        text = json.dumps(facts, indent=1, ensure_ascii=False)
+        work.blend.write_text(text, encoding="utf-8")
+        if facts["points"]:
+            write_page(facts, work.path / "blend.html")
         for name in (CANDIDATE, KEPT, ".lock"):
             _remove(work.path / name)
     if out.is_dir():
         out.rmdir()
     os.replace(work.path, out)
-    return Blended(RunFolder(out), found)
+    return Blended(RunFolder(out), facts)
 
 
 @dataclass(frozen=True)
@@ -128,10 +128,10 @@ def _problems(folder: RunFolder, wanted: Wanted) -> list[Problem]:
     run = folder.resolved().run
     problems = []
     if not OBJECTIVES.make(run.objective).output.writes:
-        told = say("blend.writes_nothing", objective=run.objective.name)
-        problems.append(Problem("objective", told))
+        text = say("blend.writes_nothing", objective=run.objective.name)
+        problems.append(Problem("objective", text))
     alphas = wanted.alphas if wanted.alpha is None else [wanted.alpha]
-    if not all(0 <= one <= 1 for one in alphas):
+    if not all(0 <= alpha <= 1 for alpha in alphas):
         problems.append(Problem("alphas", say("blend.outside", given=", ".join(map(str, alphas)))))
     if not (folder.model / "tunesmith.json").is_file():
         return [*problems, Problem(str(folder.model), say("export.no_model", run=folder.path))]
@@ -181,16 +181,18 @@ def _measured(
     items = evenly(prepared.watch, wanted.items or run.prove.items)
     kept = Kept(work.path / KEPT)
     asked = Asked(run, prepared, items, suites, kept, weights_in(folder.model), events)
-    found = []
+    measured = []
     for alpha in sorted({0.0, *wanted.alphas, 1.0}):
         write(alpha, CANDIDATE)
-        found.append(asked.of(alpha, load_run(RunFolder(work.path, CANDIDATE))))
-    made, primary = points(found, suites, seed=run.train.seed), found[0]["primary"]
+        measured.append(asked.of(alpha, load_run(RunFolder(work.path, CANDIDATE))))
+    made, primary = points(measured, suites, seed=run.train.seed), measured[0]["primary"]
     return {
         "of": str(folder.path),
         "primary": primary,
         "items": len(items),
         "alpha": chosen(made, primary)["alpha"],
         "points": made,
-        "asked": {suite.title: [one.id for one in questions] for suite, questions in suites},
+        "asked": {
+            suite.title: [question.id for question in questions] for suite, questions in suites
+        },
     }

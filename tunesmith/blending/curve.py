@@ -45,7 +45,7 @@ class Asked:
         """
         name = named(alpha)
         rows = f"rows {fingerprint(self.items)} {self.weights} {name}"
-        told = self.kept.value(rows, lambda: self._rows(name, loaded))
+        by_rows = self.kept.value(rows, lambda: self._rows(name, loaded))
         asker = Asker(
             say("blend.at", alpha=name),
             loaded,
@@ -55,17 +55,17 @@ class Asked:
             self.events.progress_of,
         )
         said = {suite.title: asker.ask(suite, questions) for suite, questions in self.suites}
-        return {"alpha": alpha, **told, "suites": said}
+        return {"alpha": alpha, **by_rows, "suites": said}
 
     def _rows(self, name: str, loaded: Loaded) -> JsonObject:
         self.events.phase(say("blend.at", alpha=name), 0, len(self.items))
         output = self.prepared.objective.output
         engines = {name: TorchEngine(loaded)}
-        found = output.measure(self.run, self.prepared, self.items, engines, {})
-        if found is None:
+        contest = output.measure(self.run, self.prepared, self.items, engines, {})
+        if contest is None:
             text = say("blend.no_metric", objective=self.run.objective.name)
             raise SpecError(Problem("objective", text))
-        return {"lines": lines_of(found), "primary": found.primary}
+        return {"lines": lines_of(contest), "primary": contest.primary}
 
 
 def named(alpha: float) -> str:
@@ -91,14 +91,14 @@ def points(
 
 def _task(base: Mapping, one: Mapping, seed: int) -> JsonObject:
     """Returns the score, and its difference to the base's with the ends of its interval."""
-    primary, own, start = one["primary"], named(one["alpha"]), named(base["alpha"])
+    primary, blended, start = one["primary"], named(one["alpha"]), named(base["alpha"])
     lines = together([base["lines"], one["lines"]])
-    judged = judge(lines, [primary], seed=seed, judged=own)
-    told = {"score": judged["contenders"][own][primary]}
+    judged = judge(lines, [primary], seed=seed, judged=blended)
+    score = {"score": judged["contenders"][blended][primary]}
     if one is base:
-        return told | {"difference": 0.0, "low": 0.0, "high": 0.0}
+        return score | {"difference": 0.0, "low": 0.0, "high": 0.0}
     compared = judged["differences"][start][primary]
-    return told | {name: compared[name] for name in ("difference", "low", "high")}
+    return score | {name: compared[name] for name in ("difference", "low", "high")}
 
 
 def _suite_lines(
@@ -123,8 +123,8 @@ def chosen(made: Sequence[JsonObject], primary: str) -> JsonObject:
     margin; of equal ones that which is nearer to the base, which is always among them.
     """
     sign = 1 if metric(primary).higher else -1
-    allowed = [one for one in made if not _lost(one)]
-    return max(allowed, key=lambda one: (sign * one["task"]["score"], -one["alpha"]))
+    allowed = [point for point in made if not _lost(point)]
+    return max(allowed, key=lambda point: (sign * point["task"]["score"], -point["alpha"]))
 
 
 def _lost(one: Mapping) -> bool:

@@ -35,10 +35,10 @@ def refused(folder: RunFolder) -> list[Problem]:
     """
     from safetensors import safe_open
 
-    run, place = folder.resolved().run, folder.model
-    if not (place / "adapter_config.json").is_file():
+    run, model = folder.resolved().run, folder.model
+    if not (model / "adapter_config.json").is_file():
         return []
-    with safe_open(place / "adapter_model.safetensors", "pt") as file:
+    with safe_open(model / "adapter_model.safetensors", "pt") as file:
         odd = [name for name in file.keys() if not FACTOR.search(name)]  # noqa: SIM118
     if odd:
         text = say("blend.no_product", method=run.method.name, tensor=odd[0])
@@ -59,8 +59,8 @@ def base_weights(run: Run, base: Path, adapter: bool) -> dict[str, torch.Tensor]
 
     if adapter:
         return {}
-    how = run.model.values("trust_remote_code", "add_tokens")
-    loaded = load_model(base, dtype=torch.float32, device="cpu", **how)
+    options = run.model.values("trust_remote_code", "add_tokens")
+    loaded = load_model(base, dtype=torch.float32, device="cpu", **options)
     return loaded.model.state_dict()
 
 
@@ -75,8 +75,8 @@ def write_between(
         _rewrite(path, alpha, base)
     facts = json.loads((draft / FACTS).read_text(encoding="utf-8"))
     facts["blend"] = {"alpha": alpha, "of": str(folder.path)}
-    told = json.dumps(facts, indent=1, ensure_ascii=False)
-    (draft / FACTS).write_text(told, encoding="utf-8")
+    text = json.dumps(facts, indent=1, ensure_ascii=False)
+    (draft / FACTS).write_text(text, encoding="utf-8")
 
 
 def _rewrite(path: Path, alpha: float, base: Mapping[str, torch.Tensor]) -> None:

@@ -72,8 +72,8 @@ def draw(run: Run, steps: Steps, events: Events) -> Drawn:
     """
     asked = run.curve or Curve()
     run = run.model_copy(update={"curve": asked})
-    own, folder = run.model_copy(update={"curve": None}), Path(run.out)
-    plan = steps.plan(own.model_copy(update={"out": str(folder / "planned")})).require()
+    plain, folder = run.model_copy(update={"curve": None}), Path(run.out)
+    plan = steps.plan(plain.model_copy(update={"out": str(folder / "planned")})).require()
     prepared = plan.prepared
     assert prepared is not None, "a plan without problems has its rows"
     if not prepared.proof:
@@ -82,10 +82,11 @@ def draw(run: Run, steps: Steps, events: Events) -> Drawn:
     with RunFolder(folder).held():
         begin(folder / "curve.yaml", run, may_change=MAY_CHANGE)
         _same_rows(folder / "rows.json", prepared.fingerprint)
-        runs = list(_runs(own, folder, sizes, asked.seeds))
+        runs = list(_runs(plain, folder, sizes, asked.seeds))
         events(CurveBegun(len(runs), len(prepared.proof)))
         points = [
-            _point(one, steps, events, (number, len(runs))) for number, one in enumerate(runs, 1)
+            _point(point, steps, events, (number, len(runs)))
+            for number, point in enumerate(runs, 1)
         ]
         drawn = Drawn(folder, _found(points, run, asked))
         put(drawn.result, drawn.found)
@@ -122,10 +123,10 @@ def _runs(own: Run, folder: Path, sizes: Sequence[int], seeds: int) -> Iterator[
     """Yields the run of each point: all sizes by one seed, then by the next."""
     for seed in range(own.train.seed, own.train.seed + seeds):
         for size in sizes:
-            place = folder / "points" / f"{size:05d}-rows-seed-{seed}"
+            path = folder / "points" / f"{size:05d}-rows-seed-{seed}"
             train = {"seed": seed, "rows": size, "split_seed": own.split_seed}
             yield own.model_copy(
-                update={"out": str(place), "train": own.train.model_copy(update=train)}
+                update={"out": str(path), "train": own.train.model_copy(update=train)}
             )
 
 

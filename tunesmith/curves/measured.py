@@ -45,9 +45,9 @@ def measured(points: Sequence[Point], gain: float | None, *, seed: int) -> JsonO
     """Returns the curve: by size the values with 95 % intervals, those of the rivals, the law, and
     what ``gain`` would take.
     """
-    last = max(points, key=lambda one: (one.rows, -one.seed))
+    last = max(points, key=lambda point: (point.rows, -point.seed))
     name = _shared(points, last)
-    one = metric(name)
+    measure = metric(name)
     wanted = gain if gain is not None else 1.0 if name in ("bleu", "chrf") else 0.01
     common = set.intersection(*({item["id"] for item in point.items} for point in points))
     items = {
@@ -55,16 +55,16 @@ def measured(points: Sequence[Point], gain: float | None, *, seed: int) -> JsonO
         for point in points
     }
     sizes = sorted({point.rows for point in points})
-    drawn_SR = _drawn(one, items, seed)
+    drawn_SR = _drawn(measure, items, seed)
     rows_P = np.array(sizes)
-    plain_P = np.array([_mean(one, items, size, TUNED) for size in sizes])
+    plain_P = np.array([_mean(measure, items, size, TUNED) for size in sizes])
     values_RP = np.stack([_with_seeds(drawn_SR, size, seed) for size in sizes], axis=-1)
-    best = 1.0 if one.right_or_wrong else None if one.higher else 0.0
-    law = fit(rows_P, plain_P[None], higher=one.higher, best=best)
-    laws = fit(rows_P, values_RP, higher=one.higher, best=best)
+    best = 1.0 if measure.right_or_wrong else None if measure.higher else 0.0
+    law = fit(rows_P, plain_P[None], higher=measure.higher, best=best)
+    laws = fit(rows_P, values_RP, higher=measure.higher, best=best)
     return {
         "metric": name,
-        "higher": one.higher,
+        "higher": measure.higher,
         "items": len(common),
         "seeds": len({point.seed for point in points}),
         "points": [
@@ -72,8 +72,8 @@ def measured(points: Sequence[Point], gain: float | None, *, seed: int) -> JsonO
                 "rows": size,
                 "value": float(plain_P[index]),
                 **_interval(values_RP[:, index]),
-                "seeds": [_value(one, items[key], TUNED) for key in items if key[0] == size],
-                "rivals": _rivals(one, items, size),
+                "seeds": [_value(measure, items[key], TUNED) for key in items if key[0] == size],
+                "rivals": _rivals(measure, items, size),
             }
             for index, size in enumerate(sizes)
         ],

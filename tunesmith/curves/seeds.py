@@ -41,19 +41,19 @@ def prove_by_seeds(folder: RunFolder, seeds: int, steps: Steps, events: Events) 
     lines, primary = read_items(folder.items), proof.found["primary"]
     by_seed = {run.train.seed: lines}
     for number, seed in enumerate(range(run.train.seed + 1, run.train.seed + seeds), 2):
-        one = RunFolder(folder.path / "seeds" / f"seed-{seed}")
+        trained = RunFolder(folder.path / "seeds" / f"seed-{seed}")
         events(PieceBegun(say("trainings.title", seed=seed), number, seeds))
-        if not one.run_yaml.is_file():
-            steps.train(_by_seed(run, seed, one.path))
-        elif not (one.model / "tunesmith.json").is_file():
-            steps.resume(one)
-        if not _asked_the_same(one, proof, {line["id"] for line in lines}):
-            steps.prove_again(one)
-        by_seed[seed] = read_items(one.items)
-    found = proof.found | {"trainings": over_trainings(by_seed, primary, proof.found["against"])}
-    text = json.dumps(found, ensure_ascii=False, indent=1, allow_nan=False)
+        if not trained.run_yaml.is_file():
+            steps.train(_by_seed(run, seed, trained.path))
+        elif not (trained.model / "tunesmith.json").is_file():
+            steps.resume(trained)
+        if not _asked_the_same(trained, proof, {line["id"] for line in lines}):
+            steps.prove_again(trained)
+        by_seed[seed] = read_items(trained.items)
+    results = proof.found | {"trainings": over_trainings(by_seed, primary, proof.found["against"])}
+    text = json.dumps(results, ensure_ascii=False, indent=1, allow_nan=False)
     write_whole(folder.proof, text + "\n")
-    return Proof(found)
+    return Proof(results)
 
 
 def _by_seed(run: Run, seed: int, out: Path) -> Run:

@@ -206,23 +206,23 @@ def _known_by_heart(steps: Sequence[Line]) -> bool:
 
 def _shortest(items: Sequence[Item]) -> list[Item]:
     """Chooses the shortest rows with different questions, which are learned soonest."""
-    found: dict[bytes, Item] = {}
-    for item in sorted(items, key=lambda one: sum(map(len, one.tokens))):
+    shortest: dict[bytes, Item] = {}
+    for item in sorted(items, key=lambda candidate: sum(map(len, candidate.tokens))):
         first = item.tokens[0]
         asked = first.ids_T[: int(np.argmax(first.weights_T > 0))].tobytes()
         if first.source_ids_T is not None:  # an encoder reads the question
             asked += first.source_ids_T.tobytes()
-        found.setdefault(asked or first.ids_T.tobytes(), item)
-        if len(found) == ROWS:
+        shortest.setdefault(asked or first.ids_T.tobytes(), item)
+        if len(shortest) == ROWS:
             break
-    return list(found.values())
+    return list(shortest.values())
 
 
 def _asked(run: Run, prepared: Prepared) -> dict[str, Asked]:
     """Returns what the model is to be asked for each row, by the row's id."""
     from tunesmith.proving.task import answer_of, training_examples
 
-    found: dict[str, Asked] = {}
+    asked: dict[str, Asked] = {}
     for item, example in training_examples(run, prepared):
         if not isinstance(example, Chat):
             continue
@@ -232,8 +232,8 @@ def _asked(run: Run, prepared: Prepared) -> dict[str, Asked]:
         # A row that max_length cut before holds the answer elsewhere, or not at all: it stays.
         there = tuple(item.tokens[0].ids_T[begun:end].tolist()) == ids[:LEARNED_TOKENS]
         long = len(ids) > LEARNED_TOKENS
-        found[item.id] = Asked(prompt_T, ids, text, end if long and there else None)
-    return found
+        asked[item.id] = Asked(prompt_T, ids, text, end if long and there else None)
+    return asked
 
 
 def _begun(item: Item, asked: Asked | None) -> Item:
@@ -257,14 +257,16 @@ def _answers(
     from tunesmith.models.saved import load_run
 
     loaded, render = load_run(folder), prepared.render
-    longest = max(LEARNED_TOKENS if one.end else len(one.ids) for one in asked.values())
+    longest = max(
+        LEARNED_TOKENS if question.end else len(question.ids) for question in asked.values()
+    )
     settings = run.generate.model_copy(
         update={"max_new_tokens": longest + SPARE, "temperature": 0.0, "samples": 1}
     )
     written = generate(
         loaded.model,
         loaded.tokenizer,
-        [one.prompt_T for one in asked.values()],
+        [question.prompt_T for question in asked.values()],
         settings,
         stop_ids=render.stop_ids,
         share=loaded.layout == "forest",
@@ -273,8 +275,8 @@ def _answers(
     def text(ids: Sequence[int]) -> str:
         return render.tokenizer.decode(ids[:LEARNED_TOKENS], clean_up_tokenization_spaces=False)
 
-    for (name, one), answer in zip(asked.items(), written, strict=True):
-        if one.end:
-            yield Answer(name, text(one.ids), text(answer.ids), cut=True)
+    for (name, question), answer in zip(asked.items(), written, strict=True):
+        if question.end:
+            yield Answer(name, text(question.ids), text(answer.ids), cut=True)
         else:
-            yield Answer(name, one.text, final(answer.text))
+            yield Answer(name, question.text, final(answer.text))

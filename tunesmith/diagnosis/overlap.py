@@ -62,27 +62,27 @@ class Overlap:
 
     def lines(self) -> list[str]:
         """Returns the file with its number of rows, and a line for each way in which they occur."""
-        told = [say("overlap.file", file=self.file, rows=self.rows, number=self.number)]
+        lines = [say("overlap.file", file=self.file, rows=self.rows, number=self.number)]
         for kind, pairs in self._kinds.items():
             if pairs:
-                places = some([f"{one} ↔ {other}" for one, other in pairs])
-                told.append(say(f"overlap.{kind}", number=len(pairs), places=places))
-        return told
+                places = some([f"{ours} ↔ {theirs}" for ours, theirs in pairs])
+                lines.append(say(f"overlap.{kind}", number=len(pairs), places=places))
+        return lines
 
     def to_json(self) -> dict[str, Any]:
         """Returns all pairs."""
-        pairs = {kind: [list(pair) for pair in found] for kind, found in self._kinds.items()}
+        pairs = {kind: [list(pair) for pair in listed] for kind, listed in self._kinds.items()}
         return {"file": self.file, "rows": self.rows, **pairs}
 
 
 def overlap(run: Run, against: Sequence[str]) -> list[Overlap]:
     """Compares the rows of a run's data with each file of ``against``, whatever its columns are."""
     objective = OBJECTIVES.make(run.objective)
-    own = [
+    ours = [
         Texts(f"{located.file.name}:{located.number}", tuple(filter(None, content(example))))
         for located, example in examples(run.data, objective.eats, objective.meant)
     ]
-    return [_with(own, file) for file in against]
+    return [_with(ours, file) for file in against]
 
 
 def _with(own: list[Texts], file: str) -> Overlap:
@@ -94,11 +94,11 @@ def _with(own: list[Texts], file: str) -> Overlap:
     ]
     faults.stop()
     exact = _exact(own, theirs)
-    near = _near(own, [one for one in theirs if one.id not in exact])
-    left = [one for one in theirs if one.id not in exact | near]
-    quoted = {leak.id: leak.beside for leak in leaks(left, own, lambda one: one.texts)}
-    found = [tuple(pairs.items()) for pairs in (exact, near, quoted)]
-    return Overlap(Path(file).name, len(theirs), *found)
+    near = _near(own, [row for row in theirs if row.id not in exact])
+    left = [row for row in theirs if row.id not in exact | near]
+    quoted = {leak.id: leak.beside for leak in leaks(left, own, lambda row: row.texts)}
+    kinds = [tuple(pairs.items()) for pairs in (exact, near, quoted)]
+    return Overlap(Path(file).name, len(theirs), *kinds)
 
 
 def _texts(located: Located) -> tuple[str, ...]:
@@ -108,18 +108,18 @@ def _texts(located: Located) -> tuple[str, ...]:
 
 def _exact(own: list[Texts], theirs: list[Texts]) -> dict[str, str]:
     """Returns the rows of which a text, the question as a rule, is a text of the data."""
-    known: dict[int, str] = {}
-    for one in own:
-        for text in one.texts:
+    by_text: dict[int, str] = {}
+    for row in own:
+        for text in row.texts:
             if len(text) >= SHORT:
-                known.setdefault(fold([text]), one.id)
-    found: dict[str, str] = {}
-    for one in theirs:
-        longest = max(one.texts, key=len, default="")
-        beside = known.get(fold([longest])) if len(longest) >= SHORT else None
+                by_text.setdefault(fold([text]), row.id)
+    beside_of: dict[str, str] = {}
+    for row in theirs:
+        longest = max(row.texts, key=len, default="")
+        beside = by_text.get(fold([longest])) if len(longest) >= SHORT else None
         if beside is not None:
-            found[one.id] = beside
-    return found
+            beside_of[row.id] = beside
+    return beside_of
 
 
 def _near(own: list[Texts], theirs: list[Texts]) -> dict[str, str]:
@@ -127,11 +127,11 @@ def _near(own: list[Texts], theirs: list[Texts]) -> dict[str, str]:
     data.
     """
     clusters = Clusters(len(own) + len(theirs))
-    join_near(clusters, [sketch_of(one.whole) for one in (*own, *theirs)])
+    join_near(clusters, [sketch_of(row.whole) for row in (*own, *theirs)])
     roots = clusters.roots()
     # A cluster is named by its first row, and the rows of the data come first.
     return {
-        one.id: own[root].id
-        for one, root in zip(theirs, roots[len(own) :], strict=True)
+        row.id: own[root].id
+        for row, root in zip(theirs, roots[len(own) :], strict=True)
         if root < len(own)
     }

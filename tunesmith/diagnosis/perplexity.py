@@ -45,8 +45,8 @@ class Perplexities:
 
         self.run = Run.model_validate({"model": model, "data": "-", "out": "-"})
         self.folder, self.progress = folder_of(self.run.model), progress
-        place = Path(os.path.realpath(out))
-        self.path = place.with_name(f"{place.name}.perplexities")
+        target = Path(os.path.realpath(out))
+        self.path = target.with_name(f"{target.name}.perplexities")
 
     def __call__(self, texts: Sequence[str]) -> list[float]:
         """Returns the perplexity of each text: e to the mean loss of its tokens behind the first;
@@ -86,11 +86,11 @@ class Perplexities:
         end = 0
         try:
             for number, line in enumerate(self.path.read_bytes().splitlines(keepends=True)):
-                told = json.loads(line)
-                if not line.endswith(b"\n") or (not number and told != base):
+                entry = json.loads(line)
+                if not line.endswith(b"\n") or (not number and entry != base):
                     break  # a process was killed while it wrote, or another base was asked
                 if number:
-                    kept[told["texts"]] = list(map(float, told["perplexities"]))
+                    kept[entry["texts"]] = list(map(float, entry["perplexities"]))
                 end += len(line)
         except (FileNotFoundError, ValueError, TypeError, LookupError):
             pass
@@ -130,10 +130,10 @@ class _Scorer:
             weights_T = np.ones(len(ids), np.float32)
             weights_T[:1] = 0  # nothing precedes the first token
             examples.append((Tokens(np.array(ids, np.int32), weights_T),))
-        known = [place for place, (one,) in enumerate(examples) if len(one.ids_T) > 1]
-        sums = likelihoods(self.loaded, [examples[place] for place in known])
-        found = [math.nan] * len(texts)
-        for place, sums_12 in zip(known, sums, strict=True):
+        known = [index for index, (one,) in enumerate(examples) if len(one.ids_T) > 1]
+        sums = likelihoods(self.loaded, [examples[index] for index in known])
+        perplexities = [math.nan] * len(texts)
+        for index, sums_12 in zip(known, sums, strict=True):
             loss, weight = sums_12[0]
-            found[place] = float(np.exp(loss / weight))
-        return found
+            perplexities[index] = float(np.exp(loss / weight))
+        return perplexities

@@ -95,12 +95,12 @@ def under_base(run: Run, prepared: Prepared, *, progress: Shown | None = None) -
     if not objective.output.writes or objective.output.compares:
         raise SpecError(Problem("objective", say("check.base_not_for", name=objective.name)))
     items = prepared.train
-    chosen = [items[place] for place in draw_rows([""] * len(items), MOST)]
+    chosen = [items[index] for index in draw_rows([""] * len(items), MOST)]
     loaded = load_base(folder_of(run.model), run, choose(run.train.machine), objective)
-    told = None
+    show = None
     if progress is not None:
-        told = lambda done, total: progress(say("check.phase_base"), done, total)  # noqa: E731
-    seen = losses(loaded, [item.tokens for item in chosen], progress=told)
+        show = lambda done, total: progress(say("check.phase_base"), done, total)  # noqa: E731
+    seen = losses(loaded, [item.tokens for item in chosen], progress=show)
     names = [item.id for item in chosen]
     return judged(names, seen, of=len(items), writes=not objective.output.continues)
 
@@ -138,15 +138,17 @@ def judged(
     names: Sequence[str], seen: Sequence[np.ndarray], *, of: int, writes: bool = True
 ) -> UnderBase:
     """Says what stands out among rows with the losses ``seen``, each [tokens, 2]."""
-    known = tuple(name for name, row in zip(names, seen, strict=True) if writes and row[:, 1].all())
+    given_already = tuple(
+        name for name, row in zip(names, seen, strict=True) if writes and row[:, 1].all()
+    )
     long = [
         (name, float(row[:, 0].mean()))
         for name, row in zip(names, seen, strict=True)
         if len(row) >= SHORT
     ]
     if len(long) < FEW:
-        return UnderBase(len(names), of, known, (), float("nan"))
+        return UnderBase(len(names), of, given_already, (), float("nan"))
     low, middle, high = np.quantile([loss for _, loss in long], [0.25, 0.5, 0.75])
     fence = high + FENCE * (high - low)
-    hard = sorted(((name, loss) for name, loss in long if loss > fence), key=lambda one: -one[1])
-    return UnderBase(len(names), of, known, tuple(hard), float(middle))
+    hard = sorted(((name, loss) for name, loss in long if loss > fence), key=lambda pair: -pair[1])
+    return UnderBase(len(names), of, given_already, tuple(hard), float(middle))

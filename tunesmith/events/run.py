@@ -252,16 +252,16 @@ class Evaluated(Event):
 
     def values(self) -> Line:
         """Returns the numbers."""
-        told: Line = {"step": self.step, "evaluation": dict(self.numbers)}
-        return told | ({"of": "proof"} if self.of == "proof" else {})
+        line: Line = {"step": self.step, "evaluation": dict(self.numbers)}
+        return line | ({"of": "proof"} if self.of == "proof" else {})
 
     def text(self) -> str:
         """Returns the numbers."""
-        told = [f"{metric_name(name)} {value:.4f}" for name, value in self.numbers.items()]
+        numbers = [f"{metric_name(name)} {value:.4f}" for name, value in self.numbers.items()]
         rows = say(f"train.of_{self.of}")
         if self.step == 0:
-            return say("train.base_held_out", rows=rows, numbers="  ".join(told))
-        return say("train.held_out", step=self.step, rows=rows, numbers="  ".join(told))
+            return say("train.base_held_out", rows=rows, numbers="  ".join(numbers))
+        return say("train.held_out", step=self.step, rows=rows, numbers="  ".join(numbers))
 
 
 @dataclass(frozen=True)
@@ -354,8 +354,8 @@ class Done(Event):
     def text(self) -> str:
         """Returns which step's weights the model holds, and where another's are."""
         if self.step != self.last:
-            told = {"model": self.model, "step": self.step, "last": self.last}
-            return say("train.done_best", **told, by=self.by)
+            values = {"model": self.model, "step": self.step, "last": self.last}
+            return say("train.done_best", **values, by=self.by)
         done = say("train.done", model=self.model, step=self.last)
         if self.best in (None, self.last):
             return done

@@ -53,8 +53,8 @@ class Event:
         """Returns what a person is told, or None."""
         if not self.said_as:
             return None
-        told = {name: _joined(value) for name, value in asdict(self).items()}
-        return say(self.said_as, **told)
+        values = {name: _joined(value) for name, value in asdict(self).items()}
+        return say(self.said_as, **values)
 
 
 def _plain(value: object) -> Any:

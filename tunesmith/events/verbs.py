@@ -103,8 +103,8 @@ class PieceScored(Event):
         """Returns the piece and its numbers."""
         numbers = say("tournament.not_finite")
         if self.watch is not None:
-            told = (f"{metric_name(name)} {value:.4f}" for name, value in self.watch.items())
-            numbers = "  ".join(told)
+            values = (f"{metric_name(name)} {value:.4f}" for name, value in self.watch.items())
+            numbers = "  ".join(values)
         return say("tournament.tried", title=self.title, numbers=numbers)
 
 
@@ -137,8 +137,8 @@ class TrialScored(Event):
 
     def text(self) -> str:
         """Returns the trial and its numbers."""
-        told = (f"{metric_name(name)} {value:.4f}" for name, value in self.watch.items())
-        return say("search.scored", title=self.title, numbers="  ".join(told))
+        values = (f"{metric_name(name)} {value:.4f}" for name, value in self.watch.items())
+        return say("search.scored", title=self.title, numbers="  ".join(values))
 
 
 @dataclass(frozen=True)

@@ -86,12 +86,12 @@ class Course:
         """The loss on the validation rows, or on those of the proof where there are no others, by
         step; 0 is the base.
         """
-        found = [
+        losses = [
             (int(line["step"]), line["evaluation"].get("loss"))
             for line in self.lines
             if "evaluation" in line
         ]
-        return tuple((step, one) for step, one in found if isinstance(one, float))
+        return tuple((step, loss) for step, loss in losses if isinstance(loss, float))
 
     @cached_property
     def noise(self) -> float:
@@ -120,9 +120,9 @@ def _endings(folder: RunFolder) -> list[tuple[int, bool]]:
     """
     if not folder.items.is_file():
         return []
-    found = []
+    endings = []
     for line in read_lines(folder.items):
-        known, ended = line.get("nll", {}).get("tuned"), line.get("stopped", {}).get("tuned")
-        if known and ended is not None:
-            found.append((int(known[1]), bool(ended)))
-    return found
+        counted, ended = line.get("nll", {}).get("tuned"), line.get("stopped", {}).get("tuned")
+        if counted and ended is not None:
+            endings.append((int(counted[1]), bool(ended)))
+    return endings

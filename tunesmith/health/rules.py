@@ -59,16 +59,16 @@ def rate_too_high(course: Course) -> Sign | None:
     first, last = losses[:3], losses[-5:]
     before, now = statistics.fmean(first), statistics.fmean(last)
     rates = course.values("learning_rate")
-    told = {"rate": max(rates, default=0.0), "before": before, "now": now}
+    numbers = {"rate": max(rates, default=0.0), "before": before, "now": now}
     if before > 0 and min(last) > max(first) and now > RISEN * before:
-        return Sign("rate_too_high", course.last, told)
+        return Sign("rate_too_high", course.last, numbers)
     watch = course.watched
     if len(watch) < 2 or watch[0][0] != 0 or watch[-1][1] <= RISEN * watch[0][1]:
         return None
     if now < before - SURE * course.noise * (1 / 3 + 1 / 5) ** 0.5:
         return None
-    told |= {"before": watch[0][1], "now": watch[-1][1]}
-    return Sign("rate_too_high", course.last, told)
+    numbers |= {"before": watch[0][1], "now": watch[-1][1]}
+    return Sign("rate_too_high", course.last, numbers)
 
 
 def rate_too_low(course: Course) -> Sign | None:
@@ -106,8 +106,8 @@ def too_few_steps(course: Course) -> Sign | None:
         return None
     if watch and watch[-1][1] > min(loss for _, loss in watch):
         return None
-    told = {"count": len(losses), "before": middle, "now": last}
-    return Sign("too_few_steps", course.last, told)
+    numbers = {"count": len(losses), "before": middle, "now": last}
+    return Sign("too_few_steps", course.last, numbers)
 
 
 def overfitting(course: Course) -> Sign | None:
@@ -124,8 +124,8 @@ def overfitting(course: Course) -> Sign | None:
     trained = statistics.fmean(after)
     if trained >= statistics.fmean(before):
         return None
-    told = {"best": step, "lowest": lowest, "last": last, "trained": trained}
-    return Sign("overfitting", end, told)
+    numbers = {"best": step, "lowest": lowest, "last": last, "trained": trained}
+    return Sign("overfitting", end, numbers)
 
 
 def gradients_grow(course: Course) -> Sign | None:
@@ -164,8 +164,8 @@ def few_tokens_learned(course: Course) -> Sign | None:
     share, each = SPARSE
     if scored / total >= share or statistics.median(learned) >= each:
         return None
-    told = {"share": 100 * scored / total, "tokens": round(statistics.median(learned))}
-    return Sign("few_tokens_learned", course.last, told)
+    numbers = {"share": 100 * scored / total, "tokens": round(statistics.median(learned))}
+    return Sign("few_tokens_learned", course.last, numbers)
 
 
 def memory_creeps(course: Course) -> Sign | None:
@@ -194,8 +194,8 @@ def answers_go_on(course: Course) -> Sign | None:
     going = ended.count(False)
     if len(ended) < least or going < share * len(ended):
         return None
-    told = {"count": going, "of": len(ended), "limit": limit}
-    return Sign("answers_go_on", course.proved or course.last, told)
+    numbers = {"count": going, "of": len(ended), "limit": limit}
+    return Sign("answers_go_on", course.proved or course.last, numbers)
 
 
 EARLY: Sequence[Rule] = (rate_too_high, gradients_vanish, few_tokens_learned)
@@ -216,22 +216,22 @@ def signs(course: Course, rules: Sequence[Rule] = RULES) -> list[Sign]:
     """Returns what the rules find, in their order; a rate that is too high explains gradients that
     grow.
     """
-    found = [sign for rule in rules if (sign := rule(course)) is not None]
-    names = {sign.name for sign in found}
+    seen = [sign for rule in rules if (sign := rule(course)) is not None]
+    names = {sign.name for sign in seen}
     hidden = {"gradients_grow"} if "rate_too_high" in names else set()
-    return [sign for sign in found if sign.name not in hidden]
+    return [sign for sign in seen if sign.name not in hidden]
 
 
 def told_itself(course: Course) -> list[Sign]:
     """Returns the signs that the run told itself, each as it was told first."""
-    found: dict[str, Sign] = {}
+    first: dict[str, Sign] = {}
     for line in course.lines:
         name = line.get("event")
         # A first attempt of an update that is not finite may be followed by one that is.
         if name in TOLD and line.get("attempt") != 1:
             evidence = {key: value for key, value in line.items() if key not in ("step", "event")}
-            found.setdefault(name, Sign(name, line["step"], evidence))
-    return list(found.values())
+            first.setdefault(name, Sign(name, line["step"], evidence))
+    return list(first.values())
 
 
 def all_signs(course: Course) -> list[Sign]:

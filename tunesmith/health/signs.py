@@ -24,8 +24,8 @@ class Sign(Event):
 
     def to_json(self) -> dict[str, object]:
         """Returns the name, the step, the numbers and the text."""
-        told = {"name": self.name, "step": self.step, "evidence": self.evidence}
-        return {**told, "text": self.text()}
+        facts = {"name": self.name, "step": self.step, "evidence": self.evidence}
+        return {**facts, "text": self.text()}
 
     def text(self) -> str:
         """Returns what was seen, and what to do next."""

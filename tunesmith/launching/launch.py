@@ -29,10 +29,10 @@ class Launched:
 
     def lines(self) -> list[str]:
         """Returns what was done, and what is next."""
-        told = [say("launch.written", path=self.path)]
+        lines = [say("launch.written", path=self.path)]
         if self.said is None:
-            return [*told, say("launch.next", command=" ".join(self.command))]
-        return [*told, say("launch.submitted", said=self.said)]
+            return [*lines, say("launch.next", command=" ".join(self.command))]
+        return [*lines, say("launch.submitted", said=self.said)]
 
     def to_json(self) -> JsonObject:
         """Returns it for programs."""
@@ -67,8 +67,8 @@ def _name(out: str) -> str:
 def _submitted(command: Sequence[str]) -> str:
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     if done.returncode != 0:
-        told = _without_calls((done.stderr or done.stdout).strip())
-        raise TunesmithError(say("launch.refused", command=" ".join(command), told=told))
+        reason = _without_calls((done.stderr or done.stdout).strip())
+        raise TunesmithError(say("launch.refused", command=" ".join(command), told=reason))
     return done.stdout.strip()
 
 
@@ -77,6 +77,6 @@ def _without_calls(told: str) -> str:
     if "Traceback (most recent call last):" not in told:
         return told
     lines = told.rpartition("Traceback (most recent call last):")[2].split("\n")
-    calls = [place for place, line in enumerate(lines) if line.startswith("  File ")]
+    calls = [index for index, line in enumerate(lines) if line.startswith("  File ")]
     after = lines[calls[-1] + 1 :] if calls else lines
     return "\n".join(line for line in after if not line.startswith("    ")).strip()

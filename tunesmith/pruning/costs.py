@@ -56,13 +56,13 @@ def size_of(loaded: Loaded, file: int, prompt: np.ndarray) -> Size:
     import torch
 
     model = loaded.model
-    matrices = [one for one in model.parameters() if one.dim() == 2]
-    zeros = sum(int((one == 0).sum()) for one in matrices)
+    matrices = [weight for weight in model.parameters() if weight.dim() == 2]
+    zeros = sum(int((matrix == 0).sum()) for matrix in matrices)
     with torch.no_grad():
         ids = torch.as_tensor(prompt, dtype=torch.long)[None]
         kept = model(input_ids=ids, use_cache=True).past_key_values
     cache = sum(layer.keys.nbytes + layer.values.nbytes for layer in kept.layers)
-    weights = sum(one.numel() for one in model.parameters())
+    weights = sum(weight.numel() for weight in model.parameters())
     return Size(weights, zeros, file, round(cache / len(prompt)))
 
 
@@ -75,11 +75,13 @@ def times_of(before: Loaded, after: Loaded, prompts: Sequence[np.ndarray]) -> Ti
     chosen = prompts[:TIMED]
     for loaded in (before, after):
         _seconds(loaded, chosen[0])  # the first call of all also makes things ready
-    seconds_P2 = np.array([[_seconds(one, prompt) for one in (before, after)] for prompt in chosen])
+    seconds_P2 = np.array(
+        [[_seconds(loaded, prompt) for loaded in (before, after)] for prompt in chosen]
+    )
     logs_P = np.log(seconds_P2[:, 0] / seconds_P2[:, 1])
     bounds = stats.ttest_1samp(logs_P, 0).confidence_interval(0.95)
     first, second = np.median(seconds_P2, 0)
-    faster = (float(np.exp(one)) for one in (logs_P.mean(), bounds.low, bounds.high))
+    faster = (float(np.exp(log_time)) for log_time in (logs_P.mean(), bounds.low, bounds.high))
     return Times(float(first), float(second), *faster)
 
 

@@ -86,9 +86,9 @@ class Pruned:
 
     def lines(self) -> list[str]:
         """Returns lines for a person to read."""
-        told = [say("prune.written", out=self.out, dtype=self.page.dtype), *self.page.gone]
-        told += [*self.page.short(), say("prune.use", out=self.out)]
-        return told + (self.sent.lines() if self.sent else [])
+        lines = [say("prune.written", out=self.out, dtype=self.page.dtype), *self.page.gone]
+        lines += [*self.page.short(), say("prune.use", out=self.out)]
+        return lines + (self.sent.lines() if self.sent else [])
 
 
 def prune(run: Run, out: Path, *, progress: Progress | None = None) -> Pruned:
@@ -120,32 +120,32 @@ def prune(run: Run, out: Path, *, progress: Progress | None = None) -> Pruned:
     rows = _rows(pruner, prepared)
     gone = tuple(pruner.prune(model, rows, share))
     wanted = asking.logits(model)
-    with draft(out) as place:
+    with draft(out) as draft_folder:
         tell("save")
-        save_model(model.model, place, kind)
-        copy_beside(base, place)
+        save_model(model.model, draft_folder, kind)
+        copy_beside(base, draft_folder)
         model.model = None  # two models at once would need twice the memory
         tell("after")
-        lighter, left = _measured(run, place)
-        found = asking.ask(EXPORTED, lighter)
-        refuse_different(compare(Behaviour(wanted, found.answers), found, kind), out)
+        lighter, left = _measured(run, draft_folder)
+        after = asking.ask(EXPORTED, lighter)
+        refuse_different(compare(Behaviour(wanted, after.answers), after, kind), out)
         page = PrunedPage(
             format=pruner.name,
             dtype=kind,
             library=f"transformers {version('transformers')}",
-            probes=compare(before, found, kind),
+            probes=compare(before, after, kind),
             task=asking.rows.judged(),
             task_missing=asking.rows.missing,
             asked=asked_of(run),
             gone=gone,
             size_before=size,
-            size_after=size_of(lighter, _files(place), asking.prompts[0]),
+            size_after=size_of(lighter, _files(draft_folder), asking.prompts[0]),
             times=times_of(_loaded(run, base), lighter, asking.prompts),
             memory_before=memory,
             memory=left,
         )
-        write_page(page, place)
-        write_card(run, page, place, hub, out.resolve().name)
+        write_page(page, draft_folder)
+        write_card(run, page, draft_folder, hub, out.resolve().name)
     done = Pruned(out, page, asked.require)
     return replace(done, sent=send(hub, out, met=done.met, public=asked.public)) if hub else done
 
@@ -176,8 +176,8 @@ def asked_of(run: Run) -> JsonObject:
 
 def asked_then(out: Path) -> JsonObject:
     """Returns what ``asked_of`` was of the lighter model in ``out``."""
-    told = json.loads((out / "parity.json").read_text(encoding="utf-8"))
-    return told["asked"]
+    facts = json.loads((out / "parity.json").read_text(encoding="utf-8"))
+    return facts["asked"]
 
 
 def _refuse_settings(run: Run) -> None:

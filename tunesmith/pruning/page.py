@@ -32,13 +32,13 @@ class PrunedPage(Page):
     def _costs(self) -> list[list[str]]:
         sizes, times = (self.size_before, self.size_after), self.times
         faster = f"{times.faster:.2f} [{times.low:.2f}, {times.high:.2f}]"
-        seconds = [f"{one:.2f} s" for one in (times.before, times.after)]
+        seconds = [f"{time:.2f} s" for time in (times.before, times.after)]
         return [
-            [say("prune.row_weights"), *(f"{one.weights:,}" for one in sizes)],
-            [say("prune.row_zeros"), *(f"{one.zeros / one.weights:.1%}" for one in sizes)],
-            [say("export.row_size"), *(readable(one.file) for one in sizes)],
+            [say("prune.row_weights"), *(f"{size.weights:,}" for size in sizes)],
+            [say("prune.row_zeros"), *(f"{size.zeros / size.weights:.1%}" for size in sizes)],
+            [say("export.row_size"), *(readable(size.file) for size in sizes)],
             *self._memory(),
-            [say("prune.row_cache"), *(readable(1000 * one.cache) for one in sizes)],
+            [say("prune.row_cache"), *(readable(1000 * size.cache) for size in sizes)],
             [say("prune.row_answer", tokens=TIMED_TOKENS), *seconds],
             [say("prune.row_faster"), "", faster],
         ]

@@ -34,21 +34,21 @@ def importance(
     that one of 20 shufflings reaches; the largest first. Nothing where the trials that were trained
     equally long are fewer than twice what is fitted.
     """
-    whole = [one for one in trials if one["values"].keys() == spaces.keys()]
+    whole = [trial for trial in trials if trial["values"].keys() == spaces.keys()]
     if not whole:
         return []
-    length = Counter(one["share"] for one in whole).most_common(1)[0][0]
-    used = [one for one in whole if one["share"] == length]
+    length = Counter(trial["share"] for trial in whole).most_common(1)[0][0]
+    used = [trial for trial in whole if trial["share"] == length]
     places = [
-        np.stack([_terms(space, one["values"][path]) for one in used])
+        np.stack([_terms(space, trial["values"][path]) for trial in used])
         for path, space in spaces.items()
     ]
     if len(used) < max(LEAST, 2 * (1 + sum(part.shape[1] for part in places))):
         return []
     grids = [_grid(space) for space in spaces.values()]
-    ranks_N = _ranks([math.inf if one["score"] is None else one["score"] for one in used])
+    ranks_N = _ranks([math.inf if trial["score"] is None else trial["score"] for trial in used])
     draw = np.random.default_rng(seed)
-    found = _shares(places, grids, ranks_N)
+    shares_found = _shares(places, grids, ranks_N)
     again = np.array(
         [
             _shares([part[row] for part in places], grids, ranks_N[row])
@@ -58,10 +58,10 @@ def importance(
     shuffled = np.array([_shares(places, grids, draw.permutation(ranks_N)) for _ in range(DRAWS)])
     low, high = np.quantile(again, [0.025, 0.975], axis=0)
     chance = np.quantile(shuffled, 0.95, axis=0)
-    told = [
+    listed = [
         {
             "setting": path,
-            "share": round(float(found[n]), 3),
+            "share": round(float(shares_found[n]), 3),
             "low": round(float(low[n]), 3),
             "high": round(float(high[n]), 3),
             "chance": round(float(chance[n]), 3),
@@ -69,18 +69,18 @@ def importance(
         }
         for n, path in enumerate(spaces)
     ]
-    return sorted(told, key=lambda one: -one["share"])
+    return sorted(listed, key=lambda setting: -setting["share"])
 
 
 def front(trials: Sequence[JsonObject]) -> list[str]:
     """Returns the runs, among those trained longest, that no other beats in score and in seconds,
     and in the loss of general texts where that was measured, at once (Pareto), the quickest first.
     """
-    scored = [one for one in trials if one["score"] is not None]
-    longest = max((one["share"] for one in scored), default=0.0)
-    last = [one for one in scored if one["share"] == longest]
-    aims = ["seconds", "score", *(["general"] if all("general" in one for one in last) else [])]
-    placed = sorted(([one[aim] for aim in aims], one["run"]) for one in last)
+    scored = [trial for trial in trials if trial["score"] is not None]
+    longest = max((trial["share"] for trial in scored), default=0.0)
+    last = [trial for trial in scored if trial["share"] == longest]
+    aims = ["seconds", "score", *(["general"] if all("general" in trial for trial in last) else [])]
+    placed = sorted(([trial[aim] for aim in aims], trial["run"]) for trial in last)
     kept: list[tuple[list[float], str]] = []
     # Who is beaten is beaten by one that stands before it, in the order of the first aims.
     for values, run in placed:
@@ -112,17 +112,17 @@ def _terms(space: Space, value: object) -> np.ndarray:
         return np.array([float(choice == value) for choice in space.choices])
     number = float(value)  # type: ignore[arg-type]
     if space.kind == "log":
-        place = math.log(number / space.low) / math.log(space.high / space.low)
+        at = math.log(number / space.low) / math.log(space.high / space.low)
     else:
-        place = (number - space.low) / (space.high - space.low)
-    return np.array([place, place * place])
+        at = (number - space.low) / (space.high - space.low)
+    return np.array([at, at * at])
 
 
 def _grid(space: Space) -> np.ndarray:
     if space.choices:
         return np.eye(len(space.choices))
-    place = np.linspace(0.0, 1.0, GRID)
-    return np.stack([place, place * place], axis=1)
+    at = np.linspace(0.0, 1.0, GRID)
+    return np.stack([at, at * at], axis=1)
 
 
 def _ranks(scores: Sequence[float]) -> np.ndarray:

@@ -16,15 +16,15 @@ def by_method(run: Run, trials: Sequence[JsonObject]) -> list[JsonObject]:
     """Returns each ``method`` and the ``run`` of its best trial, among those that were trained
     longest; the longest trained first, then by score. Nothing where there is one method.
     """
-    found: dict[str, JsonObject] = {}
-    for one in trials:
-        drawn = {path: value for path, value in one["values"].items() if path in KEYS}
+    best_of: dict[str, JsonObject] = {}
+    for trial in trials:
+        drawn = {path: value for path, value in trial["values"].items() if path in KEYS}
         name = label(with_values(run, drawn).method)
-        found[name] = min(found.get(name, one), one, key=_place)
-    if len(found) < 2:
+        best_of[name] = min(best_of.get(name, trial), trial, key=_place)
+    if len(best_of) < 2:
         return []
-    rows = sorted(found.items(), key=lambda item: _place(item[1]))
-    return [{"method": name, "run": one["run"]} for name, one in rows]
+    rows = sorted(best_of.items(), key=lambda item: _place(item[1]))
+    return [{"method": name, "run": trial["run"]} for name, trial in rows]
 
 
 def _place(one: JsonObject) -> tuple[bool, float, float]:

@@ -65,8 +65,8 @@ class Searched:
     @property
     def as_given(self) -> RunFolder | None:
         """The whole run with the settings as they were given; None where these are the best."""
-        place = self.folder.whole(AS_GIVEN)
-        return place.run if place.done.is_file() else None
+        whole = self.folder.whole(AS_GIVEN)
+        return whole.run if whole.done.is_file() else None
 
     @property
     def page(self) -> Path:
@@ -75,20 +75,32 @@ class Searched:
 
     def lines(self) -> list[str]:
         """Returns the trials, best last, and the settings that were chosen."""
-        found, by = self.found, metric_name(self.found["chosen_by"])
-        rows = sorted(found["trials"], key=lambda one: (one["share"], -_or_worst(one["score"])))
-        told = [say("search.head", by=by, count=len(rows), settings=tried(rows))] if rows else []
-        told += [_row(one, found["chosen_by"]) for one in rows]
+        results, by = self.found, metric_name(self.found["chosen_by"])
+        rows = sorted(
+            results["trials"], key=lambda trial: (trial["share"], -_or_worst(trial["score"]))
+        )
+        lines_told = (
+            [say("search.head", by=by, count=len(rows), settings=tried(rows))] if rows else []
+        )
+        lines_told += [_row(trial, results["chosen_by"]) for trial in rows]
         if rows:
-            told += ["", *method_lines(found), front_line(found), *mattered_lines(found), ""]
-        told.append(chosen_line(found))
-        whole = {name: one["watch"][found["chosen_by"]] for name, one in found["whole"].items()}
-        told += [
+            lines_told += [
+                "",
+                *method_lines(results),
+                front_line(results),
+                *mattered_lines(results),
+                "",
+            ]
+        lines_told.append(chosen_line(results))
+        whole = {
+            name: trial["watch"][results["chosen_by"]] for name, trial in results["whole"].items()
+        }
+        lines_told += [
             say(f"search.whole_{name.replace('-', '_')}", by=by, value=f"{value:.4f}")
             for name, value in whole.items()
         ]
-        told += [say("search.optimism", count=tried(rows))] if rows else []
-        return [*told, say("search.page", page=self.page)]
+        lines_told += [say("search.optimism", count=tried(rows))] if rows else []
+        return [*lines_told, say("search.page", page=self.page)]
 
     def to_json(self) -> JsonObject:
         """Returns every number."""
@@ -107,15 +119,15 @@ def search(run: Run, *, quiet: bool = False, listen: Sequence[Listener] = ()) ->
     asked = run.search
     assert asked is not None, "it was put there"
     spaces, engine, folder = spaces_of(run), ENGINES.make(asked.engine), Folder(Path(run.out))
-    place = PLACES.make(asked.place)
+    where = PLACES.make(asked.place)
     # The run's own, those that were given one by one, and each of the spaces' once.
     most = 1 + len(dict(asked.engine).get("given", ())) + how_many(spaces)
-    own = run.model_copy(update={"search": None, "out": str(folder.path / "planned")})
+    one_run = run.model_copy(update={"search": None, "out": str(folder.path / "planned")})
     with Shown(quiet=quiet) as shown, opened(shown.hear, *listen) as events:
         # Before the rows are read: what is not installed tells it here.
-        place.check()
+        where.check()
         engine.check()
-        plan = make(own, progress=events.phase)
+        plan = make(one_run, progress=events.phase)
         prepared = plan.require().prepared
     assert prepared is not None, "a plan without problems has its rows"
     if not prepared.choosing or not prepared.proof:
@@ -128,8 +140,8 @@ def search(run: Run, *, quiet: bool = False, listen: Sequence[Listener] = ()) ->
         opened(Shown(quiet=quiet).hear, *listen) as events,
     ):
         folder.begin(run, may_change=engine.may_change)
-        with place.open(plan, asked.workers) as begin:
-            going = _Search(own, asked, folder, plan, place, begin, heard, events)
+        with where.open(plan, asked.workers) as begin:
+            going = _Search(one_run, asked, folder, plan, where, begin, heard, events)
             trials = int(min(asked.trials, most))
             if trials < asked.trials:
                 events.tell(say("search.fewer", asked=asked.trials, trials=trials))
@@ -138,13 +150,13 @@ def search(run: Run, *, quiet: bool = False, listen: Sequence[Listener] = ()) ->
             going.total = len(shares) + 1 + bool(shares)
             if shares:
                 events(SearchBegun(len(shares), ", ".join(spaces)))
-            how = Asked(spaces, trials, run.train.seed, asked.workers)
-            done = going.trials(engine, how) if shares else []
+            asking = Asked(spaces, trials, run.train.seed, asked.workers)
+            done = going.trials(engine, asking) if shares else []
             chosen = going.choose(done)
-        found = _found(run, spaces, prepared, done) | chosen
-        put(folder.result, found)
-        write_page(found, folder.page)
-    return Searched(folder, found)
+        results = _found(run, spaces, prepared, done) | chosen
+        put(folder.result, results)
+        write_page(results, folder.page)
+    return Searched(folder, results)
 
 
 def _check_general(path: str, prepared: Prepared) -> None:
@@ -185,13 +197,15 @@ class _Search:
     def trials(self, engine: Engine, asked: Asked) -> list[tuple[Training, Done]]:
         """Trains what the engine picks, until it picks nothing more."""
         done: list[tuple[Training, Done]] = []
-        while batch := engine.batch(asked, [one for _, one in done]):
+        while batch := engine.batch(asked, [trial_done for _, trial_done in done]):
             pieces = []
             for number, trial in enumerate(batch, len(done)):
                 title = say("search.title", number=number + 1, values=typed(trial.values))
                 pieces.append(self._piece(self.folder.trial(number), trial, title))
             self._do(pieces)
-            done += [(one.training, Done(one.trial, self._score(one.training))) for one in pieces]
+            done += [
+                (piece.training, Done(piece.trial, self._score(piece.training))) for piece in pieces
+            ]
         return done
 
     def choose(self, done: Sequence[tuple[Training, Done]]) -> JsonObject:
@@ -212,15 +226,15 @@ class _Search:
         self._do([*pieces.values()])
         if not pieces[BEST].training.done.is_file():
             raise TrainingError(got(pieces[BEST].training.failed)["reason"])
-        ends = {name: got(one.training.done) for name, one in pieces.items()}
+        ends = {name: got(piece.training.done) for name, piece in pieces.items()}
         return {
             "best": dict(values),
             "whole": {name: end for name, end in ends.items() if end},
         }
 
     def _best(self, done: Sequence[tuple[Training, Done]]) -> Mapping[str, Any]:
-        last = longest([one for _, one in done])
-        best = min(last, key=lambda one: one.score)
+        last = longest([each for _, each in done])
+        best = min(last, key=lambda each: each.score)
         if not math.isfinite(best.score):
             raise TrainingError(say("search.all_failed", count=len(last)))
         return best.trial.values
@@ -230,19 +244,20 @@ class _Search:
         return _Piece(training, trial, title, self.number)
 
     def _score(self, training: Training) -> float:
-        found = got(training.done)
-        return badness(found["watch"], self.own.train.keep.best_by) if found else math.inf
+        ended = got(training.done)
+        return badness(ended["watch"], self.own.train.keep.best_by) if ended else math.inf
 
     def _do(self, pieces: Sequence[_Piece]) -> None:
         """Trains those that are not over, several at a time; what fails is noted and told."""
-        left = [one for one in pieces if not one.training.over]
-        for one in pieces:
-            if one.training.over:
-                self._tell(one)
+        left = [piece for piece in pieces if not piece.training.over]
+        for piece in pieces:
+            if piece.training.over:
+                self._tell(piece)
         if not left:
             return
         jobs = [
-            Job(self._settings(), {}, one.training, one.trial, self.asked.general) for one in left
+            Job(self._settings(), {}, piece.training, piece.trial, self.asked.general)
+            for piece in left
         ]
         count = min(self.asked.workers, len(pieces))
         share = self.place.share(count, self.plan, lambda: self._need(jobs))
@@ -250,40 +265,40 @@ class _Search:
             self.events.tell(share.told)
         several = share.at_once > 1
         begin = [
-            partial(self._begin, one, replace(job, machine=share.machine), several)
-            for one, job in zip(left, jobs, strict=True)
+            partial(self._begin, piece, replace(job, machine=share.machine), several)
+            for piece, job in zip(left, jobs, strict=True)
         ]
         end = together(begin, share.at_once, self.heard, lambda n, end: self._ended(left[n], end))
         if end is not None and end.kind == "disk":
             raise DiskError(end.reason)
         if end is not None:
-            told = {"done": self.over, "total": self.total, "out": self.folder.path}
-            raise Stopped(say("search.stopped", **told))
+            counts = {"done": self.over, "total": self.total, "out": self.folder.path}
+            raise Stopped(say("search.stopped", **counts))
 
     def _begin(self, one: _Piece, job: Job, several: bool) -> Going:
         self.events(PieceBegun(one.title, one.number, self.total))
-        told = one.training.told
-        told.parent.mkdir(parents=True, exist_ok=True)
-        told.unlink(missing_ok=True)
+        told_file = one.training.told
+        told_file.parent.mkdir(parents=True, exist_ok=True)
+        told_file.unlink(missing_ok=True)
         named = f"[{one.number}/{self.total}] {one.title}"
-        return self.begin(partial(train_trial, job, named, several), told)
+        return self.begin(partial(train_trial, job, named, several), told_file)
 
     def _ended(self, one: _Piece, end: End) -> None:
-        told = one.training.told
+        told_file = one.training.told
         if end.kind == "failed":
-            os.replace(told, one.training.failed)
-        told.unlink(missing_ok=True)
+            os.replace(told_file, one.training.failed)
+        told_file.unlink(missing_ok=True)
         if one.training.over:
             self._tell(one)
 
     def _tell(self, one: _Piece) -> None:
         """Counts a training that is over, and tells what came of it."""
         self.over += 1
-        found = got(one.training.done)
-        if found is None:
+        ended = got(one.training.done)
+        if ended is None:
             self.events(TrialFailed(one.title, got(one.training.failed)["reason"]))
         else:
-            self.events(TrialScored(one.title, found["watch"]))
+            self.events(TrialScored(one.title, ended["watch"]))
 
     def _settings(self) -> JsonObject:
         return self.own.model_dump(exclude_unset=True, mode="json", exclude={"search"})
@@ -293,8 +308,8 @@ class _Search:
         be planned say so when they are trained.
         """
         plans = [job.plan(self.plan.prepared) for job in jobs]
-        plans = [self.plan, *(one for one in plans if not one.problems)]
-        return max(one.facts["memory_gib"]["low"] for one in plans)
+        plans = [self.plan, *(plan for plan in plans if not plan.problems)]
+        return max(plan.facts["memory_gib"]["low"] for plan in plans)
 
 
 def _found(
@@ -305,7 +320,7 @@ def _found(
 ) -> JsonObject:
     """Returns the trials, and what they say of the settings."""
     assert run.search is not None, "the verb has put it there"
-    trials = [_line(training, one) for training, one in done]
+    trials = [_line(training, trial_done) for training, trial_done in done]
     return {
         "over": {path: vars(space) for path, space in spaces.items()},
         "engine": run.search.engine.model_dump(mode="json"),
@@ -323,13 +338,13 @@ def _found(
 
 
 def _line(training: Training, one: Done) -> JsonObject:
-    found = got(training.done) or {"watch": None, **(got(training.failed) or {})}
+    ended = got(training.done) or {"watch": None, **(got(training.failed) or {})}
     return {
         "run": training.path.name,
         "values": dict(one.trial.values),
         "share": one.trial.share,
         "score": one.score if math.isfinite(one.score) else None,
-    } | found
+    } | ended
 
 
 def _or_worst(score: float | None) -> float:

@@ -37,7 +37,7 @@ def spaces_of(run: Run) -> dict[str, Space]:
         if problems:
             raise SpecError(problems)
         return {RATE: rates_of(run)}
-    found: dict[str, Space] = {}
+    spaces: dict[str, Space] = {}
     for path, given in run.search.over.items():
         where = f"search.over.{path}"
         if not path.startswith(SEARCHED) or path.startswith(LEFT):
@@ -46,14 +46,14 @@ def spaces_of(run: Run) -> dict[str, Space]:
         if text := _other_loss(run, path):
             problems.append(Problem(where, text))
         try:
-            found[path] = _space(given)
+            spaces[path] = _space(given)
         except ValueError as error:
             problems.append(Problem(where, str(error)))
-    for path, space in found.items():
-        problems += _refused(run, path, space, _methods(run, found))
+    for path, space in spaces.items():
+        problems += _refused(run, path, space, _methods(run, spaces))
     if problems:
         raise SpecError(problems)
-    return found
+    return spaces
 
 
 def rates_of(run: Run) -> Space:
@@ -65,7 +65,7 @@ def rates_of(run: Run) -> Space:
 
 def _space(given: str | Sequence[Any]) -> Space:
     if not isinstance(given, str):
-        different = [one for place, one in enumerate(given) if one not in given[:place]]
+        different = [value for index, value in enumerate(given) if value not in given[:index]]
         if len(different) < 2:
             raise ValueError(say("search.one_choice", value=list(given)))
         return Space("choices", choices=tuple(different))
@@ -108,7 +108,10 @@ def _other_loss(run: Run, path: str) -> str | None:
 def _methods(run: Run, spaces: Mapping[str, Space]) -> list[str | JsonObject]:
     """Returns the methods that a search may draw, or the run's own."""
     drawn = [
-        one for path in ("method", "method.name") if path in spaces for one in spaces[path].choices
+        drawn_method
+        for path in ("method", "method.name")
+        if path in spaces
+        for drawn_method in spaces[path].choices
     ]
     return drawn or [run.method.name]
 
@@ -143,11 +146,15 @@ def _with_a_method(
     """Returns a value with each method that has the setting; alone where none has it, or where it
     is a setting of something else.
     """
-    known = METHODS.names()
-    named = [one for one in methods if (one if isinstance(one, str) else one.get("name")) in known]
+    names = METHODS.names()
+    named = [
+        method
+        for method in methods
+        if (method if isinstance(method, str) else method.get("name")) in names
+    ]
     if not path.startswith("method.") or path == "method.name":
         return [{path: value}]
-    return [{"method": one, path: value} for one in named if method_has(one, path)] or [
+    return [{"method": method, path: value} for method in named if method_has(method, path)] or [
         {path: value}
     ]
 

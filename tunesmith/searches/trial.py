@@ -48,16 +48,16 @@ class Job:
 
     def plan(self, prepared: Prepared | None) -> Plan:
         """Plans it whole."""
-        own = validate({**self.settings, "out": str(self.training.path)})
-        given = own.train.machine
+        run = validate({**self.settings, "out": str(self.training.path)})
+        given = run.train.machine
         free = {
             name: value
             for name, value in self.machine.items()
             if name == "memory" or name not in given.model_fields_set
         }
-        train_ = own.train.model_copy(update={"machine": given.model_copy(update=free)})
-        one = with_values(own.model_copy(update={"train": train_}), self.trial.values)
-        return make(one, prepared=prepared)
+        train_ = run.train.model_copy(update={"machine": given.model_copy(update=free)})
+        tried = with_values(run.model_copy(update={"train": train_}), self.trial.values)
+        return make(tried, prepared=prepared)
 
     def shortened(self, plan: Plan) -> Resolved:
         """Cuts its plan to its share of the whole training, evaluated once, at the end."""
@@ -96,11 +96,11 @@ def train_trial(job: Job, title: str, several: bool, at_hand: AtHand | None) -> 
             loaded=at_hand.base.of(resolved) if at_hand is not None else None,
         )
     lines = run.steps()
-    watch = next(one["evaluation"] for one in reversed(lines) if "evaluation" in one)
+    watch = next(line["evaluation"] for line in reversed(lines) if "evaluation" in line)
     spent = {"seconds_in_all": round(time.monotonic() - began, 3)}
     general = None if job.general is None else _general_loss(run, job.general)
-    told = {} if general is None or not math.isfinite(general) else {"general": general}
-    put(job.training.done, {"watch": watch, **taken(lines), **spent, **told})
+    general_facts = {} if general is None or not math.isfinite(general) else {"general": general}
+    put(job.training.done, {"watch": watch, **taken(lines), **spent, **general_facts})
     # The trial is over, and nothing will be continued.
     shutil.rmtree(run.checkpoints, ignore_errors=True)
 

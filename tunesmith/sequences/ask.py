@@ -66,9 +66,9 @@ class Task:
         """Asks a model, called ``name``; returns its lines and the metric that decides."""
         output = self.prepared.objective.output
         engines = {name: TorchEngine(loaded)}
-        found = output.measure(self.stage.run, self.prepared, self.items, engines, {})
-        assert found is not None, "a stage without a score was refused"
-        return {"lines": lines_of(found), "primary": found.primary}
+        contest = output.measure(self.stage.run, self.prepared, self.items, engines, {})
+        assert contest is not None, "a stage without a score was refused"
+        return {"lines": lines_of(contest), "primary": contest.primary}
 
 
 def task_of(stage: Stage, most: int | None, events: Events) -> Task:
@@ -104,11 +104,11 @@ def ask_all(stages: Sequence[Stage], place: Path, most: int | None, events: Even
     ]
     kept = Kept(place / "scoring.jsonl")
     asked = [_asked(name, weights, load, tasks, (kept, events)) for name, weights, load in models]
-    found = _numbers(stages, [name for name, _, _ in models], asked)
-    told = json.dumps(found, indent=1, ensure_ascii=False)
-    (place / "sequence.json").write_text(told, encoding="utf-8")
+    numbers = _numbers(stages, [name for name, _, _ in models], asked)
+    text = json.dumps(numbers, indent=1, ensure_ascii=False)
+    (place / "sequence.json").write_text(text, encoding="utf-8")
     kept.done()
-    return found
+    return numbers
 
 
 def _asked(
@@ -121,7 +121,7 @@ def _asked(
     """Returns what one model makes of each task; it is loaded only where a task is left to ask."""
     kept, events = through
     loaded: list[Loaded] = []
-    found = []
+    answers = []
     for number, task in enumerate(tasks):
         model = say("sequence.before") if name == BEFORE else say("sequence.after", stage=name)
         events.phase(say("sequence.phase", model=model), number, len(tasks))
@@ -131,8 +131,8 @@ def _asked(
                 loaded.append(load())
             return task.lines(name, loaded[0])
 
-        found.append(kept.value(f"{name} {weights} {fingerprint(task.items)}", ask))
-    return found
+        answers.append(kept.value(f"{name} {weights} {fingerprint(task.items)}", ask))
+    return answers
 
 
 def _numbers(
@@ -141,11 +141,12 @@ def _numbers(
     """Returns the matrix, and what follows from it; means over tasks only where these have one
     metric.
     """
-    metrics = [one["primary"] for one in asked[0]]
+    metrics = [answer["primary"] for answer in asked[0]]
     signs = [1 if metric(name).higher else -1 for name in metrics]
     seed = stages[0].run.train.seed
     scores = [
-        [_score(one, name, seed) for one in row] for name, row in zip(names, asked, strict=True)
+        [_score(answer, name, seed) for answer in row]
+        for name, row in zip(names, asked, strict=True)
     ]
     changes = matrix.corrected(
         [
@@ -153,23 +154,23 @@ def _numbers(
             for task in range(len(stages) - 1)
         ]
     )
-    found: JsonObject = {
+    facts: JsonObject = {
         "tasks": [stage.name for stage in stages],
         "models": list(names),
         "metrics": metrics,
-        "items": [len(one["lines"]) for one in asked[0]],
+        "items": [len(answer["lines"]) for answer in asked[0]],
         "scores": scores,
         "kept": changes,
         "forgotten": matrix.forgotten(scores, signs),
     }
     if len(set(metrics)) == 1:
-        found |= {
+        facts |= {
             "average": matrix.average(scores),
             "backward_transfer": fmean(matrix.backward(scores, signs)),
             "forward_transfer": fmean(matrix.forward(scores, signs)),
             "forgetting": fmean(matrix.forgotten(scores, signs)),
         }
-    return found
+    return facts
 
 
 def _score(one: JsonObject, name: str, seed: int) -> float:

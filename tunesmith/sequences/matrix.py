@@ -44,11 +44,11 @@ def forgotten(scores: Scores, signs: Sequence[int]) -> list[float]:
     """Computes for each task but the last how far it is below the best that it was after any stage
     before the last; the mean is the forgetting.
     """
-    found = []
+    losses = []
     for task in range(len(scores[0]) - 1):
         best = max(signs[task] * row[task] for row in scores[1:-1])
-        found.append(best - signs[task] * scores[-1][task])
-    return found
+        losses.append(best - signs[task] * scores[-1][task])
+    return losses
 
 
 def corrected(changes: Sequence[Named]) -> list[JsonObject]:

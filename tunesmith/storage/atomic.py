@@ -42,14 +42,14 @@ def drafted_file(path: Path) -> Iterator[Path]:
 
 def barred(path: Path) -> str | None:
     """Returns why nothing can be written at ``path``; None where it can."""
-    place = path.absolute().parent
+    folder = path.absolute().parent
     while not os.path.exists(
-        place
+        folder
     ):  # which is False, and no error, below a file or a folder that may not be read
-        place = place.parent
-    if not place.is_dir():
-        return say("plan.out_is_file", out=place)
-    return None if _may_write(place) else say("plan.out_unwritable", place=place)
+        folder = folder.parent
+    if not folder.is_dir():
+        return say("plan.out_is_file", out=folder)
+    return None if _may_write(folder) else say("plan.out_unwritable", place=folder)
 
 
 def _may_write(folder: Path) -> bool:
@@ -71,12 +71,14 @@ def file_to_write(path: Path | None) -> Path | None:
     """
     if path is None:
         return None
-    place = Path(os.path.realpath(path))
+    target = Path(os.path.realpath(path))
     # A device or a pipe would be replaced by a file.
-    wrong = say("spec.no_plain_file") if place.exists() and not place.is_file() else barred(place)
+    wrong = (
+        say("spec.no_plain_file") if target.exists() and not target.is_file() else barred(target)
+    )
     if wrong:
         raise SpecError(Problem(str(path), wrong))
-    return place
+    return target
 
 
 def replace_folder(folder: Path, write: Callable[[Path], None]) -> None:

@@ -118,7 +118,7 @@ def _modelscope(
     except ImportError:
         raise _error(kind)(Problem(name, say("hub.no_modelscope"))) from None
     try:
-        found = snapshot_download(
+        folder = snapshot_download(
             name.removeprefix("ms:"),
             revision,
             repo_type=kind,
@@ -128,7 +128,7 @@ def _modelscope(
     except (HubError, OSError, ValueError) as error:
         text = say("hub.modelscope", reason=named_line(error), ways=_ways(kind))
         raise _error(kind)(Problem(name, text)) from None
-    return Path(found)
+    return Path(folder)
 
 
 def _error(kind: Kind) -> type[TunesmithError]:

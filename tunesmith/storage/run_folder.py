@@ -32,13 +32,13 @@ def runs_near(path: Path) -> list[str]:
     the one they mean.
     """
     places = dict.fromkeys([path, path.parent, path.parent / "runs", Path("runs")])
-    found = [
+    folders = [
         inner.parent
         for folder in places
         if folder.is_dir()
         for inner in sorted(folder.glob("*/run.yaml"))
     ]
-    return [str(one) for one in dict.fromkeys(found)]
+    return [str(folder) for folder in dict.fromkeys(folders)]
 
 
 def told_near(path: Path) -> str:
@@ -47,22 +47,25 @@ def told_near(path: Path) -> str:
     if not near:
         return ""
     alike, meant = max((_likeness(str(path), name), name) for name in near)
-    told = say("spec.did_you_mean", name=repr(meant)) if alike >= ALIKE else ""
+    meant_text = say("spec.did_you_mean", name=repr(meant)) if alike >= ALIKE else ""
     more = ", …" if len(near) > NEAR else ""
-    return told + say("spec.runs_near", known=", ".join(near[:NEAR]), more=more)
+    return meant_text + say("spec.runs_near", known=", ".join(near[:NEAR]), more=more)
 
 
 def _likeness(asked: str, name: str) -> float:
     """Returns how alike the names of two folders are, from 0 to 1: as they are spelt, or word by
     word, where somebody wrote several words wrong, in another order, or one too few.
     """
-    asked, name = (Path(one).name.casefold() for one in (asked, name))
+    asked, name = (Path(path).name.casefold() for path in (asked, name))
     spelt = difflib.SequenceMatcher(None, asked, name).ratio()
-    ours, theirs = (list(filter(None, re.split(r"[\W_]+", one))) or [one] for one in (asked, name))
+    ours, theirs = (
+        list(filter(None, re.split(r"[\W_]+", name_given))) or [name_given]
+        for name_given in (asked, name)
+    )
     nearest = [
-        max(difflib.SequenceMatcher(None, one, other).ratio() for other in others)
+        max(difflib.SequenceMatcher(None, word, other_word).ratio() for other_word in others)
         for words, others in ((ours, theirs), (theirs, ours))
-        for one in words
+        for word in words
     ]
     return max(spelt, sum(nearest) / len(nearest))
 
@@ -132,12 +135,12 @@ class RunFolder:
     @property
     def models_of_steps(self) -> dict[int, Path]:
         """The checkpoints that hold a model, by step; of several of one step the newest."""
-        found = {}
+        by_step = {}
         for facts in sorted(self.checkpoints.glob("step-*/model/tunesmith.json")):
             name = re.fullmatch(r"step-(\d+)(\.\d+)?", facts.parent.parent.name)
             if name is not None:
-                found[int(name[1])] = facts.parent.parent
-        return found
+                by_step[int(name[1])] = facts.parent.parent
+        return by_step
 
     @property
     def proved_in(self) -> Path:
@@ -285,16 +288,16 @@ def read_lines(path: Path, *, whole: bool = True) -> list[JsonObject]:
     """Reads a file of JSON lines of a run, one that is not ``whole`` without a last line that was
     cut short; raises DataError that names a damaged line.
     """
-    found = []
+    rows = []
     lines = path.read_bytes().split(b"\n")
     for number, line in enumerate(lines if whole else lines[:-1], start=1):
         if line.strip():
             try:
-                found.append(json.loads(line))
+                rows.append(json.loads(line))
             except ValueError as error:
-                where, told = f"{path}:{number}", say("spec.damaged_json", error=error)
-                raise DataError(Problem(where, told)) from None
-    return found
+                where, text = f"{path}:{number}", say("spec.damaged_json", error=error)
+                raise DataError(Problem(where, text)) from None
+    return rows
 
 
 def _as_it_was(settings: dict[str, object]) -> dict[str, object]:

@@ -71,17 +71,17 @@ class EndpointAnswers:
         for number, answer in self.endpoint.answers(iter(questions), (), lambda: False):
             texts[number] = answer.text
             if answer.finish not in ("stop", "length"):
-                place = places[number // each] if places else str(number // each + 1)
-                problems.append(Problem(place, say("predict.no_answer", why=answer.finish)))
+                where = places[number // each] if places else str(number // each + 1)
+                problems.append(Problem(where, say("predict.no_answer", why=answer.finish)))
             if progress:
                 progress(len(texts), len(rows) * each)
         if problems:
             raise DataError(problems)
         name = free_name({*taken, *(name for row in rows for name in row)}, COLUMN)
-        told = [[texts[n * each + index] for index in range(each)] for n in range(len(rows))]
+        by_row = [[texts[n * each + index] for index in range(each)] for n in range(len(rows))]
         return [
             {**row, name: answers if each > 1 else answers[0]}
-            for row, answers in zip(rows, told, strict=True)
+            for row, answers in zip(rows, by_row, strict=True)
         ]
 
     def _chat(self, row: Row) -> Chat:

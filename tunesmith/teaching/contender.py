@@ -64,20 +64,20 @@ def others_of(against: Sequence[str], run: Run, events: Events) -> tuple[Other, 
     """Finds the contenders that ``against`` names, each once; raises SpecError with all that is
     wrong with them.
     """
-    found: list[Other] = []
+    others: list[Other] = []
     problems: list[Problem] = []
-    for place in dict.fromkeys([against] if isinstance(against, str) else against):
+    for name in dict.fromkeys([against] if isinstance(against, str) else against):
         try:
-            found.append(
-                EndpointContender(place, run, events)
-                if is_endpoint(place)
-                else other_model(place, run)
+            others.append(
+                EndpointContender(name, run, events)
+                if is_endpoint(name)
+                else other_model(name, run)
             )
         except TunesmithError as error:
             problems += [
-                replace(problem, where=f"against: {place}") if problem.where == place else problem
+                replace(problem, where=f"against: {name}") if problem.where == name else problem
                 for problem in error.problems
             ]
     if problems:
         raise SpecError(problems)
-    return tuple(found)
+    return tuple(others)

@@ -144,17 +144,17 @@ class Endpoint:
         try:
             while working and not (failed and results.empty()):
                 try:
-                    found = results.get(timeout=HEARD)
+                    result = results.get(timeout=HEARD)
                 except queue.Empty:
                     if stopped():
                         return
                     continue
-                if found is None:
+                if result is None:
                     working -= 1
-                elif isinstance(found, BaseException):
-                    failed = failed or found
+                elif isinstance(result, BaseException):
+                    failed = failed or result
                 else:
-                    yield found
+                    yield result
                     slots.release()
             if failed:
                 raise failed
@@ -296,7 +296,7 @@ class Endpoint:
             response = self.client.get(f"{self.url}/models")
             self._check(response)
             try:
-                return [str(one["id"]) for one in response.json()["data"]]
+                return [str(model["id"]) for model in response.json()["data"]]
             except (ValueError, KeyError, TypeError):
                 raise SpecError(
                     Problem(self.name_place, say("generate.no_names", url=self.url))
@@ -304,11 +304,11 @@ class Endpoint:
 
         names, _ = self._patiently(ask)
         if len(names) != 1:
-            known = ", ".join(names[:20]) or "-"
+            names_served = ", ".join(names[:20]) or "-"
             raise SpecError(
                 Problem(
                     self.name_place,
-                    say(self.which_name, url=self.url, count=len(names), known=known),
+                    say(self.which_name, url=self.url, count=len(names), known=names_served),
                 )
             )
         return names[0]

@@ -64,11 +64,11 @@ class Journal:
 
     def _take(self, line: bytes) -> None:
         try:
-            told = json.loads(line)
+            entry = json.loads(line)
         except ValueError:
             raise SpecError(Problem("out", say("generate.damaged", path=self.path))) from None
         if not self._end:
-            before = told.get("asked", {})
+            before = entry.get("asked", {})
             other = [
                 name for name in {**before, **self.key} if before.get(name) != self.key.get(name)
             ]
@@ -77,7 +77,7 @@ class Journal:
                     Problem("out", say("generate.other", path=self.path, keys=", ".join(other)))
                 )
         else:
-            self._note(told.pop("number"), Written(**told), self._end)
+            self._note(entry.pop("number"), Written(**entry), self._end)
         self._end += len(line)
 
     def _note(self, number: int, answer: Written, place: int) -> None:
@@ -88,9 +88,9 @@ class Journal:
 
     def add(self, number: int, answer: Written) -> None:
         """Keeps an answer: from here on it outlives the process."""
-        place = self._end
+        begin = self._end
         self._append(json.dumps({"number": number, **vars(answer)}, ensure_ascii=False))
-        self._note(number, answer, place)
+        self._note(number, answer, begin)
 
     def _append(self, line: str) -> None:
         data = line.encode("utf-8", "replace") + b"\n"
@@ -103,9 +103,9 @@ class Journal:
         with open(self.path, "rb") as file:
             for number in numbers:
                 file.seek(self.places[number])
-                told = json.loads(file.readline())
-                del told["number"]
-                yield Written(**told)
+                entry = json.loads(file.readline())
+                del entry["number"]
+                yield Written(**entry)
 
     def finish(self, rows: Iterable[dict[str, object]]) -> int:
         """Writes the file that was asked for, whole or not at all, and clears the answers away; the

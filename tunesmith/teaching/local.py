@@ -96,7 +96,7 @@ class Local:
             fitting = [index for index, prompt in enumerate(prompts) if len(prompt) <= room]
             # Drawn by the place of the rows, and all of them again: what was killed ends as what
             # was not.
-            found = iter(
+            written_answers = iter(
                 generate(
                     loaded.model,
                     loaded.tokenizer,
@@ -109,7 +109,7 @@ class Local:
             )
             for number in numbers:
                 fits = (number - numbers.start) // each in fitting
-                answer = next(found) if fits else None
+                answer = next(written_answers) if fits else None
                 if number in done:
                     continue
                 if answer is None:

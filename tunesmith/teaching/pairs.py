@@ -72,10 +72,12 @@ def share_in(answer: str, passage: str) -> float:
     """Returns the share of an answer's words that stand in a passage: of Chinese, its pairs of
     characters; of other words those of four letters and more, where there are any.
     """
-    own, others = _units(answer), _units(passage)
+    words_of_answer, others = _units(answer), _units(passage)
     stems = {word[:STEM] for word in others if len(word) >= STEM}
-    known = [one in others or (len(one) >= STEM and one[:STEM] in stems) for one in own]
-    return sum(known) / len(known) if known else 1.0
+    supported = [
+        word in others or (len(word) >= STEM and word[:STEM] in stems) for word in words_of_answer
+    ]
+    return sum(supported) / len(supported) if supported else 1.0
 
 
 def _units(text: str) -> set[str]:
@@ -90,4 +92,4 @@ def _units(text: str) -> set[str]:
 
 
 def _numbers(text: str) -> set[str]:
-    return {_THOUSANDS.sub("", found) for found in NUMBER.findall(text)}
+    return {_THOUSANDS.sub("", number) for number in NUMBER.findall(text)}

@@ -86,7 +86,7 @@ def write_questions(source: str, out: Path, how: Passages, events: Events) -> Ac
     all: the same call goes on from there.
     """
     files = find_data(source)
-    place = place_to_write(out, files)
+    target = place_to_write(out, files)
     account, faults = Account(), Faults()
     passages = [*_passages(files, how, account, faults)]
     if not passages:
@@ -104,15 +104,17 @@ def write_questions(source: str, out: Path, how: Passages, events: Events) -> Ac
         pairs = [*_pairs(passages, answers, how, refused)]
         account.notes = [*_notes(pairs, refused), *faults.notes()]
         if not any(pairs):
-            told = say("passages.nothing", why="; ".join(account.notes), path=journal.path)
-            raise DataError(Problem(source, told))
+            nothing_written = say(
+                "passages.nothing", why="; ".join(account.notes), path=journal.path
+            )
+            raise DataError(Problem(source, nothing_written))
         for (located, _), pair in zip(passages, pairs, strict=True):
             account.added += max(len(pair) - 1, 0)
             if not pair:
                 account.dropped(located, STEP, "no_pair")
         account.written = sum(map(len, pairs))
-        beside = partial(write_account, place, account)
-        write_rows(place, lambda: _rows(passages, pairs, teacher.name), beside)
+        beside = partial(write_account, target, account)
+        write_rows(target, lambda: _rows(passages, pairs, teacher.name), beside)
         journal.path.unlink()
     return account
 
@@ -126,7 +128,7 @@ def _passages(
     for file in files:
         for located in rows_of(file, faults=faults):
             row = located.row
-            name = how.column or next((one for one in row if is_called(one, TEXT)), None)
+            name = how.column or next((column for column in row if is_called(column, TEXT)), None)
             if name is None or not isinstance(row.get(name), str):
                 fields = {"where": located.where, "columns": ", ".join(row)}
                 raise SpecError(Problem("column", say("passages.no_column", **fields)))
@@ -193,9 +195,9 @@ def _pairs(
     seen: set[str] = set()
     for (_, passage), answer in zip(passages, answers, strict=True):
         kept: list[tuple[str, str]] = []
-        found = [*pairs_in(answer.text, cut=answer.finish != "stop")]
-        refused["no_pair"] += not found
-        for question, said in found:
+        offered = [*pairs_in(answer.text, cut=answer.finish != "stop")]
+        refused["no_pair"] += not offered
+        for question, said in offered:
             why = unsupported(question, said, passage, how.supported)
             if why is None and normalise(question) in seen:
                 why = "same"
@@ -229,5 +231,5 @@ def _rows(
 
 def _notes(pairs: Sequence[list[tuple[str, str]]], refused: Counter[str]) -> list[str]:
     written = say("passages.written", pairs=sum(map(len, pairs)), passages=len(pairs))
-    told = [say(f"passages.refused_{why}", number=n) for why, n in refused.most_common() if n]
-    return [written, *told]
+    refusals = [say(f"passages.refused_{why}", number=n) for why, n in refused.most_common() if n]
+    return [written, *refusals]

@@ -82,7 +82,7 @@ class Picking:
         problems = []
         for index, config in enumerate(self.teacher.rewards):
             for column in REWARDS.make(config).columns:
-                rows = [(one.place, _row(one)) for one in questions.asked()]
+                rows = [(question.place, _row(question)) for question in questions.asked()]
                 lacking = [(at, row) for at, row in rows if row.get(column) in (None, "")]
                 if lacking:
                     at, row = lacking[0]
@@ -99,10 +99,10 @@ class Picking:
         rows: list[dict[int, str]] = []
         asked: list[Asked] = []
         for question, answers in groups:
-            rows.append({number: one.text for number, one in answers})
+            rows.append({number: answer.text for number, answer in answers})
             row, turns = _row(question), messages(question.chat.turns)
-            told = question.place, str(row["question"])
-            asked += [Asked(*told, text, row, turns) for text in rows[-1].values()]
+            said = question.place, str(row["question"])
+            asked += [Asked(*said, text, row, turns) for text in rows[-1].values()]
         tables, faults = [np.zeros((0, len(self._rewarding.names)))], []
         for start in range(0, len(asked), AT_ONCE):
             rewarded = self._rewarding(asked[start : start + AT_ONCE])
@@ -117,13 +117,13 @@ class Picking:
         worth = dict(zip(numbers, self._rewarding.sums(table_nR).tolist(), strict=True))
         for row in rows:
             self.worth |= {number: worth[number] for number in self._best(row, worth)}
-        known = [value for value in worth.values() if value == value]
+        worth_known = [value for value in worth.values() if value == value]
         return Picked(
             answers=len(worth),
             kept=len(self.worth),
-            silent=len(worth) - len(known),
+            silent=len(worth) - len(worth_known),
             bare=sum(not any(number in self.worth for number in row) for row in rows),
-            mean=float(np.mean(known)) if known else 0.0,
+            mean=float(np.mean(worth_known)) if worth_known else 0.0,
             mean_kept=float(np.mean([*self.worth.values()])) if self.worth else 0.0,
         )
 

@@ -59,18 +59,18 @@ class Questions(Reading):
 
     def asked(self) -> Iterator[Question]:
         """Yields each row's question, in the order of the files."""
-        known = {opened.facts.path: opened for opened in self.opened}
+        opened_by_path = {opened.facts.path: opened for opened in self.opened}
         names = _meant()
         for located, chat in self:
             assert isinstance(chat, Chat)
-            opened = known[located.file]
+            opened = opened_by_path[located.file]
             used = {*opened.columns.values(), *opened.reader.fields, *TURNS}
-            own = {name: value for name, value in located.row.items() if name not in used}
+            unread = {name: value for name, value in located.row.items() if name not in used}
             columns = {
                 f"row_{name}" if name in names else name: None
-                if no_number(own[name])
-                else own[name]
-                for name in own
+                if no_number(unread[name])
+                else unread[name]
+                for name in unread
             }
             yield Question(located.where, chat.prompt, chat.answer, columns)
 

@@ -233,8 +233,8 @@ def _kept(run: Run, questions: Questions, journal: Journal) -> Iterator[Group]:
     each = run.generate.samples
     for index, question in enumerate(questions.asked()):
         numbers = range(index * each, (index + 1) * each)
-        found = zip(numbers, journal.answers(numbers), strict=True)
-        yield question, [(number, one) for number, one in found if one.finish in kept]
+        answers = zip(numbers, journal.answers(numbers), strict=True)
+        yield question, [(number, answer) for number, answer in answers if answer.finish in kept]
 
 
 def _rows(

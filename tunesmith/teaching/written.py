@@ -40,9 +40,9 @@ def messages(turns: tuple[Turn, ...], system: str | None = None) -> list[JsonObj
     """Returns the turns in OpenAI's form, under ``system`` where they have no system prompt of
     their own.
     """
-    own = [{"role": turn.role, "content": turn.content} for turn in turns]
+    said = [{"role": turn.role, "content": turn.content} for turn in turns]
     above = system is not None and not any(turn.role == "system" for turn in turns)
-    return [{"role": "system", "content": system}, *own] if above else own
+    return [{"role": "system", "content": system}, *said] if above else said
 
 
 def row_of(
@@ -54,11 +54,11 @@ def row_of(
     said = messages(question.chat.turns, system)
     before = [turn | {"weight": 0} if turn["role"] == "assistant" else turn for turn in said]
     thought = {"reasoning_content": answer.reasoning} if answer.reasoning else {}
-    told = {"reference": question.reference} if question.reference else {}
+    reference = {"reference": question.reference} if question.reference else {}
     last = {"role": "assistant", **thought, "content": answer.text}
     return {
         "messages": [*before, last],
-        **told,
+        **reference,
         **question.columns,
         "teacher": teacher,
         "finish": answer.finish,

@@ -39,7 +39,7 @@ def try_rate(field: Field, entry: Entry, rate: float, share: float, title: str) 
     path.parent.mkdir(parents=True, exist_ok=True)
     record_file.unlink(missing_ok=True)
     at = Position(unseen=False)
-    found: JsonObject = {"rate": rate, "share": share, "seed": field.run.train.seed}
+    result: JsonObject = {"rate": rate, "share": share, "seed": field.run.train.seed}
     with StopSignal() as signal, Titled(title) as shown:
         record = Record(record_file)
         events = Events(record.hear, shown.hear)
@@ -54,17 +54,17 @@ def try_rate(field: Field, entry: Entry, rate: float, share: float, title: str) 
                 save=lambda step: True,
                 stopped=lambda: signal.received,
             )
-            found["watch"] = watched(
+            result["watch"] = watched(
                 field, ready.work.model, ready.resolved.run, lambda: signal.received is not None
             )
         except TrainingError as error:
             # A rate that blows up loses; that is what the search is for.
-            found |= {"watch": None, "reason": str(error)}
-        found |= taken(record.lines())
+            result |= {"watch": None, "reason": str(error)}
+        result |= taken(record.lines())
         record.close()
-    if found["watch"] is not None and not all(map(math.isfinite, found["watch"].values())):
-        found |= {"watch": None, "reason": str(found["watch"])}
-    put(path, found)
+    if result["watch"] is not None and not all(map(math.isfinite, result["watch"].values())):
+        result |= {"watch": None, "reason": str(result["watch"])}
+    put(path, result)
 
 
 class _Never:

@@ -75,13 +75,13 @@ def play(run: Run, *, quiet: bool = False, listen: Sequence[Listener] = ()) -> P
         keep(made)
         with made.base_in_memory() as fork:
             _Play(made, heard, events, fork).all()
-        found = standing(made)
-        put(board.result, found)
-        write_whole(board.table, markdown(found))
+        results = standing(made)
+        put(board.result, results)
+        write_whole(board.table, markdown(results))
         write_whole(
-            board.report, page(found, board.path, language() if run.lang == "auto" else run.lang)
+            board.report, page(results, board.path, language() if run.lang == "auto" else run.lang)
         )
-    return Played(board, found)
+    return Played(board, results)
 
 
 @dataclass
@@ -176,23 +176,23 @@ class _Play:
             entry.corner.failed,
         ):
             raise _Out(entry.label)
-        found = got(path)["watch"]
-        self.events(PieceScored(title, found))
-        return badness(found, self.field.run.train.keep.best_by)
+        watched = got(path)["watch"]
+        self.events(PieceScored(title, watched))
+        return badness(watched, self.field.run.train.keep.best_by)
 
     def _whole(self, entry: Entry, rate: float, seed: int) -> None:
         """Runs one whole training and scores it."""
-        place = entry.corner.run(rate, seed)
+        scored = entry.corner.run(rate, seed)
         first = seed == self.field.run.train.seed
-        failed = entry.corner.failed if first else place.path / "failed.json"
+        failed = entry.corner.failed if first else scored.path / "failed.json"
         title = say("tournament.title_whole", method=entry.label, rate=f"{rate:g}", seed=seed)
-        work = partial(jobs.train_whole, self.field, entry, place, rate=rate, seed=seed)
-        if self._do(place.trained, lambda title: work(title=title), title, 1.0, failed):
+        work = partial(jobs.train_whole, self.field, entry, scored, rate=rate, seed=seed)
+        if self._do(scored.trained, lambda title: work(title=title), title, 1.0, failed):
             title = say("tournament.title_score", method=entry.label, rate=f"{rate:g}", seed=seed)
             if self._do(
-                place.score, partial(jobs.score_run, self.field, place), title, SCORING, failed
+                scored.score, partial(jobs.score_run, self.field, scored), title, SCORING, failed
             ):
-                self.events(PieceScored(title, got(place.score)["watch"]))
+                self.events(PieceScored(title, got(scored.score)["watch"]))
 
     def _do(
         self, done: Path, work: Callable[[str], None], title: str, share: float, failed: Path
@@ -204,10 +204,10 @@ class _Play:
             if self.heard.received:
                 raise Stopped(self._stopped())
             self.events(PieceBegun(title, self.done + 1, self.total))
-            began, told = time.monotonic(), self.field.board.path / ".ended.json"
-            told.unlink(missing_ok=True)
+            began, ended_file = time.monotonic(), self.field.board.path / ".ended.json"
+            ended_file.unlink(missing_ok=True)
             named = f"[{self.done + 1}/{self.total}{self._minutes()}] {title}"
-            end = apart(lambda: work(named), told, self.heard, fork=self.fork)
+            end = apart(lambda: work(named), ended_file, self.heard, fork=self.fork)
             self.spent, self.shares = self.spent + time.monotonic() - began, self.shares + share
             if end.kind == "stopped":
                 raise Stopped(self._stopped())
@@ -215,7 +215,7 @@ class _Play:
                 raise DiskError(end.reason)
             if end.kind == "failed":
                 failed.parent.mkdir(parents=True, exist_ok=True)
-                os.replace(told, failed)
+                os.replace(ended_file, failed)
         self.done, self.left = self.done + 1, self.left - share
         if not done.is_file():
             self.events(PieceFailed(title, got(failed)["reason"]))

@@ -32,7 +32,7 @@ def best_of(
     settings = [{RATE: rate} for rate in rates]
     while batch := engine.of(settings, done):
         done += [Done(trial, score(trial)) for trial in batch]
-    best = min(longest(done), key=lambda one: one.score)
+    best = min(longest(done), key=lambda tried: tried.score)
     return float(best.trial.values[RATE]) if math.isfinite(best.score) else None
 
 

@@ -55,10 +55,10 @@ def watched(
         budget=run.train.micro_tokens,
         task=field.watched,
     )
-    found = watch.evaluate(stopped)
-    if found is None:
+    numbers = watch.evaluate(stopped)
+    if numbers is None:
         raise Stopped(say("tournament.piece_stopped"))
-    return found
+    return numbers
 
 
 def score(
@@ -68,7 +68,7 @@ def score(
     ``loaded`` may be changed.
     """
     devices.prepare(devices.choose(run.train.machine))
-    found: JsonObject = {"watch": watched(field, loaded, run, lambda: False)}
+    scores: JsonObject = {"watch": watched(field, loaded, run, lambda: False)}
     kept = Kept(place.path / "scoring.jsonl")
     weights = weights_in(folder_of(run.model), *([place.run.model] if who == TUNED else []))
     contenders = ContenderAnswers(
@@ -87,15 +87,15 @@ def score(
             field.general,
             progress=events.progress_of(say("tournament.phase_general")),
         )
-        found["general"] = [row.sum(0).tolist() for row in rows]
+        scores["general"] = [row.sum(0).tolist() for row in rows]
         speed = events.progress_of(say("tournament.phase_speed"))
         speed(0, 2)
-        found["speed"] = tokens_per_second(field, loaded)
+        scores["speed"] = tokens_per_second(field, loaded)
         speed(1, 2)
         folded = merged(loaded, METHODS.make(run.method)) if who == TUNED else None
-        found["speed_merged"] = tokens_per_second(field, folded) if folded else None
+        scores["speed_merged"] = tokens_per_second(field, folded) if folded else None
         speed(2, 2)
-    put(place.score, found)
+    put(place.score, scores)
     kept.done()
 
 

@@ -135,7 +135,7 @@ def ready(run: Run, board: Board, events: Events) -> Field:
             Problem("objective", say("tournament.not_preferences", objective=run.objective.name))
         )
     _check(asked)
-    entries = [Entry(one, board.corner(slug(one)), label(one)) for one in asked.methods]
+    entries = [Entry(method, board.corner(slug(method)), label(method)) for method in asked.methods]
     refuse_other(board.settings, run, may_change=MAY_CHANGE)
     prepared = _plan(run, entries, events)
     if not prepared.choosing or not prepared.proof:
@@ -177,7 +177,7 @@ def _check(asked: Tournament) -> None:
         )
     if not asked.methods:
         problems.append(Problem("tournament.methods", say("tournament.no_methods")))
-    names = [slug(one) for one in asked.methods]
+    names = [slug(method) for method in asked.methods]
     twice = sorted({name for name in names if names.count(name) > 1})
     if twice:
         problems.append(
@@ -228,10 +228,10 @@ def _plan(run: Run, entries: Sequence[Entry], events: Events) -> Prepared:
     assert prepared is not None, "there is an entry"
     for entry in entries:
         if entry.resolved is not None:
-            own, _ = default_rate(entry.resolved.run)
+            own_rate, _ = default_rate(entry.resolved.run)
             count = (run.tournament or Tournament()).rates
             space = rates_of(run.model_copy(update={"method": entry.method}))
-            entry.rates = rates_in(space, count) if count > 1 else (own,)
+            entry.rates = rates_in(space, count) if count > 1 else (own_rate,)
     return prepared
 
 

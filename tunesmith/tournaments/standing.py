@@ -25,8 +25,8 @@ def runs_of(entry: Entry) -> list[Scored]:
     """Returns the entry's whole trainings that were scored, the first seed first."""
     places = [Scored(path) for path in entry.corner.path.glob("rate-*-seed-*")]
     return sorted(
-        (place for place in places if place.score.is_file()),
-        key=lambda place: got(place.trained)["seed"],
+        (scored for scored in places if scored.score.is_file()),
+        key=lambda scored: got(scored.trained)["seed"],
     )
 
 
@@ -66,7 +66,9 @@ def standing(field: Field) -> JsonObject:
         row["minus_first"] = compared.get((row["method"], str(first)))
     base = got(field.board.base.score)
     couples = combinations([row["method"] for row in rows], 2)
-    pairs = [{"first": one, "second": other, **compared[one, other]} for one, other in couples]
+    pairs = [
+        {"first": first, "second": second, **compared[first, second]} for first, second in couples
+    ]
     return {
         "model": field.run.model.path,
         "data": field.run.data.model_dump(mode="json")["path"],
@@ -102,7 +104,7 @@ def _base(score: Named, table_IS: np.ndarray, made: Field) -> dict[str, object]:
 
 
 def _left_out(made: Field) -> list[dict[str, str]]:
-    found = [
+    left_out = [
         {"method": entry.label, "kind": "refused", "reason": entry.refused}
         for entry in made.entries
         if entry.refused
@@ -111,10 +113,10 @@ def _left_out(made: Field) -> list[dict[str, str]]:
         # Of the method, or of another seed alone.
         for path in [entry.corner.failed, *sorted(entry.corner.path.glob("rate-*/failed.json"))]:
             if path.is_file():
-                found.append(
+                left_out.append(
                     {"method": entry.label, "kind": "failed", "reason": got(path)["reason"]}
                 )
-    return found
+    return left_out
 
 
 def _row(entry: Entry, made: Field) -> JsonObject:
@@ -122,7 +124,7 @@ def _row(entry: Entry, made: Field) -> JsonObject:
     runs = runs_of(entry)
     trained, scores = [got(run.trained) for run in runs], [got(run.score) for run in runs]
     base = got(made.board.base.score)
-    memory = [one["memory_gib"] for one in trained if one["memory_gib"] is not None]
+    memory = [training["memory_gib"] for training in trained if training["memory_gib"] is not None]
     return {
         "method": entry.label,
         "settings": entry.method.model_dump(mode="json"),
@@ -130,14 +132,14 @@ def _row(entry: Entry, made: Field) -> JsonObject:
         "trainable": entry.facts["trainable"],
         "parameters": entry.facts["parameters"],
         "rate": trained[0]["rate"],
-        "seeds": [one["seed"] for one in trained],
+        "seeds": [training["seed"] for training in trained],
         "watch": {
-            name: float(np.mean([one["watch"][name] for one in scores]))
+            name: float(np.mean([scores_of_run["watch"][name] for scores_of_run in scores]))
             for name in scores[0]["watch"]
         },
         "each_quality": [values(table([run], TUNED, made.primary), made.primary) for run in runs],
         "nll": values(table(runs, TUNED, "nll"), "nll"),
-        "seconds": round(float(np.mean([one["seconds"] for one in trained])), 3),
+        "seconds": round(float(np.mean([training["seconds"] for training in trained])), 3),
         "memory_gib": max(memory, default=None),
         "bytes": trained[0]["bytes"],
         "speed": scores[0]["speed"],
@@ -155,17 +157,18 @@ def table(places: Sequence[Scored], who: str, name: str) -> np.ndarray:
     """Returns the metric's statistics by row [I, S], the mean over several models; windows of one
     long text are one row.
     """
-    one, found = metric(name), []
+    measure, tables = metric(name), []
     for scored in places:
         lines = items(scored)
         row_I = rows_of(lines)
-        each = one.statistics(
-            [line[FIELDS[one.reads]][who] for line in lines], [line["reference"] for line in lines]
+        each = measure.statistics(
+            [line[FIELDS[measure.reads]][who] for line in lines],
+            [line["reference"] for line in lines],
         )
         table_IS = np.zeros((row_I.max() + 1, each.shape[1]))
         np.add.at(table_IS, row_I, each)
-        found.append(table_IS)
-    return np.mean(found, axis=0)
+        tables.append(table_IS)
+    return np.mean(tables, axis=0)
 
 
 def values(table_IS: np.ndarray, name: str) -> float:
@@ -179,27 +182,29 @@ def compare(
     """Compares every two contenders: the first minus the second, its interval over the same
     resampled rows, and the verdict.
     """
-    one = metric(name)
-    spread = {who: one.value(sums) for who, sums in statistics.resample(tables, seed=seed).items()}
+    measure = metric(name)
+    spread = {
+        who: measure.value(sums) for who, sums in statistics.resample(tables, seed=seed).items()
+    }
     count = len(next(iter(tables.values())))
-    without = {who: statistics.without_each(table, one.value) for who, table in tables.items()}
-    found: dict[tuple[str, str], dict[str, object]] = {}
+    without = {who: statistics.without_each(table, measure.value) for who, table in tables.items()}
+    compared: dict[tuple[str, str], dict[str, object]] = {}
     for first in tables:
         for second in tables:
             if first != second:
                 difference = values(tables[first], name) - values(tables[second], name)
                 scores = statistics.single_scores(tables[first], tables[second])
-                found[first, second] = _told(
+                compared[first, second] = _told(
                     statistics.interval(
                         difference,
                         spread[first] - spread[second],
                         without[first] - without[second],
-                        single=scores if one.right_or_wrong else None,
+                        single=scores if measure.right_or_wrong else None,
                     ),
                     count,
-                    one.higher,
+                    measure.higher,
                 )
-    return found
+    return compared
 
 
 def _told(interval: statistics.Interval, count: int, higher: bool) -> JsonObject:
@@ -226,7 +231,7 @@ def _forgot(
     """Computes by how much general text became less likely (nats a token), with its interval."""
     if not len(tuned):
         return None
-    found = compare({TUNED: np.asarray(tuned), BASE: np.asarray(base)}, "nll", seed=seed)[
+    difference = compare({TUNED: np.asarray(tuned), BASE: np.asarray(base)}, "nll", seed=seed)[
         TUNED, BASE
     ]
-    return {"nll": _nll(tuned), **found}
+    return {"nll": _nll(tuned), **difference}

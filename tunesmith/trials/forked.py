@@ -143,7 +143,7 @@ class Forked:
         if not done:
             return None
         code = os.waitstatus_to_exitcode(status)
-        kinds: dict[int, Kind] = {known: kind for kind, known in CODES.items()}
+        kinds: dict[int, Kind] = {code_of_kind: kind for kind, code_of_kind in CODES.items()}
         kind = kinds.get(code, "failed")
         if kind == "failed" and not self.told.is_file():
             put(self.told, {"reason": say("trainings.killed", code=code), "traceback": []})

@@ -29,12 +29,14 @@ def general_rows(data: Data, tokenizer: Tokenizer) -> list[list[Tokens]]:
     read.
     """
     render = Render(tokenizer, data, max_length=TOKENS)
-    found: list[list[Tokens]] = []
+    beginnings: list[list[Tokens]] = []
     for _, example in examples(data):
         tokens = render.text(example)[:1] if isinstance(example, Text) else []
         tokens = render.chat(example)[-1:] if isinstance(example, Chat) else tokens
-        found += [[one] for one in map(_beginning, tokens) if one.scored]
-    return found
+        beginnings += [
+            [tokens_of_row] for tokens_of_row in map(_beginning, tokens) if tokens_of_row.scored
+        ]
+    return beginnings
 
 
 def _beginning(tokens: Tokens) -> Tokens:

@@ -68,9 +68,9 @@ class _Filling(string.Formatter):
     """
 
     def format_field(self, value: object, format_spec: str) -> Any:
-        one, bar, many = format_spec.partition("|")
+        single, bar, many = format_spec.partition("|")
         if bar:
-            return one if str(value) == "1" else many
+            return single if str(value) == "1" else many
         return super().format_field(value, format_spec)
 
 

@@ -66,15 +66,15 @@ class K8s(Cluster):
     def refused(self, job: Job) -> list[Problem]:
         """Names what is missing, and an ``out`` that would go with the pod."""
         asked, where = self.config, "launch.cluster"
-        found = [
+        problems = [
             Problem(f"{where}.{name}", say("launch.must_be_given", cluster=self.name))
             for name in ("image", "claim")
             if not dict(asked)[name]
         ]
         out = PurePosixPath(posixpath.normpath(job.run.out))
         if not out.is_relative_to(asked.mount) or out == PurePosixPath(asked.mount):
-            found.append(Problem("out", say("launch.not_mounted", mount=asked.mount, out=out)))
-        return found
+            problems.append(Problem("out", say("launch.not_mounted", mount=asked.mount, out=out)))
+        return problems
 
     def text(self, job: Job) -> str:
         """Returns a ConfigMap with the settings, and the PyTorchJob."""
@@ -105,7 +105,8 @@ class K8s(Cluster):
             "spec": {"pytorchReplicaSpecs": specs},
         }
         written = (
-            yaml.safe_dump(one, allow_unicode=True, sort_keys=False) for one in (settings, training)
+            yaml.safe_dump(document, allow_unicode=True, sort_keys=False)
+            for document in (settings, training)
         )
         return "---\n".join(written)
 

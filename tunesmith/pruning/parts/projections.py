@@ -69,13 +69,13 @@ def attention_of(block: torch.nn.Module, groups: int) -> Attention | None:
     if part is None or not {QUERY, *KEYS, OUT} <= set(layers):
         return None
     keys = tuple(layers[name] for name in KEYS)
-    found = Attention(layers[QUERY], keys, layers[OUT], groups)
-    known = {f"{name}.{kind}" for name in (QUERY, *KEYS, OUT) for kind in ("weight", "bias")}
+    attention = Attention(layers[QUERY], keys, layers[OUT], groups)
+    expected = {f"{name}.{kind}" for name in (QUERY, *KEYS, OUT) for kind in ("weight", "bias")}
     for name, parameter in part.named_parameters():
-        a_head_wide = name in NORMS and parameter.numel() == found.head
-        if name not in known and not a_head_wide:
+        a_head_wide = name in NORMS and parameter.numel() == attention.head
+        if name not in expected and not a_head_wide:
             return None
-    return found
+    return attention
 
 
 def feed_forward_of(block: torch.nn.Module) -> FeedForward | None:
@@ -84,15 +84,15 @@ def feed_forward_of(block: torch.nn.Module) -> FeedForward | None:
     layers = _linear(part)
     if part is None or not {UP, DOWN} <= set(layers):
         return None
-    known = {f"{name}.{kind}" for name in (GATE, UP, DOWN) for kind in ("weight", "bias")}
-    if not {name for name, _ in part.named_parameters()} <= known:
+    expected = {f"{name}.{kind}" for name in (GATE, UP, DOWN) for kind in ("weight", "bias")}
+    if not {name for name, _ in part.named_parameters()} <= expected:
         return None
     return FeedForward(tuple(layers[name] for name in (GATE, UP) if name in layers), layers[DOWN])
 
 
 def _linear(part: torch.nn.Module | None) -> dict[str, torch.nn.Linear]:
     children = part.named_children() if part is not None else ()
-    return {name: one for name, one in children if isinstance(one, torch.nn.Linear)}
+    return {name: child for name, child in children if isinstance(child, torch.nn.Linear)}
 
 
 def harm(weight_OI: torch.Tensor, hessian_Gww: torch.Tensor) -> torch.Tensor:

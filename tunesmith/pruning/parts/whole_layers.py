@@ -17,15 +17,15 @@ class Layers:
     """The layers of a model, of which any may be left out for a while."""
 
     def __init__(self, model: Any) -> None:
-        found = block_list(model)
-        assert found is not None, "the blocks were looked for before"
+        layers = block_list(model)
+        assert layers is not None, "the blocks were looked for before"
         self.config = model.config.get_text_config()
-        self.all = list(found)
+        self.all = list(layers)
         self._places = [
             (part, name)
             for part in model.modules()
             for name, child in part.named_children()
-            if child is found
+            if child is layers
         ]
         self._lists = {
             name: list(value)

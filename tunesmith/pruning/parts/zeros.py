@@ -42,8 +42,8 @@ def refused_pattern(model: torch.nn.Module, share: float, pattern: str | None) -
         return [Problem("prune.share", say("prune.half", share=share))]
     widths = {layer.in_features for layer in rounded_layers(model).values()}
     odd = sorted(width for width in widths if width % 4)
-    told = ", ".join(map(str, odd))
-    return [Problem("prune.how.pattern", say("prune.no_fours", widths=told))] if odd else []
+    shown = ", ".join(map(str, odd))
+    return [Problem("prune.how.pattern", say("prune.no_fours", widths=shown))] if odd else []
 
 
 def zeros_told(zeros: int, weights: int) -> str:

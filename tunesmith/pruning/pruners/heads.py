@@ -52,10 +52,10 @@ class Heads(Pruner):
         groups = config.num_key_value_heads
         if not all(attention_of(block, groups) for block in block_list(model) or ()):
             return [Problem("prune.how", say("prune.no_heads", kind=config.model_type))]
-        known = counts(config)
-        if kept_groups(config, share) in known:
+        allowed = counts(config)
+        if kept_groups(config, share) in allowed:
             return []
-        shares = ", ".join(f"{1 - count / groups:.3g}" for count in known)
+        shares = ", ".join(f"{1 - count / groups:.3g}" for count in allowed)
         text = say("prune.no_such_heads", groups=groups, shares=shares or "–")
         return [Problem("prune.share", text)]
 
@@ -101,15 +101,15 @@ def counts(config: Any) -> list[int]:
     """
     from copy import deepcopy
 
-    found = []
+    allowed = []
     for count in range(config.num_key_value_heads - 1, 0, -1):
         tried = settle(deepcopy(config), count)
         try:
             type(tried)(**tried.to_dict())
         except ValueError:
             continue
-        found.append(count)
-    return found
+        allowed.append(count)
+    return allowed
 
 
 def settle(config: Any, count: int) -> Any:

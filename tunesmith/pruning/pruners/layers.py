@@ -64,8 +64,8 @@ class Layers(Pruner):
             again = self.config.by == "loss_again"
             gone = _by_loss(count, wanted, again, lambda kept: _loss(loaded, decoder, kept, rows))
         decoder.keep([number for number in range(count) if number not in gone])
-        told = ", ".join(str(number) for number in sorted(gone))
-        return [say("prune.layers_gone", before=count, after=count - wanted, gone=told)]
+        numbers = ", ".join(str(number) for number in sorted(gone))
+        return [say("prune.layers_gone", before=count, after=count - wanted, gone=numbers)]
 
 
 def gone_of(count: int, share: float) -> int:
@@ -80,7 +80,7 @@ def _by_loss(count: int, wanted: int, again: bool, loss: Callable[[list[int]], f
     gone: list[int] = []
     while len(gone) < wanted:
         left = [number for number in range(count) if number not in gone]
-        losses = {number: loss([one for one in left if one != number]) for number in left}
+        losses = {number: loss([other for other in left if other != number]) for number in left}
         ranked = sorted(left, key=losses.__getitem__)
         gone += ranked[:1] if again else ranked[:wanted]
     return gone
@@ -125,4 +125,4 @@ def influences(model: Any, layers: list[Any], rows: list[Tokens]) -> list[float]
     for handle in handles:
         handle.remove()
     tokens = sum(len(row.ids_T) for row in rows)
-    return [one / tokens for one in sums]
+    return [total / tokens for total in sums]

@@ -94,8 +94,8 @@ class Engine:
 
 def longest(done: Sequence[Done]) -> list[Done]:
     """Returns those that were trained longest: only these can be compared."""
-    share = max(one.trial.share for one in done)
-    return [one for one in done if one.trial.share == share]
+    share = max(each.trial.share for each in done)
+    return [each for each in done if each.trial.share == share]
 
 
 def spread(spaces: Mapping[str, Space], count: int, seed: int) -> list[dict[str, Any]]:
@@ -112,8 +112,8 @@ def spread(spaces: Mapping[str, Space], count: int, seed: int) -> list[dict[str,
     left = left_over(spaces, drawn)
     order = iter(random.permutation(len(left)))
     for row, values in enumerate(drawn):
-        if values in drawn[:row] and (place := next(order, None)) is not None:
-            drawn[row] = left[place]
+        if values in drawn[:row] and (free := next(order, None)) is not None:
+            drawn[row] = left[free]
     return drawn
 
 

@@ -27,7 +27,7 @@ def climb(
         rung = done[before : before + len(left)]
         before += len(left)
         # Of equal scores the first climbs. Those that began are counted: what broke has lost.
-        finite = [place for place in range(len(left)) if math.isfinite(rung[place].score)]
-        order = sorted(finite, key=lambda place: rung[place].score)
-        left = [left[place] for place in sorted(order[: keep(len(left))])]
+        finite = [index for index in range(len(left)) if math.isfinite(rung[index].score)]
+        order = sorted(finite, key=lambda index: rung[index].score)
+        left = [left[index] for index in sorted(order[: keep(len(left))])]
     return [], before

@@ -49,10 +49,10 @@ class Halving(Engine):
 
     def total(self, trials: int) -> list[float]:
         """Counts half as many trainings at each rung, and none of one that is left alone."""
-        found: list[float] = []
+        trainings: list[float] = []
         for share in self.config.rungs:
-            if found and trials == 1:
+            if trainings and trials == 1:
                 break
-            found += [share] * trials
+            trainings += [share] * trials
             trials = math.ceil(trials / 2)
-        return found
+        return trainings

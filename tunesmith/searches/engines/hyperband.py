@@ -51,12 +51,12 @@ class Hyperband(Engine):
 
     def total(self, trials: int) -> list[float]:
         """Counts the rungs of every bracket."""
-        found: list[float] = []
+        trainings: list[float] = []
         for count, shares in self._brackets(trials):
             for share in shares:
-                found += [share] * count
+                trainings += [share] * count
                 count = self._kept(count)
-        return found
+        return trainings
 
     def _kept(self, count: int) -> int:
         return max(1, count // self.config.eta)

@@ -55,21 +55,21 @@ class Tpe(Engine):
             seed=asked.seed + number, n_startup_trials=self.config.random, multivariate=True
         )
         study = optuna.create_study(sampler=sampler)
-        known = {path: _distribution(space) for path, space in asked.spaces.items()}
+        distributions = {path: _distribution(space) for path, space in asked.spaces.items()}
         # The first has the run's own values, which may lie outside the spaces.
-        for one in done[1:]:
-            finite = math.isfinite(one.score)
+        for told_before in done[1:]:
+            finite = math.isfinite(told_before.score)
             study.add_trial(
                 optuna.trial.create_trial(
-                    params=dict(_indexed(asked.spaces, one.trial.values)),
-                    distributions=known,
-                    value=one.score if finite else None,
+                    params=dict(_indexed(asked.spaces, told_before.trial.values)),
+                    distributions=distributions,
+                    value=told_before.score if finite else None,
                     state=optuna.trial.TrialState[("COMPLETE" if finite else "FAIL")],
                 )
             )
-        taken = [one.trial.values for one in done]
+        taken = [tried.trial.values for tried in done]
         for _ in range(count):
-            values = _values(study.ask(known).params, asked)
+            values = _values(study.ask(distributions).params, asked)
             if values in taken and (left := left_over(asked.spaces, taken)):
                 values = left[0]
             taken.append(values)

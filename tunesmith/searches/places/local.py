@@ -38,8 +38,8 @@ class Local(Place):
             at_hand = AtHand(prepared, base)
 
             def begin(work: Work, told: Path) -> Going:
-                own = partial(work, at_hand)
-                return Forked(own, told) if base.fork else Ended(here(own, told))
+                with_base = partial(work, at_hand)
+                return Forked(with_base, told) if base.fork else Ended(here(with_base, told))
 
             yield begin
 
@@ -53,9 +53,9 @@ class Local(Place):
             return Share(1, {"threads": threads})
         each, free = need(), plan.facts["memory_gib"]["free"]
         fit = max(1, min(count, int(free / each)))
-        told = {"count": count, "each": f"{each:.1f}", "free": f"{free:.1f}", "fit": fit}
+        numbers = {"count": count, "each": f"{each:.1f}", "free": f"{free:.1f}", "fit": fit}
         return Share(
             fit,
             {"threads": threads, "memory": round(free / fit, 3)},
-            say("search.fewer_fit", **told) if fit < count else "",
+            say("search.fewer_fit", **numbers) if fit < count else "",
         )

@@ -105,8 +105,10 @@ def _join(ray: Any) -> None:
 
 def fits(nodes: Sequence[Mapping[str, Any]], cpus: float, gpus: float) -> bool:
     """Tells whether one of a cluster's machines could ever train a trial, as it is now."""
-    there = [one["Resources"] for one in nodes if one["Alive"]]
-    return any(one.get("CPU", 0) >= cpus and one.get("GPU", 0) >= gpus for one in there)
+    there = [node["Resources"] for node in nodes if node["Alive"]]
+    return any(
+        resources.get("CPU", 0) >= cpus and resources.get("GPU", 0) >= gpus for resources in there
+    )
 
 
 def _trained(folder: str, language: str, work: Work, told: Path) -> End:
