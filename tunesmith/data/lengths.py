@@ -217,6 +217,19 @@ def default_limit(model_max_length: int | None) -> int:
     return min(model_max_length or LONGEST, LONGEST)
 
 
+def kind_of(render: Render, *, windows: bool, asked: bool) -> str:
+    """Returns what rows are to ``refuse_too_many``: ``windows`` of texts, prompts that are only
+    ``asked``, or what ``render`` makes of them.
+    """
+    if asked:
+        return "asked"
+    if windows:
+        return "texts"
+    if render.sides:
+        return "sides"
+    return "chats" if render.converses else "read"
+
+
 def refuse_too_many(
     lengths: Sequence[int], limit: int, policy: str | None, *, kind: str, most: int
 ) -> None:

@@ -16,7 +16,13 @@ from tunesmith.data.files.yaml_rows import is_yaml
 from tunesmith.data.grouping import Marker
 from tunesmith.data.items import Item, fingerprint
 from tunesmith.data.ledger import Ledger, counted, histogram, lost_note, sides_note, windows_note
-from tunesmith.data.lengths import default_limit, refuse_too_many, truncate_row, unanswered_note
+from tunesmith.data.lengths import (
+    default_limit,
+    kind_of,
+    refuse_too_many,
+    truncate_row,
+    unanswered_note,
+)
 from tunesmith.data.mix import epoch_of
 from tunesmith.data.reading import Reading
 from tunesmith.data.remedies import whole_remedies
@@ -261,17 +267,8 @@ class _Preparation:
             seen.add(row.key)
             written.add(row.written)
         policy = self.run.data.too_long
-        kind = (
-            "asked"
-            if self.objective.samples
-            else "texts"
-            if all(row.windows for row in kept)
-            else "sides"
-            if self.render.sides
-            else "chats"
-            if self.render.converses
-            else "read"
-        )
+        windows, asked = all(row.windows for row in kept), self.objective.samples
+        kind = kind_of(self.render, windows=windows, asked=asked)
         lengths = [row.uncut for row in kept]
         refuse_too_many(lengths, self.limit, policy, kind=kind, most=self.most)
         if not self.ledger.lengths:
