@@ -35,7 +35,7 @@ def test_a_port_in_use(label_run, capsys):
 
 @pytest.mark.parametrize("host", ["192.0.2.1", "no.such.name.invalid"])
 def test_an_address_that_is_not_ours(host):
-    with pytest.raises(SpecError, match=f"--host: {host} is no address of this machine"):
+    with pytest.raises(SpecError, match=f"--host: {host} is not an address of this machine"):
         bound(Address(host, 0))
 
 
