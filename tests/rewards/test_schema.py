@@ -112,7 +112,7 @@ def test_a_rule_says_nothing_of_values_of_other_types(keyword: str) -> None:
         ({"required": "a"}, "#/required of the schema cannot be read: 'a'"),
         ({"$ref": "#/$defs/gone"}, "#/$ref of the schema cannot be read"),
         ({"type": [[]]}, "#/type of the schema cannot be read"),
-        ([], "# of the schema is no object"),
+        ([], "# of the schema is not an object"),
         ("gone.json", "gone.json holds no JSON Schema"),
     ],
 )
