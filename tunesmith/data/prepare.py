@@ -366,9 +366,8 @@ class _Preparation:
         examples = self._examples(held)
         names = {file: self.names.of(file) for file in dict.fromkeys(row.file for row in held)}
         for index, row in enumerate(held):
-            sides[index in parts.watch] += items_of(
-                row, names[row.file], example=examples[row.file, row.number]
-            )
+            example = examples[row.file, row.number]
+            sides[index in parts.watch] += items_of(row, names[row.file], example=example)
         trained = self._weighted(train)
         every = (trained, sides[True], sides[False])
         return Prepared(*every, ledger, fingerprint(*every), self.render, self.objective, self.seed)

@@ -385,13 +385,10 @@ def _over(below: Mapping[str, object], above: Mapping[str, object]) -> JsonObjec
 
 def _different(given: object, known: object, path: str = "") -> list[str]:
     if isinstance(given, Mapping) and isinstance(known, Mapping):
-        return [
-            place
-            for key, value in given.items()
-            for path_there in _different(
-                value, known.get(key), f"{path}.{key}" if path else str(key)
-            )
-        ]
+        paths: list[str] = []
+        for key, value in given.items():
+            paths += _different(value, known.get(key), f"{path}.{key}" if path else str(key))
+        return paths
     if isinstance(given, list) and isinstance(known, list) and len(given) == len(known):
         pairs = zip(given, known, strict=True)
         return [path] if any(_different(*pair, path or ".") for pair in pairs) else []

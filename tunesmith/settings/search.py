@@ -26,9 +26,8 @@ def _flat(value: object) -> object:
         if inner is None and cut and str(key).endswith(")"):
             flat[last] = f"{before}, {key}"
         elif isinstance(inner, Mapping):
-            flat |= {
-                f"{key}.{path}": inner_value for path, inner_value in dict(_flat(inner)).items()
-            }  # type: ignore[call-overload]
+            within: Any = _flat(inner)
+            flat |= {f"{key}.{path}": within[path] for path in within}
         else:
             # One value is told as a list that gives no choice, at its own path.
             flat[str(key)] = inner if isinstance(inner, str | list | tuple) else [inner]
