@@ -19,10 +19,13 @@ from tunesmith.rewards import REWARDS, Asked
 from tunesmith.rollout.scoring import Scorer
 
 MINE = """
-import os, sys, time
+import logging, os, sys, time
 
 def mine(prompt, completion, row):
     print("said to nobody")
+    if completion == "log":
+        logging.getLogger("bitsandbytes.backends.cpu.ops").warning("no kernel")
+        logging.getLogger("mine").warning("mine is told")
     if completion == "hang":
         while True:
             pass
@@ -79,6 +82,14 @@ def test_what_goes_wrong_abstains_and_names_the_row(
     right = [float(completion == "hang"), None, 0.0]
     assert values == [[0, 0.25, 1], right, [0, 0.25, 1]], "what comes after it is answered"
     assert [(fault.row, fault.text) for fault in faults] == [("rows.json:2", told)]
+
+
+def test_a_kernel_that_is_not_used_is_no_word_to_a_person(tmp_path: Path) -> None:
+    (tmp_path / "mine.py").write_text(MINE)
+    run = RUN.replace('"hang"', '"log"') + "scorer.close()"
+    command = [sys.executable, "-c", run, f"{tmp_path}/mine.py:mine"]
+    told = subprocess.run(command, capture_output=True, text=True, check=True).stderr
+    assert "mine is told" in told and "no kernel" not in told
 
 
 def test_what_cannot_load_is_told_before_anything_is_asked(tmp_path: Path) -> None:

@@ -5,6 +5,7 @@ out with what it said of each. It may be killed at any time.
 from __future__ import annotations
 
 import json
+import logging
 import math
 import os
 import sys
@@ -27,6 +28,8 @@ def serve() -> None:
     # What a user's function prints must not stand between the answers.
     answers = os.fdopen(os.dup(1), "w", encoding="utf-8")
     os.dup2(2, 1)
+    # Loading a reward model, it warns of a kernel for CPUs that we do not use.
+    logging.getLogger("bitsandbytes.backends.cpu.ops").setLevel(logging.ERROR)
     begun = json.loads(sys.stdin.readline())
     configs = [REWARDS.config(config) for config in begun["configs"]]
     rewards: list[AnswerReward] = [REWARDS.make(config) for config in configs]
