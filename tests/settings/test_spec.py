@@ -625,3 +625,11 @@ def test_what_a_metric_is_called_elsewhere_is_told_with_its_name_here(
 ) -> None:
     run = validate({"model": "m", "data": "d", "out": "o", **where})
     assert f"did you mean {told}" in "\n".join(problem.text for problem in broken(run))
+
+
+def test_every_plug_ins_settings_are_read_by_name() -> None:
+    """A reward has a setting ``keys``, which ``dict`` took for a method."""
+    for family in FAMILIES.values():
+        for name in family.names():
+            config = family.get(name).Config.model_construct()
+            assert set(config.values()) <= set(type(config).model_fields)

@@ -51,7 +51,7 @@ class Spec(BaseModel):
         """Returns the settings of these names, or all of them; raises KeyError for a name
         it lacks.
         """
-        held = dict(self)
+        held = dict(iter(self))  # dict(self) would call a setting that is named ``keys``
         return {name: held[name] for name in names or held}
 
     @classmethod
