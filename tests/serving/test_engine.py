@@ -202,10 +202,16 @@ def test_a_fault_ends_the_rows_that_are_there_and_not_the_engine(loaded, monkeyp
     told: list[Told] = []
     one = engine(loaded)
     one.submit([row(prompts(1)[0], told)])
-    monkeypatch.setattr(loaded.model, "forward", lambda **_: 1 / 0)
+
+    def failing(**_: Any) -> None:
+        raise ValueError(" ".join(["what", "was", "asked"]))  # the line itself is logged
+
+    monkeypatch.setattr(loaded.model, "forward", failing)
     one.step()
     monkeypatch.undo()
     assert [each.finish for each in told] == ["error"]
+    logged = capfd.readouterr().err
+    assert "engine.py" in logged and "ValueError" in logged and "what was" not in logged
     after = row(prompts(1)[0])
     one.submit([after])
     run(one)

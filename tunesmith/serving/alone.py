@@ -7,7 +7,6 @@ from __future__ import annotations
 import queue
 import threading
 import time
-import traceback
 from collections.abc import Sequence
 
 import numpy as np
@@ -16,6 +15,7 @@ from tunesmith.data.rendering.tokenizers import Tokenizer
 from tunesmith.models.calling.generate import stream_ids
 from tunesmith.models.loading.load import Loaded
 from tunesmith.serving.engine import Full, Sizes, Tell, tell_each
+from tunesmith.serving.faults import log_fault
 from tunesmith.serving.rows import Row, Told
 
 
@@ -61,8 +61,8 @@ class Alone:
         while (row := self._waiting.get()) is not None:
             try:
                 self._write(row)
-            except Exception:  # it ends this answer, not the thread of all others
-                traceback.print_exc()
+            except Exception as error:  # it ends this answer, not the thread of all others
+                log_fault(error)
                 self.tell([(row, Told(finish="error"))])
             with self._counting:
                 self.busy -= 1

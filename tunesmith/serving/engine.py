@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import threading
 import time
-import traceback
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
@@ -18,6 +17,7 @@ import torch
 from tunesmith.data.rendering.tokenizers import Tokenizer
 from tunesmith.models.loading.load import Loaded
 from tunesmith.serving.choosing import next_tokens
+from tunesmith.serving.faults import log_fault
 from tunesmith.serving.prompt_cache import FEWEST, Kept
 from tunesmith.serving.rows import Row, Told, in_common
 from tunesmith.serving.slots import Slots
@@ -128,9 +128,9 @@ class Engine:
             self._leave([row for row, _ in more if row.finish])
             if not self.live and self.slots.places > IDLE:
                 self.slots.clear()
-        except Exception:
+        except Exception as error:
             # Whose row it was cannot be told: they were one call. Those that wait are untouched.
-            traceback.print_exc()
+            log_fault(error)
             told += [(row, Told(finish="error")) for row in self.live]
             self.live, self.writing = [], 0
             self.slots.clear()

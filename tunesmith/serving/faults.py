@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+import traceback
 from collections.abc import Mapping
 
 from tunesmith.errors import TunesmithError
@@ -54,3 +56,11 @@ def too_busy(seconds: int = 1) -> Refused:
     """Makes the answer while too many wait."""
     text = say("serve.busy")
     return Refused(429, text, code="rate_limit_exceeded", headers={"retry-after": str(seconds)})
+
+
+def log_fault(error: Exception) -> None:
+    """Writes to standard error where an engine failed, and with what kind of error: its message may
+    quote a request.
+    """
+    places = "".join(traceback.format_tb(error.__traceback__))
+    print(f"{places}{type(error).__name__}", file=sys.stderr, flush=True)
