@@ -150,6 +150,7 @@ def test_warns_when_rounding_costs_what_was_learned(tiny_llama: Path, tmp_path: 
     )
     told = "\n".join(exported.warnings)
     assert "rounding to bf16 loses about as much as was learned" in told
+    assert "a type of more bits" in told, "a GGUF file has no dtype"
 
 
 @pytest.mark.slow  # 2 s
