@@ -105,7 +105,8 @@ def plan_cards(
     from tunesmith.planning.cards import Cards, layouts_on, without_machine
     from tunesmith.planning.make import make
 
-    size, run = Cards.read(cards), settings_of(settings, overrides)
+    size = Cards.read(cards)
+    run = settings_of(settings, overrides)
     speak(run)
     made = make(without_machine(run), progress=progress)
     # The run's disk is elsewhere, as its cards are.

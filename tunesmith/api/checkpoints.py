@@ -43,7 +43,8 @@ def prove_checkpoints(
         text = say("checkpoints.too_few", folder=folder.path, steps=", ".join(map(str, models)))
         raise SpecError(Problem("--checkpoints", text))
     kept = Kept(folder.path / "proofs" / "scoring.jsonl")
-    wanted, proofs = Wanted(items, 0, suites=suites), {}
+    wanted = Wanted(items, 0, suites=suites)
+    proofs = {}
     with heard(progress, listen) as events:
         for step, model in models.items():
             events(ProofBegun(folder.path))

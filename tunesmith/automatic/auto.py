@@ -138,7 +138,8 @@ def auto(asked: Asked, verbs: Verbs, events: Events) -> Found:
     """Goes from rows to the proved best in the folder ``out``; raises SpecError for a budget that
     is too small, and for a folder that holds other work.
     """
-    budget, plain = seconds_of(asked.budget), asked.plain()
+    budget = seconds_of(asked.budget)
+    plain = asked.plain()
     folder = Path(plain["out"])
     began = time.monotonic()
     with RunFolder(folder).held():
@@ -223,7 +224,8 @@ def _decide(plain: JsonObject, budget: float, verbs: Verbs, events: Events) -> J
     if not _enough(plan):
         raise SpecError(Problem("data.held_out", say("search.needs_watch")))
     facts, train = plan.facts, plan.resolved.run.train
-    pace, steps = Pace.of(facts), facts["steps"]
+    pace = Pace.of(facts)
+    steps = facts["steps"]
     tried, left_out = _that_fit(run, candidates(run), plan)
     reasons += left_out
     afforded = share(budget, pace, steps, len(tried))

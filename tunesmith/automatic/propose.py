@@ -39,7 +39,8 @@ def propose(given: Mapping[str, Any]) -> Proposal:
     """Fills in the objective and the model where they are not given; raises DataError where no
     objective reads the rows.
     """
-    settings, reasons = dict(given), []
+    settings = dict(given)
+    reasons = []
     data = Data.model_validate(
         given["data"] if isinstance(given["data"], Mapping) else {"path": given["data"]}
     )
@@ -49,7 +50,8 @@ def propose(given: Mapping[str, Any]) -> Proposal:
         reasons.append(say(f"auto.because_{name}"))
     else:
         named = given["objective"]
-        name, texts = (named["name"] if isinstance(named, Mapping) else named), []
+        name = named["name"] if isinstance(named, Mapping) else named
+        texts = []
     if "model" not in given:
         reads = not OUTPUTS.get(OBJECTIVES.get(name).gives).writes
         chinese = sum(map(has_han, texts)) > HAN * len(texts)

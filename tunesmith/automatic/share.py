@@ -32,7 +32,8 @@ class Pace:
     @staticmethod
     def of(facts: Named) -> Pace:
         """Takes it from the trial of a plan."""
-        probe, tokens = facts["probe"], max(facts["probe"]["tokens"], 1)
+        probe = facts["probe"]
+        tokens = max(facts["probe"]["tokens"], 1)
         step = probe["seconds"] * probe["step_tokens"] / tokens
         read = probe["read_seconds"] * probe["look_tokens"] / tokens
         return Pace(step, read, facts["evaluations"]["fits"] > 0)
@@ -58,7 +59,8 @@ class Pace:
         """
         if trials == 1:
             return self.whole(steps)
-        seconds, left = 2 * self.whole(steps), trials
+        seconds = 2 * self.whole(steps)
+        left = trials
         for number, rung in enumerate(RUNGS):
             if number and left == 1:
                 break

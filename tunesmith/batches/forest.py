@@ -98,7 +98,8 @@ def _hang(node: _Node, ids: np.ndarray, shortest: int | None) -> _Node:
         if best < 0 or lengths[best] < min(shortest or 0, len(ids), len(node.children[best].ids)):
             node.children.append(_Node(ids))
             return node.children[-1]
-        child, shared = node.children[best], lengths[best]
+        child = node.children[best]
+        shared = lengths[best]
         if shared < len(child.ids):
             # The lower part keeps its identity: sequences that end there already point to it.
             node.children[best] = _Node(child.ids[:shared], [child])

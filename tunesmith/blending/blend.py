@@ -185,7 +185,8 @@ def _measured(
     for alpha in sorted({0.0, *wanted.alphas, 1.0}):
         write(alpha, CANDIDATE)
         measured.append(asked.of(alpha, load_run(RunFolder(work.path, CANDIDATE))))
-    made, primary = points(measured, suites, seed=run.train.seed), measured[0]["primary"]
+    made = points(measured, suites, seed=run.train.seed)
+    primary = measured[0]["primary"]
     return {
         "of": str(folder.path),
         "primary": primary,

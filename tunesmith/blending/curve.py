@@ -91,7 +91,9 @@ def points(
 
 def _task(base: Mapping, one: Mapping, seed: int) -> JsonObject:
     """Returns the score, and its difference to the base's with the ends of its interval."""
-    primary, blended, start = one["primary"], named(one["alpha"]), named(base["alpha"])
+    primary = one["primary"]
+    blended = named(one["alpha"])
+    start = named(base["alpha"])
     lines = together([base["lines"], one["lines"]])
     judged = judge(lines, [primary], seed=seed, judged=blended)
     score = {"score": judged["contenders"][blended][primary]}

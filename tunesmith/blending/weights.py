@@ -35,7 +35,8 @@ def refused(folder: RunFolder) -> list[Problem]:
     """
     from safetensors import safe_open
 
-    run, model = folder.resolved().run, folder.model
+    run = folder.resolved().run
+    model = folder.model
     if not (model / "adapter_config.json").is_file():
         return []
     with safe_open(model / "adapter_model.safetensors", "pt") as file:

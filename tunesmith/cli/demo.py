@@ -74,7 +74,8 @@ def demo(out: Path = Path("runs/demo"), overrides: Named | None = None) -> RunFo
     from tunesmith.report.build import build
 
     began = time.monotonic()
-    file, begun = recipe(RECIPE), left_off(out)
+    file = recipe(RECIPE)
+    begun = left_off(out)
     if begun is None:
         _print(say("demo.begin", recipe=file), "")
     else:
@@ -110,7 +111,8 @@ def _answers(run: RunFolder) -> list[str]:
 
     if not run.questions.is_file():
         return []
-    lines, words = [say("demo.questions")], speaker(run.resolved().run, None)
+    lines = [say("demo.questions")]
+    words = speaker(run.resolved().run, None)
     for question in asked(run.questions.read_text(encoding="utf-8"), words):
         lines.append(f"  {question.question}")
         for key, (_, text) in (

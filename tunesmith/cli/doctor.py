@@ -262,7 +262,8 @@ def _machine(folder: Path) -> Iterator[Finding]:
         free_gb = shutil.disk_usage(there).free / 1e9
         value = f"{path} · {say('doctor.free', free=f'{free_gb:.1f}')}"
         if not os.access(there, os.W_OK):
-            at_home, windows = Path.home() / "tunesmith-cache", os.name == "nt"
+            at_home = Path.home() / "tunesmith-cache"
+            windows = os.name == "nt"
             command = (
                 f'icacls "{there}" /grant "%USERNAME%":M'
                 if windows

@@ -24,7 +24,8 @@ def hand_off(
     words = [word for word in words if not word.startswith(("to=", "out="))]
     given: object
     if len(words) == 1 and os.path.isdir(words[0]):
-        given, overrides = words[0], []
+        given = words[0]
+        overrides = []
     else:
         given, overrides = settings_line(words, lang)
         # The run itself is not made: its own folder is that of what is written, unless a file says.

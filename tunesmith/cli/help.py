@@ -58,7 +58,8 @@ class Verbs(TyperGroup):
 
 def refused(error: Any) -> SpecError:
     """Describes what is wrong with the line, from what the parser raised."""
-    kind, message = type(error).__name__, str(error.message)
+    kind = type(error).__name__
+    message = str(error.message)
     if kind == "MissingParameter":
         help_text = say(f"cli.option_{error.param.name}")
         return SpecError(Problem(_name(error.param), say("cli.missing_argument", help=help_text)))

@@ -200,7 +200,8 @@ def report(
     from tunesmith.report.written import written
     from tunesmith.storage.atomic import write_whole
 
-    folder, language = RunFolder(run), None if lang == "auto" else lang
+    folder = RunFolder(run)
+    language = None if lang == "auto" else lang
     target = file_to_write(out)
     if target is None:
         out = build(folder, lang=language)

@@ -41,7 +41,8 @@ def _settings(page: HelpPage) -> list[str]:
 def _plug_ins(page: HelpPage) -> list[str]:
     rows = []
     for entry in page.entries:
-        text, fact = entry.help.split("\n")[0], _in_short(entry)
+        text = entry.help.split("\n")[0]
+        fact = _in_short(entry)
         rows.append((entry.name, say("explain.beside", text=text, fact=fact) if fact else text))
     return _beside(rows)
 

@@ -72,7 +72,8 @@ def draw(run: Run, steps: Steps, events: Events) -> Drawn:
     """
     asked = run.curve or Curve()
     run = run.model_copy(update={"curve": asked})
-    plain, folder = run.model_copy(update={"curve": None}), Path(run.out)
+    plain = run.model_copy(update={"curve": None})
+    folder = Path(run.out)
     plan = steps.plan(plain.model_copy(update={"out": str(folder / "planned")})).require()
     prepared = plan.prepared
     assert prepared is not None, "a plan without problems has its rows"
@@ -132,7 +133,8 @@ def _runs(own: Run, folder: Path, sizes: Sequence[int], seeds: int) -> Iterator[
 
 def _point(run: Run, steps: Steps, events: Events, place: tuple[int, int]) -> Point:
     """Trains and proves one point, unless that is done."""
-    folder, rows = RunFolder(Path(run.out)), run.train.rows
+    folder = RunFolder(Path(run.out))
+    rows = run.train.rows
     assert rows is not None, "every point has its number of rows"
     if not folder.proof.is_file():
         events(PieceBegun(say("curve.title", rows=rows, seed=run.train.seed), *place))
@@ -142,6 +144,7 @@ def _point(run: Run, steps: Steps, events: Events, place: tuple[int, int]) -> Po
             steps.resume(folder)
         steps.prove(folder)
     proof = folder.read(folder.proof)
-    primary, values = proof["primary"], proof["contenders"][TUNED]
+    primary = proof["primary"]
+    values = proof["contenders"][TUNED]
     events(PointProved(rows, run.train.seed, primary, values[primary]))
     return Point(rows, run.train.seed, primary, values, read_items(folder.items))

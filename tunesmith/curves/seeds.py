@@ -38,7 +38,8 @@ def prove_by_seeds(folder: RunFolder, seeds: int, steps: Steps, events: Events) 
     """
     run = folder.resolved().run
     proof = steps.prove(folder)
-    lines, primary = read_items(folder.items), proof.found["primary"]
+    lines = read_items(folder.items)
+    primary = proof.found["primary"]
     by_seed = {run.train.seed: lines}
     for number, seed in enumerate(range(run.train.seed + 1, run.train.seed + seeds), 2):
         trained = RunFolder(folder.path / "seeds" / f"seed-{seed}")

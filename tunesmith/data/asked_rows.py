@@ -198,7 +198,8 @@ def needed(data: Data, files: Sequence[Row], *, answers: bool) -> list[list[str]
     """
     groups: list[list[str]] = []
     for file in files:
-        reader, read_as = READERS.get(file["reader"]), file.get("read_as") or {}
+        reader = READERS.get(file["reader"])
+        read_as = file.get("read_as") or {}
         ours = {theirs: name for name, theirs in read_as.items()}
         left_out = frozenset() if answers else reader.answers
         asked = [name for name in file["columns"] if not {name, ours.get(name)} & left_out]

@@ -151,8 +151,10 @@ def bars(lengths: JsonObject) -> list[str]:
     """
     if not lengths:
         return []
-    uppers, counts = lengths["upper"], lengths["counts"]
-    most, width = max(counts), len(f"{uppers[-1]:,}")
+    uppers = lengths["upper"]
+    counts = lengths["counts"]
+    most = max(counts)
+    width = len(f"{uppers[-1]:,}")
     first = next(index for index, count in enumerate(counts) if count)
     lines: list[str] = []
     for upper, count in list(zip(uppers, counts, strict=True))[max(first - 1, 0) :]:

@@ -75,7 +75,8 @@ def doubted(texts: Sequence[str], labels: Sequence[str], seed: int = 0) -> list[
     better_N = likely_NC.argmax(axis=1)
     doubts: list[Doubt] = []
     for row, index in enumerate(used):
-        given, better = given_N[row], better_N[row]
+        given = given_N[row]
+        better = better_N[row]
         if likely_NC[row, better] > 0 and better != given:
             sure = float(chances_NC[row, better] - chances_NC[row, given])
             doubts.append(Doubt(index, names[given], names[better], sure))

@@ -236,7 +236,8 @@ def changed_files(then: Named, now: Ledger, *, written: float) -> list[str]:
     today = {str(entry["path"]): int(entry["rows"]) for entry in now.files}
     lines: list[str] = []
     for path in dict.fromkeys([*rows, *today]):
-        before, after = rows.get(path), today.get(path)
+        before = rows.get(path)
+        after = today.get(path)
         if before is None or after is None:
             lines.append(
                 say("ledger.file_new" if before is None else "ledger.file_gone", path=path)

@@ -164,7 +164,8 @@ def _without_column_text(example: Example, count: int, template: Template) -> Ch
     """Returns the question of a row with the longest text of its columns cut, under every name that
     this text has.
     """
-    text, chat = _longest_text(example, template), _conversation(example)
+    text = _longest_text(example, template)
+    chat = _conversation(example)
     turns = tuple(
         replace(turn, content=turn.content[count:], spans=())
         if turn.role == "user" and turn.content == text

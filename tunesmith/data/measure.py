@@ -75,7 +75,8 @@ class Measured:
 
 def wilson(hits: int, of: int) -> tuple[float, float]:
     """Computes Wilson's 95 % interval of a share (1927): 150 of 150 is at least 0.975, not 1."""
-    share, spread = hits / of, _Z * _Z / of
+    share = hits / of
+    spread = _Z * _Z / of
     middle = (share + spread / 2) / (1 + spread)
     half = sqrt(spread * (share * (1 - share) + spread / 4)) / (1 + spread)
     return max(0.0, middle - half), min(1.0, middle + half)
@@ -155,7 +156,8 @@ def _makers() -> dict[str, dict[str, Maker]]:
     except ImportError:
         text = say("transforms.no_package", package="faker", command="pip install faker")
         raise SpecError(Problem("--measure", text)) from None
-    zh, en = Faker("zh_CN"), Faker("en_US")
+    zh = Faker("zh_CN")
+    en = Faker("en_US")
     zh.seed_instance(0)
     en.seed_instance(0)
 

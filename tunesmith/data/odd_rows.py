@@ -19,7 +19,8 @@ def odd_rows(
 ) -> dict[str, set[int]]:
     """Returns the places of the rows, counted from 0, in which each of ``kinds`` is found."""
     places_of: defaultdict[str, set[int]] = defaultdict(set)
-    detectors, labels = Detectors(), Labels()
+    detectors = Detectors()
+    labels = Labels()
     for index, located in enumerate(rows()):
         example = meaning(located)
         if isinstance(example, str):

@@ -95,7 +95,8 @@ def rows_named(prepared: Prepared, asked: str) -> list[OneRow]:
 def title(name: str, tokens: Tokens) -> str:
     """Returns a title for a sequence: its row, and which of the row's answers it holds."""
     columns = tokens.columns
-    side, desirable = columns.get("side"), columns.get("desirable")
+    side = columns.get("side")
+    desirable = columns.get("desirable")
     if side is not None:
         return f"{name}  {say(f'check.side_{side}')}"
     return name if desirable is None else f"{name}  {say(f'check.desirable_{desirable}')}"

@@ -267,7 +267,8 @@ class _Preparation:
             seen.add(row.key)
             written.add(row.written)
         policy = self.run.data.too_long
-        windows, asked = all(row.windows for row in kept), self.objective.samples
+        windows = all(row.windows for row in kept)
+        asked = self.objective.samples
         kind = kind_of(self.render, windows=windows, asked=asked)
         lengths = [row.uncut for row in kept]
         refuse_too_many(lengths, self.limit, policy, kind=kind, most=self.most)

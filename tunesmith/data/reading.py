@@ -307,7 +307,8 @@ class Reading:
         """Yields the rows as they are read: ``file#n`` takes n rows of a source, ``data.limit`` of
         all together.
         """
-        limit, chosen = self.data.limit, self._drawn()
+        limit = self.data.limit
+        chosen = self._drawn()
         position = given = 0
         for opened in self.opened:
             opened.rows = 0

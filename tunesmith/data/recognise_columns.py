@@ -242,7 +242,8 @@ def template_for(
     """Returns a template that keeps the second sentence of a pair, or what else is asked beside
     question and context; None where the columns that were told hold all.
     """
-    asked, answer = told.get("instruction"), told.get("output", told.get("answer"))
+    asked = told.get("instruction")
+    answer = told.get("output", told.get("answer"))
     pair = pair_of([name for name in columns if name != answer])
     if answer is not None and pair is not None and pair == (asked, told.get("input")):
         return f"{{{asked}}}\n{{{pair[1]}}}\n{answer}: {{{answer}}}"

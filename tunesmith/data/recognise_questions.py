@@ -235,7 +235,8 @@ def by_place(columns: list[str], rows: Sequence[Row]) -> Meaning | None:
         return None
     if not numbered:
         free = changing
-    question, answer = free[0], next((name for name in reversed(changing)), "")
+    question = free[0]
+    answer = next((name for name in reversed(changing)), "")
     if (
         question == answer
         or not is_text(question, rows)

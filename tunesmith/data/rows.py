@@ -261,7 +261,8 @@ class Encoder:
                 cut = shortened(example, encode, self.shorten, self.render)
         except TunesmithError as error:
             return Encoded(error=error)
-        lost, whole = sum(sequence.lost for sequence in tokens), 0
+        lost = sum(sequence.lost for sequence in tokens)
+        whole = 0
         if cut is not tokens:
             lost += max(sum(map(len, tokens)) - sum(map(len, cut)), 1)
             whole = longest
@@ -284,7 +285,8 @@ class Encoder:
             whole = [part for pair in filled for part in pair] + duplicates.judgement(example)
             question = [filled[0][0]] if filled[0][0].strip() else []
         else:
-            whole, question = duplicates.content(example), duplicates.question(example)
+            whole = duplicates.content(example)
+            question = duplicates.question(example)
         asked = duplicates.fold(question) if question else None
         return duplicates.fold(whole), duplicates.fold_as_written(whole), asked
 

@@ -174,7 +174,8 @@ def overfit(run: Run, *, progress: Shown | None = None) -> Overfit:
     objective = OBJECTIVES.make(run.objective)
     if not objective.output.by_heart or objective.roles:
         raise SpecError(Problem("objective", say("overfit.not_for", name=run.objective.name)))
-    began, steps = time.perf_counter(), list[Line]()
+    began = time.perf_counter()
+    steps = list[Line]()
 
     whole = make(run, progress=progress).require().prepared
     assert whole is not None, "a plan without problems has read its rows"
@@ -195,7 +196,8 @@ def overfit(run: Run, *, progress: Shown | None = None) -> Overfit:
         raise Stopped(say("overfit.stopped")) from None
     answers = tuple(_answers(folder, run, prepared, asked)) if asked else ()
     seconds = time.perf_counter() - began
-    first, last = steps[0]["loss"], steps[-1]["loss"]
+    first = steps[0]["loss"]
+    last = steps[-1]["loss"]
     return Overfit(len(prepared.train), len(steps), first, last, seconds, answers)
 
 
@@ -245,7 +247,8 @@ def _begun(item: Item, asked: Asked | None) -> Item:
         name: value[: asked.end] if name.endswith("_T") else value
         for name, value in tokens.columns.items()
     }
-    ids_T, weights_T = tokens.ids_T[: asked.end], tokens.weights_T[: asked.end]
+    ids_T = tokens.ids_T[: asked.end]
+    weights_T = tokens.weights_T[: asked.end]
     begun = replace(tokens, ids_T=ids_T, weights_T=weights_T, columns=columns)
     return replace(item, tokens=(begun,))
 

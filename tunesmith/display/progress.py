@@ -90,7 +90,8 @@ class Shown:
 
     def _left(self, done: int, total: int) -> str:
         # What was done before this phase began, of a resumed run, took none of its time.
-        spent, here = time.monotonic() - self._began, done - self._from
+        spent = time.monotonic() - self._began
+        here = done - self._from
         seconds = (
             f"{spent / here * (total - done):.0f}"
             if here > 0 and done < total and spent > 1

@@ -32,7 +32,8 @@ class Course:
     @classmethod
     def of(cls, folder: RunFolder, lines: Sequence[Named] | None = None) -> Course:
         """Reads it from a run's folder; ``lines`` where its record is open."""
-        ledger, proof = folder.read(folder.ledger) or {}, folder.read(folder.proof) or {}
+        ledger = folder.read(folder.ledger) or {}
+        proof = folder.read(folder.proof) or {}
         generation = proof.get("generation") or {}
         return cls(
             folder.steps() if lines is None else lines,
@@ -122,7 +123,8 @@ def _endings(folder: RunFolder) -> list[tuple[int, bool]]:
         return []
     endings = []
     for line in read_lines(folder.items):
-        counted, ended = line.get("nll", {}).get("tuned"), line.get("stopped", {}).get("tuned")
+        counted = line.get("nll", {}).get("tuned")
+        ended = line.get("stopped", {}).get("tuned")
         if counted and ended is not None:
             endings.append((int(counted[1]), bool(ended)))
     return endings

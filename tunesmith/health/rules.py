@@ -56,8 +56,10 @@ def rate_too_high(course: Course) -> Sign | None:
     losses = course.losses
     if len(losses) < 10:
         return None
-    first, last = losses[:3], losses[-5:]
-    before, now = statistics.fmean(first), statistics.fmean(last)
+    first = losses[:3]
+    last = losses[-5:]
+    before = statistics.fmean(first)
+    now = statistics.fmean(last)
     rates = course.values("learning_rate")
     numbers = {"rate": max(rates, default=0.0), "before": before, "now": now}
     if before > 0 and min(last) > max(first) and now > RISEN * before:
@@ -85,7 +87,8 @@ def rate_too_low(course: Course) -> Sign | None:
         return None
     before, now = first, last
     if len(watch) > 1 and watch[0][0] == 0:
-        before, now = watch[0][1], min(loss for _, loss in watch[1:])
+        before = watch[0][1]
+        now = min(loss for _, loss in watch[1:])
         if abs(before - now) > FLAT / 2 * before:
             return None
     elif SURE * error > FLAT * first:
@@ -130,12 +133,14 @@ def overfitting(course: Course) -> Sign | None:
 
 def gradients_grow(course: Course) -> Sign | None:
     """Tells of gradients that are many times those of the first steps and no longer teach."""
-    norms, losses = course.values("grad_norm"), course.losses
+    norms = course.values("grad_norm")
+    losses = course.losses
     fifth = len(norms) // 5
     if fifth < 4:
         return None
     # A fresh adapter has a small gradient in its first steps.
-    before, now = statistics.median(norms[2 : 2 + fifth]), statistics.median(norms[-fifth:])
+    before = statistics.median(norms[2 : 2 + fifth])
+    now = statistics.median(norms[-fifth:])
     if now <= GROWN * before or statistics.fmean(losses[-fifth:]) < statistics.fmean(
         losses[:fifth]
     ):
@@ -156,7 +161,8 @@ def gradients_vanish(course: Course) -> Sign | None:
 
 def few_tokens_learned(course: Course) -> Sign | None:
     """Tells of rows of which hardly a token is learned, and of updates that rest on a few."""
-    total, scored = course.tokens.get("total", 0), course.tokens.get("scored", 0)
+    total = course.tokens.get("total", 0)
+    scored = course.tokens.get("scored", 0)
     learned = course.values("tokens")
     # A row that is learned as a whole, as by its label, has no such tokens.
     if not total or not scored or not learned:

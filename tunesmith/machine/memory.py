@@ -57,7 +57,8 @@ def _of_control_group() -> tuple[float | None, float | None]:
     """Returns the limit of this process's control group and what is left of it; None without a
     limit.
     """
-    limit, used = Path("/sys/fs/cgroup/memory.max"), Path("/sys/fs/cgroup/memory.current")
+    limit = Path("/sys/fs/cgroup/memory.max")
+    used = Path("/sys/fs/cgroup/memory.current")
     if not (limit.is_file() and used.is_file()) or limit.read_text().strip() == "max":
         return None, None
     most = float(limit.read_text())

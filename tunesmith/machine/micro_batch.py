@@ -51,7 +51,8 @@ def room(
         free -= 4.0 * chunk_bytes(device.place)  # the head's logits, their exponents and gradients
     free = max(0.0, free) * 0.8
     width = 4 if device.precision == "fp32" else 2
-    plain, again = kept[0] * width, kept[1] * width
+    plain = kept[0] * width
+    again = kept[1] * width
     checkpointing = machine.checkpointing
     need = max(longest, LEAST_TOKENS, micro_tokens or 0)
     if checkpointing == "auto":

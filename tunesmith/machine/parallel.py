@@ -107,7 +107,8 @@ class Processes:
         if self.share[1] == 1:
             return rows, 0
         shapes = self.stack(torch.tensor(rows.shape))
-        counts, width = shapes[:, 0].tolist(), int(shapes[:, 1].max())
+        counts = shapes[:, 0].tolist()
+        width = int(shapes[:, 1].max())
         padded = rows.new_zeros(max(counts), width)
         padded[: len(rows), : rows.shape[1]] = rows
         stacked = self.stack(padded)
@@ -182,7 +183,8 @@ def join(*, alike: bool = False) -> Processes:
     Numbers and objects go over gloo, on the CPU: over NCCL each would be a wait for the GPU.
     """
     global _store
-    rank, world = int(os.environ.get("RANK", 0)), int(os.environ.get("WORLD_SIZE", 1))
+    rank = int(os.environ.get("RANK", 0))
+    world = int(os.environ.get("WORLD_SIZE", 1))
     if world > 1 and not dist.is_initialized():
         backend = "gloo"
         options: dict[str, Any] = {}

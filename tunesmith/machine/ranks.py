@@ -102,7 +102,8 @@ def _waited_for(ranks: Sequence[subprocess.Popen[bytes]]) -> int | None:
     """Returns the number of the first process that failed once all have ended; None where none
     did.
     """
-    failed, until = None, float("inf")
+    failed = None
+    until = float("inf")
     while any(rank.poll() is None for rank in ranks):
         if failed is None:
             failed = _failed(ranks)

@@ -194,7 +194,8 @@ class Lora(Method):
 
     def _refuse_for(self, stacks: set[str], model: torch.nn.Module) -> None:
         """Raises SpecError for settings that peft cannot apply to all experts in one tensor."""
-        config, there = self.config, expert_stacks(model)
+        config = self.config
+        there = expert_stacks(model)
         wanted = {"variant": ("plain", "rslora"), "init": ("plain", "gaussian"), "dropout": (0.0,)}
         wanted |= {"ranks": (None,), "alphas": (None,)}
         odd = {
@@ -267,7 +268,8 @@ class Lora(Method):
             key = f"{name}.lora_A.weight"
             if key not in state:
                 continue
-            down, up = (key, key.replace("lora_A", "lora_B"))
+            down = key
+            up = key.replace("lora_A", "lora_B")
             if any(not state[name].equal(self._start[name].cpu()) for name in (down, up)):
                 taken = self._start[up] @ self._start[down] - (state[up] @ state[down]).to(
                     self._start[up]
@@ -319,5 +321,6 @@ def _trained(model: torch.nn.Module) -> list[str]:
 
 def _add(layer: Any, taken: torch.Tensor) -> None:
     """Adds s · ``taken`` to the base's weight of a peft layer."""
-    weight, change = layer.base_layer.weight.data, layer.scaling["default"] * taken
+    weight = layer.base_layer.weight.data
+    change = layer.scaling["default"] * taken
     weight += (change.T if layer.fan_in_fan_out else change).to(weight)

@@ -37,7 +37,8 @@ def same_number(written: str, wanted: str, near: float = 1e-6) -> bool | None:
     ``wanted`` comes to none. 3万 may be 3 where the question asks in 万, and 30000 elsewhere; 50%
     may be 50 where it asks for percent. Where both have a unit, it counts.
     """
-    right, said = readings(wanted), readings(written)
+    right = readings(wanted)
+    said = readings(written)
     if len(right) == len(said) == 2:
         right, said = right[1:], said[1:]
     return (

@@ -11,7 +11,8 @@ def rouge_n(prediction: str, reference: str, size: int) -> float:
     """Computes ROUGE-N between 0 and 1, over sequences of ``size`` words (Chinese and Japanese:
     characters); equal to rouge_score's without stemming, with ``words`` as its tokenizer.
     """
-    written, wanted = _sequences(prediction, size), _sequences(reference, size)
+    written = _sequences(prediction, size)
+    wanted = _sequences(reference, size)
     shared = (written & wanted).total()
     return 2 * shared / (written.total() + wanted.total()) if shared else 0.0
 

@@ -26,7 +26,8 @@ def counts(predictions: Sequence[Spans], references: Sequence[Spans]) -> np.ndar
     kinds = sorted({label for spans in (*predictions, *references) for _, _, label in spans})
     numbers = np.zeros((len(references), max(len(kinds), 1), 3))
     for row, (given, wanted) in enumerate(zip(predictions, references, strict=True)):
-        said, there = {tuple(span) for span in given}, {tuple(span) for span in wanted}
+        said = {tuple(span) for span in given}
+        there = {tuple(span) for span in wanted}
         parts = (said & there, said - there, there - said)
         for column, spans in enumerate(parts):
             for label, number in Counter(label for _, _, label in spans).items():

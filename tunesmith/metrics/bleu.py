@@ -42,8 +42,10 @@ class Bleu(Metric):
         """Computes BLEU between 0 and 100, with the exponential smoothing of mteval that sacrebleu
         uses by default.
         """
-        written, wanted = sums[..., 0], sums[..., 1]
-        matches, totals = sums[..., 2 : 2 + ORDERS], sums[..., 2 + ORDERS :]
+        written = sums[..., 0]
+        wanted = sums[..., 1]
+        matches = sums[..., 2 : 2 + ORDERS]
+        totals = sums[..., 2 + ORDERS :]
         missed = np.cumsum((matches == 0) & (totals > 0), axis=-1)
         precisions = np.where(matches > 0, matches, 0.5**missed) / np.maximum(totals, 1)
         logs = np.log(precisions).mean(-1)

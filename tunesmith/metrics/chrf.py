@@ -45,10 +45,12 @@ class Chrf(Metric):
 
 
 def _counts(prediction: str, reference: str) -> list[int]:
-    written, wanted = "".join(prediction.split()), "".join(reference.split())
+    written = "".join(prediction.split())
+    wanted = "".join(reference.split())
     row: list[int] = []
     for order in range(1, ORDERS + 1):
-        ours, theirs = _ngrams(written, order), _ngrams(wanted, order)
+        ours = _ngrams(written, order)
+        theirs = _ngrams(wanted, order)
         # sacrebleu counts what was written only where the reference is long enough for this order.
         row += [ours.total() if theirs else 0, theirs.total(), (ours & theirs).total()]
     return row

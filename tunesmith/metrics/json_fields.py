@@ -29,7 +29,8 @@ class JsonFields(Metric):
         """Counts values in common, written and wanted; [n, 3]."""
         rows = []
         for prediction, reference in zip(predictions, references, strict=True):
-            written, wanted = fields(prediction), fields(reference)
+            written = fields(prediction)
+            wanted = fields(reference)
             rows.append([(written & wanted).total(), written.total(), wanted.total()])
         return np.array(rows, dtype=np.float64)
 

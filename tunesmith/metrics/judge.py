@@ -115,10 +115,12 @@ class Judge(Metric):
         """Asks about each pair in both orders; gives up on a judge that never answers."""
         import httpx
 
-        asker, replies = self._asker(), _Replies()
+        asker = self._asker()
+        replies = _Replies()
         texts = [text for pair in pairs for text in pair.texts]
         names = {text: f"{asker.url} {asker.model} {text}" for text in texts}
-        client, pool = asker.client(), ThreadPoolExecutor(self.config.requests)
+        client = asker.client()
+        pool = ThreadPoolExecutor(self.config.requests)
         coming = {
             text: pool.submit(asker.ask, client, text)
             for text, name in names.items()

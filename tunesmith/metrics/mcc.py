@@ -45,7 +45,8 @@ class Mcc(Metric):
         """Computes the correlation between -1 and 1; 0 where all items have the same prediction, or
         the same reference.
         """
-        hits, items = sums[..., 0], sums[..., 1]
+        hits = sums[..., 0]
+        items = sums[..., 1]
         named, right = np.split(sums[..., 2:], 2, axis=-1)
         above = hits * items - (named * right).sum(-1)
         spreads = [items**2 - (side**2).sum(-1) for side in (named, right)]

@@ -26,7 +26,8 @@ class Pearson(Metric):
 
     def statistics(self, predictions: Sequence[Any], references: Sequence[Any]) -> np.ndarray:
         """Returns 1, x, y, x², y², xy of each item."""
-        x, y = np.array(predictions, np.float64), np.array(references, np.float64)
+        x = np.array(predictions, np.float64)
+        y = np.array(references, np.float64)
         return np.stack([np.ones_like(x), x, y, x * x, y * y, x * y], axis=-1)
 
     def value(self, sums: np.ndarray) -> np.ndarray:

@@ -17,7 +17,8 @@ class RougeL(Metric):
         """Computes ROUGE-L between 0 and 1; equal to rouge_score's rougeL without stemming, with
         ``words`` as its tokenizer.
         """
-        written, wanted = words(prediction), words(reference)
+        written = words(prediction)
+        wanted = words(reference)
         common = common_length(wanted, written)
         return 2 * common / (len(written) + len(wanted)) if common else 0.0
 

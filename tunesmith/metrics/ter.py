@@ -38,6 +38,7 @@ class Ter(Metric):
 
     def value(self, sums: np.ndarray) -> np.ndarray:
         """Computes the rate in percent; 100 for words where none were wanted, as in sacrebleu."""
-        edits, length = sums[..., 0], sums[..., 1]
+        edits = sums[..., 0]
+        length = sums[..., 1]
         without = np.where(edits > 0, 100.0, 0.0)
         return np.where(length > 0, 100 * edits / np.where(length > 0, length, 1), without)

@@ -84,7 +84,8 @@ def renderer(place: Path, tokenizer: Tokenizer, run: Run) -> Render:
     from tunesmith.data.rendering.render import Render
 
     facts = json.loads((place / FACTS).read_text(encoding="utf-8"))
-    objective, data = OBJECTIVES.make(run.objective), run.data
+    objective = OBJECTIVES.make(run.objective)
+    data = run.data
     render = Render(
         tokenizer, data, max_length=data.max_length, head=objective.head, chats=objective.chats
     )

@@ -101,7 +101,8 @@ def infonce(vectors_SD: torch.Tensor, facts: Facts, config: Embed.Config) -> Ter
     2018, eq. 4; in-batch: Henderson et al. 2017, section 4.4); symmetric, the mean of this and of
     the partner's choice among the texts.
     """
-    cosines_PC, same_PC = cosines(vectors_SD, facts), there(no_negatives(facts), vectors_SD)
+    cosines_PC = cosines(vectors_SD, facts)
+    same_PC = there(no_negatives(facts), vectors_SD)
     logits_PC = (cosines_PC / config.temperature).masked_fill(same_PC, -math.inf)
     partner_P = logits_PC.diagonal()
     losses_P = logits_PC.logsumexp(1) - partner_P
@@ -119,7 +120,8 @@ def triplet(vectors_SD: torch.Tensor, facts: Facts, config: Embed.Config) -> Ter
         if config.distance == "euclidean"
         else lambda x, y: 1 - cosine_similarity(x, y)
     )
-    texts_PD, partners_PD = facts.of_role(vectors_SD, 0), facts.of_role(vectors_SD, 1)
+    texts_PD = facts.of_role(vectors_SD, 0)
+    partners_PD = facts.of_role(vectors_SD, 1)
     pair_N = facts.pair_of_negatives(vectors_SD)
     nearer_N = distance(texts_PD, partners_PD).index_select(0, pair_N) - distance(
         texts_PD.index_select(0, pair_N), facts.of_role(vectors_SD, 2)
@@ -177,7 +179,8 @@ def no_negatives(facts: Facts) -> torch.Tensor:
     partner, or a partner of the same text.
     """
     role_S, key_S = facts.role_S, facts.key_S
-    key_P, key_C = key_S[role_S == 0], torch.cat([key_S[role_S == 1], key_S[role_S == 2]])
+    key_P = key_S[role_S == 0]
+    key_C = torch.cat([key_S[role_S == 1], key_S[role_S == 2]])
     number = len(key_P)
     same_PC = (key_C == key_C[:number, None]) | (key_C == key_P[:, None])
     same_PC[:, :number] |= key_P == key_P[:, None]

@@ -142,7 +142,8 @@ def divergence(seen: Seen, reference: LossModel) -> Ratio:
 
     def kl(logits_nV: torch.Tensor, other_nV: torch.Tensor | None, _: slice) -> torch.Tensor:
         assert other_nV is not None, "the reference sees the same batch"
-        ours_nV, theirs_nV = torch.log_softmax(logits_nV, -1), torch.log_softmax(other_nV, -1)
+        ours_nV = torch.log_softmax(logits_nV, -1)
+        theirs_nV = torch.log_softmax(other_nV, -1)
         return (ours_nV.exp() * (ours_nV - theirs_nV)).sum()
 
     with torch.no_grad():

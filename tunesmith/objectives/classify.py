@@ -164,7 +164,8 @@ class Classify(Objective):
         from torch.nn.functional import binary_cross_entropy_with_logits, cross_entropy, mse_loss
 
         assert self.outputs is not None, "the rows were seen before the first loss"
-        smoothing, weights_C = self.config.label_smoothing, self._weights(outputs_BC)
+        smoothing = self.config.label_smoothing
+        weights_C = self._weights(outputs_BC)
         if self.outputs.problem == "regression":
             return mse_loss(outputs_BC[:, 0], target.to(outputs_BC), reduction="none")
         if self.outputs.problem == "single_label_classification":
@@ -184,7 +185,8 @@ class Classify(Objective):
             return None
         if isinstance(given, dict):
             return like.new_tensor([given.get(name, 1.0) for name in self.classes.names])
-        counts, rows = np.maximum(self.classes.counts, 1), self.classes.rows
+        counts = np.maximum(self.classes.counts, 1)
+        rows = self.classes.rows
         several = self.outputs is not None and self.outputs.problem == "multi_label_classification"
         # The mean weight of a row is 1, as sklearn's class_weight="balanced" has it.
         return like.new_tensor(

@@ -125,12 +125,14 @@ class ClassifyTokens(Objective):
         target_W = torch.from_numpy(label_T[asked]).to(outputs_TC.device)
         outputs_WC = outputs_TC.index_select(0, places)
         total = cross_entropy(outputs_WC, target_W, reduction="sum")
-        right, count = (outputs_WC.argmax(-1) == target_W).sum(), len(target_W)
+        right = (outputs_WC.argmax(-1) == target_W).sum()
+        count = len(target_W)
         return Loss(total, {"loss": Ratio(total.detach(), count), "accuracy": Ratio(right, count)})
 
 
 def _inside_words(example: Tagged) -> int:
     """Counts the entities that begin or end inside a word; for these the whole word is learned."""
     words = example.words or words_of(example.text)
-    starts, ends = {start for start, _ in words}, {end for _, end in words}
+    starts = {start for start, _ in words}
+    ends = {end for _, end in words}
     return sum(span.start not in starts or span.end not in ends for span in example.spans)

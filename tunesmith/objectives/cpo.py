@@ -58,7 +58,8 @@ class Cpo(Objective):
 
     def loss(self, models: Models, batch: Batch) -> Loss:
         """Computes DPO's losses with log-probabilities in place of the log-ratios."""
-        config, pairs = self.config, see_pairs(models, batch)
+        config = self.config
+        pairs = see_pairs(models, batch)
         scores_P2 = pairs.averages_P2 if config.loss == "ipo" else pairs.logprobs_P2
         losses_P = LOSSES[config.loss](scores_P2[:, 0], scores_P2[:, 1], config)
         return pairs.loss(losses_P + config.sft * pairs.nll_P, config.beta * scores_P2)

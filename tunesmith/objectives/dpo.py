@@ -90,7 +90,8 @@ class Dpo(Objective):
 
     def loss(self, models: Models, batch: Batch) -> Loss:
         """Computes the loss of each pair of the kind that is set, and adds the sft term."""
-        config, pairs = self.config, see_pairs(models, batch)
+        config = self.config
+        pairs = see_pairs(models, batch)
         ratios_P2 = pairs.ratios_P2
         averaged = config.length_normalized or config.loss == "ipo"
         chosen_P, rejected_P = (ratios_P2 / pairs.lengths_P2 if averaged else ratios_P2).unbind(1)
@@ -123,7 +124,8 @@ def _robust(c: torch.Tensor, r: torch.Tensor, config: Dpo.Config) -> torch.Tenso
     """Computes Chowdhury et al. 2024: unbiased where a known share of the labels is swapped."""
     from torch.nn.functional import logsigmoid
 
-    m, swapped = config.beta * (c - r), config.label_smoothing
+    m = config.beta * (c - r)
+    swapped = config.label_smoothing
     return (-(1 - swapped) * logsigmoid(m) + swapped * logsigmoid(-m)) / (1 - 2 * swapped)
 
 
@@ -135,8 +137,10 @@ def _exo_pair(c: torch.Tensor, r: torch.Tensor, config: Dpo.Config) -> torch.Ten
 
     from torch.nn.functional import logsigmoid
 
-    m, swapped = config.beta * (c - r), config.label_smoothing
-    better, worse = logsigmoid(m), logsigmoid(-m)
+    m = config.beta * (c - r)
+    swapped = config.label_smoothing
+    better = logsigmoid(m)
+    worse = logsigmoid(-m)
     return better.exp() * (better - math.log(1 - swapped)) + worse.exp() * (
         worse - math.log(swapped)
     )

@@ -92,11 +92,9 @@ class Embed(Objective):
             for example in examples
             if isinstance(example, TextPair)
         ]
-        graded, negatives, asked = (
-            sum(has_grade for has_grade, _ in pairs),
-            sum(two for _, two in pairs),
-            self.config.loss,
-        )
+        graded = sum(has_grade for has_grade, _ in pairs)
+        negatives = sum(two for _, two in pairs)
+        asked = self.config.loss
         self.loss_name = asked if asked != "auto" else "cosent" if graded else "infonce"
         name = self.loss_name
         problems = [
@@ -140,10 +138,8 @@ class Embed(Objective):
     def encode(self, example: Example, render: Render) -> list[Tokens]:
         """Encodes the text, its partner, and its negatives, one sequence each."""
         assert isinstance(example, TextPair)
-        texts, similarity = (
-            (example.text, example.second, *example.negatives),
-            float(example.similarity or 0.0),
-        )
+        texts = (example.text, example.second, *example.negatives)
+        similarity = float(example.similarity or 0.0)
         sequences = [render.sequence(text) for text in texts]
         facts = [
             {"role": min(n, 2), "similarity": similarity, "key": _key(sequence)}
@@ -197,7 +193,8 @@ class Embed(Objective):
         for batch, state in zip(step, drawn, strict=True):
             if batch.idle:
                 continue
-            stop, pair = start + len(batch.ends_B), int(facts_of_all.pair_S[start])
+            stop = start + len(batch.ends_B)
+            pair = int(facts_of_all.pair_S[start])
             metrics = terms.metrics(slice(pair, pair + len(batch.sequences)))
             batch.columns["cached"] = (gradient_SD[start:stop], metrics, state)
             start = stop
@@ -210,7 +207,8 @@ class Embed(Objective):
 
         from tunesmith.objectives._contrast import Facts, drawn_again
 
-        policy, cached = models["policy"], batch.columns.get("cached")
+        policy = models["policy"]
+        cached = batch.columns.get("cached")
         if cached is None:
             terms = self._terms(self._vectors(policy, batch), Facts.of(batch))
             return Loss(terms.losses_P.sum(), terms.metrics(slice(None)))

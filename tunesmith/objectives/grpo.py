@@ -205,9 +205,11 @@ class Grpo(Objective):
         ``kl`` k3 (nats a token), ``sampler_gap`` the mean difference to the sampler's
         log-probabilities (nats).
         """
-        columns, new_N = batch.columns, see_at(models["policy"], batch, self.temperature)
+        columns = batch.columns
+        new_N = see_at(models["policy"], batch, self.temperature)
         old_N = columns.get("old_N", new_N.detach())
-        advantage_N, count = columns["advantage_N"], len(new_N)
+        advantage_N = columns["advantage_N"]
+        count = len(new_N)
         ratio_N = self._ratio_N(new_N - old_N, batch)
         losses_N = self._losses_N(ratio_N, advantage_N, new_N)
         metrics = {

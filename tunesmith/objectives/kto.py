@@ -79,7 +79,9 @@ class Kto(Objective):
         from tunesmith.models.calling.loss_models import policy_of
         from tunesmith.models.calling.views import see
 
-        policy, total, count = policy_of(models), 0.0, 0.0
+        policy = policy_of(models)
+        total = 0.0
+        count = 0.0
         training = policy.training
         policy.eval()
         with torch.no_grad():
@@ -101,17 +103,17 @@ class Kto(Objective):
         """
         from tunesmith.models.calling.views import see
 
-        config, kl = self.config, batch.columns["kl"]
+        config = self.config
+        kl = batch.columns["kl"]
         good_B = batch.columns["desirable_B"].bool()
         ratios_B = answer_logprobs(see(models["policy"], batch)) - batch.columns["reference_B"]
         signs_B = good_B.float() * 2 - 1
         weights_B = good_B * config.desirable_weight + ~good_B * config.undesirable_weight
         total = (weights_B * (1 - (config.beta * signs_B * (ratios_B - kl)).sigmoid())).sum()
-        rewards_B, lengths_B = (
-            config.beta * ratios_B.detach(),
-            over_sequences(batch.weights_N, batch),
-        )
-        right, count = (signs_B * (ratios_B.detach() - kl) > 0).sum(), float(len(good_B))
+        rewards_B = config.beta * ratios_B.detach()
+        lengths_B = over_sequences(batch.weights_N, batch)
+        right = (signs_B * (ratios_B.detach() - kl) > 0).sum()
+        count = float(len(good_B))
         metrics = {"loss": Ratio(total.detach(), count), "accuracy": Ratio(right, count)}
         metrics |= {"kl": Ratio(kl * count, count)} if config.loss == "kto" else {}
         good = sum(bool(tokens.columns["desirable"]) for row in batch.sequences for tokens in row)

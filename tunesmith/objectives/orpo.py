@@ -46,7 +46,8 @@ class Orpo(Objective):
 
     def loss(self, models: Models, batch: Batch) -> Loss:
         """Computes -log p(chosen) per token - beta log sigmoid(log odds ratio)."""
-        pairs, beta = see_pairs(models, batch), self.config.beta
+        pairs = see_pairs(models, batch)
+        beta = self.config.beta
         averages_P2 = pairs.averages_P2
         chosen_P, rejected_P = (averages_P2 - log1mexp(averages_P2)).unbind(1)
         return pairs.loss(
@@ -65,5 +66,6 @@ def log1mexp(x: torch.Tensor) -> torch.Tensor:
     near = x > -math.log(2)
     # Each branch sees harmless values where the other is taken: the gradient of a value not taken
     # would still be NaN.
-    small, large = torch.where(near, x, -1.0), torch.where(near, -1.0, x)
+    small = torch.where(near, x, -1.0)
+    large = torch.where(near, -1.0, x)
     return torch.where(near, torch.log(-torch.expm1(small)), torch.log1p(-torch.exp(large)))

@@ -207,10 +207,12 @@ class Ppo(Objective):
         from tunesmith.models.calling.temperature import at_temperature
         from tunesmith.models.calling.views import see
 
-        columns, seen = batch.columns, see(models["policy"], batch)
+        columns = batch.columns
+        seen = see(models["policy"], batch)
         new_N = at_temperature(seen, self.temperature).logprobs_N
         values_N = value_of(models).of(seen, batch)
-        ratio_N, advantage_N = (new_N - columns["old_N"]).exp(), columns["advantage_N"]
+        ratio_N = (new_N - columns["old_N"]).exp()
+        advantage_N = columns["advantage_N"]
         losses_N = clipped_losses(ratio_N, advantage_N, **self._clip)
         errors_N, held_N = self._value_errors(values_N, columns)
         total = (losses_N + self.config.value_weight * errors_N).sum()
@@ -236,7 +238,8 @@ class Ppo(Objective):
         """
         import torch
 
-        target_N, old_N = columns["target_N"], columns["value_N"]
+        target_N = columns["target_N"]
+        old_N = columns["value_N"]
         plain_N = (values_N - target_N) ** 2
         most = self.config.value_clip
         if most is None:
@@ -250,7 +253,8 @@ def _expected(targets: Sequence[np.ndarray], values: Sequence[np.ndarray]) -> di
     """Computes the share of the targets' variance that the values explain: 1 is all of it, 0 or
     less nothing; not told where the targets do not differ.
     """
-    target_N, value_N = np.concatenate(targets), np.concatenate(values)
+    target_N = np.concatenate(targets)
+    value_N = np.concatenate(values)
     spread = float(target_N.var())
     numbers = {"value": float(value_N.mean())}
     if spread > 0:

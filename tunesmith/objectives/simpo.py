@@ -48,7 +48,8 @@ class Simpo(Objective):
 
     def loss(self, models: Models, batch: Batch) -> Loss:
         """Computes -log sigmoid(beta (average of chosen - average of rejected) - gamma)."""
-        config, pairs = self.config, see_pairs(models, batch)
+        config = self.config
+        pairs = see_pairs(models, batch)
         rewards_P2 = config.beta * pairs.averages_P2
         losses_P = smoothed(
             rewards_P2[:, 0] - rewards_P2[:, 1] - config.gamma, config.label_smoothing

@@ -144,7 +144,8 @@ class Answers(Output):
         self, model: Any, asked: Sequence[Example], fitting: Fitting, stopped: Callable[[], bool]
     ) -> list[str]:
         """Answers each question, or continues it where plain text is learned."""
-        run, prompts = fitting.run, [_prompt(example, fitting) for example in asked]
+        run = fitting.run
+        prompts = [_prompt(example, fitting) for example in asked]
         settings = run.generate.model_copy(update={"samples": 1})
         render, seed = fitting.render, run.train.seed
         return written(model, render, prompts, settings, seed=seed, stopped=stopped)
@@ -201,7 +202,8 @@ def _written_answers(contest: Contest) -> Outcome:
     run, seed = contest.run, contest.run.train.seed
     task = task_of(run, contest.prepared, contest.items, shots=contest.shots)
     metrics, primary, reason = metrics_of(run, task, contest.also)
-    settings, weights = settings_for(run, task), contest.identities
+    settings = settings_for(run, task)
+    weights = contest.identities
     contenders = ContenderAnswers(task, settings, contest.events, contest.kept, weights)
     contest.parts(_phases(contest, task))
     contenders.cheap(seed)
@@ -285,7 +287,8 @@ def answers_to(
         seed=predictor.run.train.seed,
         progress=progress,
     )
-    texts, samples = [answer.text for answer in answers], settings.samples
+    texts = [answer.text for answer in answers]
+    samples = settings.samples
     if samples == 1:
         return texts
     return [texts[start : start + samples] for start in range(0, len(texts), samples)]

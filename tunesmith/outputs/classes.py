@@ -73,7 +73,8 @@ class ClassesOfRows(Output):
         fitted = facts.get("fitted", {})
         meaning = Meaning.of(head_in(facts)["outputs"], fitted)
         outputs = outputs_of(predictor.loaded, asked, progress=progress)
-        choices, names = meaning.choices(outputs), meaning.outputs.names
+        choices = meaning.choices(outputs)
+        names = meaning.outputs.names
         if meaning.outputs.problem == "regression":
             return [{COLUMN: choice} for choice in choices]
         rows = [
@@ -103,10 +104,8 @@ class ClassesOfRows(Output):
         """
         assert self.objective.outputs is not None, "the rows were seen before the training began"
         meaning = Meaning(self.objective.outputs)
-        render, texts = (
-            fitting.render,
-            [example for example in asked if isinstance(example, Labelled)],
-        )
+        render = fitting.render
+        texts = [example for example in asked if isinstance(example, Labelled)]
         loaded = Loaded(model, render.tokenizer, "padded")
         sequences = [
             render.sequence(example.text, example.second, limit=loaded.limit) for example in texts
@@ -178,7 +177,8 @@ class ClassesOfRows(Output):
         names, primary, reason = metrics_of(run, outputs)
         contenders = ContenderClasses(contest.items, Meaning.of(outputs, fitted))
         contenders.cheap(*training_rows(run, contest.prepared), seed=run.train.seed)
-        kept, asked = bool(tuned.facts["outputs"]["kept"]), contest.prompt is not None
+        kept = bool(tuned.facts["outputs"]["kept"])
+        asked = contest.prompt is not None
         single = outputs.problem == "single_label_classification"
         embedded = run.prove.embeddings and single
         contest.parts(1 + kept + embedded + asked + len(contest.others))

@@ -82,10 +82,8 @@ class Spans(Output):
         self, model: Any, asked: Sequence[Example], fitting: Fitting, stopped: Callable[[], bool]
     ) -> list[str]:
         """Returns the entities of each text, for a person to read."""
-        render, texts = (
-            fitting.render,
-            [example.text for example in asked if isinstance(example, Tagged)],
-        )
+        render = fitting.render
+        texts = [example.text for example in asked if isinstance(example, Tagged)]
         loaded = Loaded(model, render.tokenizer, "padded")
         sequences = [_read(render, text, words_of(text)) for text in texts]
         chances = chances_of(loaded, sequences, stopped=stopped)
@@ -119,7 +117,8 @@ class Spans(Output):
         by_contender[TUNED] = self._found(contest.tuned, items, progress=_teller(TUNED, contest))
         records = []
         for n, item in enumerate(items):
-            text, record = _text(item), Record(item.id, _text(item), plain(_right(item)))
+            text = _text(item)
+            record = Record(item.id, _text(item), plain(_right(item)))
             record.predictions = {
                 name: shown(text, spans[n]) for name, spans in by_contender.items()
             }
@@ -202,7 +201,8 @@ def named(
     chances_WC: np.ndarray, tokens: Tokens, names: list[str], text: str, start: int
 ) -> list[JsonObject]:
     """Returns the entities, in their output form, of a part of a text that begins at ``start``."""
-    words, said_W = tokens.columns["words"], chances_WC.argmax(-1)
+    words = tokens.columns["words"]
+    said_W = chances_WC.argmax(-1)
     entities = []
     for span in spans_of([names[n] for n in said_W.tolist()], words):
         inside = [n for n, (begin, end) in enumerate(words) if span.start <= begin < span.end]

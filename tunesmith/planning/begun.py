@@ -32,7 +32,8 @@ def refuse_other(file: Path, run: Run, *, may_change: Collection[str]) -> None:
     kind = say(f"spec.work_{file.stem}")
     out = file.parent
     if file.is_file():
-        then, now = _flat(read_run(file), may_change), _flat(run, may_change)
+        then = _flat(read_run(file), may_change)
+        now = _flat(run, may_change)
         changed = [
             Problem(name, say("spec.work_changed", kind=kind, then=then.get(name), now=now[name]))
             for name in now

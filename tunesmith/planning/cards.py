@@ -169,7 +169,8 @@ class Asked:
         rings: in each block two sums of its width in the forward, as many where it is made again,
         and five in the backward (seen on two processes), for every token; and the logits, at most.
         """
-        others, tokens = (processes - 1) / processes, self.batch * self.mean
+        others = (processes - 1) / processes
+        tokens = self.batch * self.mean
         sums = self.inner.blocks * (9 if checkpointing else 7) + 1
         wide = 2 * sums * self.inner.width + self.form.vocabulary
         return others * tokens * wide * WIDTHS[run.train.machine.precision]
@@ -197,7 +198,8 @@ def sent_by_one(form: Shape, run: Run, width: int, *, processes: int, passes: in
       and where they are trained (n-1)/n of their gradients after it
     """
     others = (processes - 1) / processes
-    parts, trained = Parts.of(run, processes), form.trainable * 4.0
+    parts = Parts.of(run, processes)
+    trained = form.trainable * 4.0
     if parts.frozen == 1:
         return 2 * others * trained
     frozen = form.bytes(width, run.model.quantize) - trained
@@ -250,10 +252,12 @@ class Found:
         head = [say(f"cards.col_{name}") for name in ("shard", "again", "tokens", "memory")]
         rows = [[*head, say("cards.col_sent"), say("cards.col_fits")]]
         for layout in self.layouts:
-            low, high = layout.needed.low / GIB, layout.needed.high / GIB
+            low = layout.needed.low / GIB
+            high = layout.needed.high / GIB
             again = say("cards.yes" if layout.checkpointing else "cards.no")
             fits = layout.refused or say("cards.yes" if layout.fits(gib) else "cards.no")
-            size, sent = f"{low:.1f}–{high:.1f}", readable(layout.sent)
+            size = f"{low:.1f}–{high:.1f}"
+            sent = readable(layout.sent)
             rows.append([layout.shard, again, str(layout.micro_tokens), size, sent, fits])
         lines = [say("cards.head", count=count, gib=gib), *table_lines(rows, numbers=4), ""]
         if self.idle:
@@ -297,7 +301,8 @@ def layouts_on(cards: Cards, asked: Run, made: Plan, folder: Path) -> Found:
     run = with_value(run, ["train", "micro_tokens"], asked.train.micro_tokens)
     from tunesmith.models.structure.kinds import load_config
 
-    facts, batch = made.facts, run.train.batch or 1
+    facts = made.facts
+    batch = run.train.batch or 1
     mean = facts["tokens"] / max(facts["rows"]["train"], 1)
     wide = WIDTHS[dtype]
     config = load_config(folder, trust_remote_code=run.model.trust_remote_code)

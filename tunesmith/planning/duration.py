@@ -52,7 +52,8 @@ def expected(facts: Named) -> Expected | None:
     """Returns how long a run takes at the pace of its trial; None where none was made, or where the
     model answers in each step, which a trial does not.
     """
-    probe, looks = facts.get("probe"), facts.get("evaluations")
+    probe = facts.get("probe")
+    looks = facts.get("evaluations")
     if probe is None or looks is None:
         return None
     measured = max(probe["tokens"], 1)
@@ -66,7 +67,8 @@ def expected(facts: Named) -> Expected | None:
 
 def told(facts: Named, time: Expected) -> str:
     """Says what the time is for."""
-    looks, probe = facts["evaluations"], facts["probe"]
+    looks = facts["evaluations"]
+    probe = facts["probe"]
     parts = [say("plan.time_steps", time=duration(time.steps, say), steps=facts["steps"])]
     if looks["rows"]:
         rows = {"count": looks["count"], "rows": looks["rows"]}

@@ -70,13 +70,15 @@ def fact_lines(plan: Plan) -> list[str]:
         key = "plan.fact_tokens" if facts["scored_tokens"] else "plan.fact_tokens_read"
         lines.append(say(key, tokens=f"{facts['tokens']:,}", scored=f"{facts['scored_tokens']:,}"))
     if "parameters" in facts:
-        total, trainable = facts["parameters"], facts["trainable"]
+        total = facts["parameters"]
+        trainable = facts["trainable"]
         share = 100 * trainable / total
         lines.append(
             say("plan.fact_parameters", total=f"{total:,}", trainable=f"{trainable:,}", share=share)
         )
         disk = facts["disk"]
-        needed, free = readable(disk["needed"]), readable(disk["free"])
+        needed = readable(disk["needed"])
+        free = readable(disk["free"])
         count = disk["checkpoints"]
         lines.append(say("plan.fact_disk", needed=needed, free=free, checkpoints=count))
         lines.append(say("plan.fact_memory", **facts["memory_gib"]))

@@ -27,7 +27,8 @@ def empty_folder(run: Run) -> Iterator[Problem]:
 
 def known_names(run: Run) -> Iterator[Problem]:
     """Requires that the named metrics and readers exist."""
-    metrics, objective = METRICS.names(), OBJECTIVES.make(run.objective)
+    metrics = METRICS.names()
+    objective = OBJECTIVES.make(run.objective)
     names = list(dict.fromkeys(["loss", *objective.measures, *metrics]))
     if run.train.keep.best_by not in names:
         best = run.train.keep.best_by
@@ -69,7 +70,8 @@ def base_fits(run: Run) -> Iterator[Problem]:
     """Requires that the method trains on this kind of base, and that what quantised weights or
     optimizers need is installed.
     """
-    method, kind = METHODS.make(run.method), run.model.quantize
+    method = METHODS.make(run.method)
+    kind = run.model.quantize
     if (kind or "plain") not in method.bases:
         kinds = ", ".join(sorted(method.bases))
         text = say(
@@ -99,7 +101,8 @@ def shard_fits(run: Run) -> Iterator[Problem]:
     if shard == "tensor":
         yield from _parts_fit(run)
         return
-    method, objective = METHODS.make(run.method), OBJECTIVES.make(run.objective)
+    method = METHODS.make(run.method)
+    objective = OBJECTIVES.make(run.objective)
     optimizer = run.train.optimizer.name
     if run.model.quantize == "int8":
         yield Problem("model.quantize", say("plan.shard_int8"))
@@ -119,7 +122,8 @@ def _parts_fit(run: Run) -> Iterator[Problem]:
     """Requires what transformers' plan divides: a model that writes, from plain weights, under a
     method and an optimizer that move its parts.
     """
-    method, objective = METHODS.make(run.method), OBJECTIVES.make(run.objective)
+    method = METHODS.make(run.method)
+    objective = OBJECTIVES.make(run.objective)
     if run.model.quantize or run.model.add_tokens:
         name = "quantize" if run.model.quantize else "add_tokens"
         yield Problem(f"model.{name}", say("plan.parts_plain"))
@@ -148,7 +152,8 @@ def schedule_fits(run: Run) -> Iterator[Problem]:
 
 def watched(run: Run) -> Iterator[Problem]:
     """Requires held-out rows, and a measure, where a setting decides by them."""
-    keep, nothing = run.train.keep, run.data.held_out == 0
+    keep = run.train.keep
+    nothing = run.data.held_out == 0
     if keep.patience and (nothing or keep.evaluate == 0):
         yield Problem("train.keep.patience", say("plan.patience"))
     if keep.best_by != "loss" and (nothing or keep.evaluate == 0):
@@ -162,8 +167,11 @@ def watched(run: Run) -> Iterator[Problem]:
 
 def objective_fits(run: Run) -> Iterator[Problem]:
     """Refuses settings of the data that have no meaning for what the model gives."""
-    given, objective = run.data.model_fields_set, OBJECTIVES.make(run.objective)
-    output, values, fields = objective.output, run.data.model_dump(), {"objective": objective.name}
+    given = run.data.model_fields_set
+    objective = OBJECTIVES.make(run.objective)
+    output = objective.output
+    values = run.data.model_dump()
+    fields = {"objective": objective.name}
     if output.compares and run.data.train_on == "everything":
         yield Problem("data.train_on", say("plan.not_everything", **fields))
     for name in output.unused:
@@ -188,7 +196,8 @@ def source_fits(run: Run) -> Iterator[Problem]:
 
 def metric_fits(run: Run) -> Iterator[Problem]:
     """Requires that the measure of the best checkpoint fits what the model gives."""
-    best, objective = run.train.keep.best_by, OBJECTIVES.make(run.objective)
+    best = run.train.keep.best_by
+    objective = OBJECTIVES.make(run.objective)
     output, own_measures = objective.output, ["loss", *objective.measures]
     if best in own_measures or best not in METRICS.names():
         return
@@ -204,7 +213,8 @@ def metric_fits(run: Run) -> Iterator[Problem]:
 
 def slots_there(run: Run) -> Iterator[Problem]:
     """Requires as many ``[P]`` in the template as the method has virtual tokens for."""
-    slots, count = METHODS.make(run.method).slots, (run.data.template or "").count(SLOT)
+    slots = METHODS.make(run.method).slots
+    count = (run.data.template or "").count(SLOT)
     if slots != count:
         where, key = (
             ("method.tokens", "plan.slots") if slots else ("data.template", "plan.no_slots")
@@ -244,7 +254,8 @@ def model_fits(run: Run, kind: str) -> Iterator[Problem]:
     """Requires that method and objective can take a model of this kind: a decoder, an encoder, or
     both together.
     """
-    method, head = METHODS.make(run.method), OBJECTIVES.make(run.objective).head
+    method = METHODS.make(run.method)
+    head = OBJECTIVES.make(run.objective).head
     if kind not in HEADS[head].kinds:
         yield Problem(
             "model", say(f"heads.not_{head}", kind=say(f"heads.kind_{kind.replace('-', '_')}"))

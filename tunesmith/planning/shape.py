@@ -158,7 +158,8 @@ def _counted(folder: Path, run: Run, outputs: Outputs) -> tuple[Base, Shape]:
         size_of,
     )
 
-    objective, trust = OBJECTIVES.make(run.objective), run.model.trust_remote_code
+    objective = OBJECTIVES.make(run.objective)
+    trust = run.model.trust_remote_code
     head, writes = objective.head, objective.output.writes
     config = load_config(folder, trust_remote_code=trust)
     kind = kind_of(config)
@@ -200,7 +201,8 @@ def _from_base(note: Path, run: Run) -> Shape | None:
     """Counts from what is known of the base alone, without the imports that building it costs;
     None where only the model itself tells.
     """
-    base, method = _read(note, Base), METHODS.make(run.method)
+    base = _read(note, Base)
+    method = METHODS.make(run.method)
     plain = OBJECTIVES.make(run.objective).output.writes and not run.model.add_tokens
     trained = method.counted(base.layers) if base is not None and plain else None
     if base is None or trained is None:

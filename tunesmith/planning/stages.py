@@ -139,9 +139,11 @@ def _with_type(
     stages = settings.get("stages")
     if named is None or not isinstance(stages, list) or not stages:
         return settings, overrides
-    last, before = dict(stages[-1]), stages[:-1]
+    last = dict(stages[-1])
+    before = stages[:-1]
     try:
-        now, then = _learned({"objective": named}), _learned(last)
+        now = _learned({"objective": named})
+        then = _learned(last)
     except SpecError as error:
         raise SpecError(Problem("rlhf_type", str(error))) from None
     if named != _objective(last):

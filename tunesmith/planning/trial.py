@@ -123,7 +123,8 @@ def _tokens(plan: Plan, prepared: Prepared, *, padded: bool) -> dict[str, float]
     """
     run, facts = plan.resolved.run, plan.facts
     assert run.train.micro_tokens is not None, "the plan has settled it"
-    order, budget = order_of(run, len(prepared.train)), run.train.micro_tokens
+    order = order_of(run, len(prepared.train))
+    budget = run.train.micro_tokens
     chosen = evenly(range(facts["steps"]), SOME_STEPS)
     counted = [
         computed([prepared.train[row].tokens for row in order.taken(step)], budget, padded=padded)

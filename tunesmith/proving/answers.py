@@ -82,7 +82,8 @@ def _unfit(name: str, task: Task, objective: str, known: str) -> str:
 
 
 def _able(name: str, task: Task) -> bool:
-    reads, written = metric_class(name).reads, bool(task.prompts)
+    reads = metric_class(name).reads
+    written = bool(task.prompts)
     if written and not metric_class(name).fits(task.references):
         return False
     if reads in ("text", "grade"):
@@ -146,7 +147,8 @@ class ContenderAnswers:
         self.seconds[name] = time.perf_counter() - start
 
     def _embedded(self, base: Loaded, seed: int) -> None:
-        start, task = time.perf_counter(), self.task
+        start = time.perf_counter()
+        task = self.task
         prompts = [task.render.prompt(chat) for _, chat in task.training]
         answers, _ = embedded(
             base,
@@ -205,7 +207,8 @@ class ContenderAnswers:
         """Collects answers written elsewhere. Where answers are a small set, its choice is the one
         option that it names.
         """
-        start, items = time.perf_counter(), self.task.items
+        start = time.perf_counter()
+        items = self.task.items
         chats = [item.example for item in items if isinstance(item.example, Chat)]
         most = self.settings.max_new_tokens
         names = [

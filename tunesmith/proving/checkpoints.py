@@ -76,7 +76,8 @@ def steps_to_prove(folder: RunFolder) -> dict[int, RunFolder]:
 def put_together(folder: RunFolder, proofs: Mapping[int, Named]) -> Checkpoints:
     """Writes checkpoints.json from the proofs of several steps, and returns it."""
     first = next(iter(proofs.values()))
-    primary, rival = first["primary"], rival_of(first)
+    primary = first["primary"]
+    rival = rival_of(first)
     results: JsonObject = {
         "primary": primary,
         "against": rival,

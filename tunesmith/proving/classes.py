@@ -102,7 +102,8 @@ class ContenderClasses:
 
     def cheap(self, texts: Sequence[str], labels: Sequence[Choice], *, seed: int) -> None:
         """Runs the rivals that need no model."""
-        outputs, start = self.meaning.outputs, time.perf_counter()
+        outputs = self.meaning.outputs
+        start = time.perf_counter()
         self.choices["most_frequent"] = [class_rivals.most_frequent(labels, outputs)] * len(
             self.items
         )
@@ -117,7 +118,8 @@ class ContenderClasses:
 
     def embedded(self, base: Loaded, contest: Contest) -> None:
         """Runs logistic regression on the base's hidden states of the training rows."""
-        start, phase = time.perf_counter(), say("prove.phase_embed", contender=called("embedded"))
+        start = time.perf_counter()
+        phase = say("prove.phase_embed", contender=called("embedded"))
         trained = [
             item.tokens[0]
             for item, example in training_examples(contest.run, contest.prepared)
@@ -155,8 +157,10 @@ class ContenderClasses:
         where = f"against: {other.name}"
         if isinstance(other, OtherWriter):
             raise SpecError(Problem(where, say("prove.other_writes")))
-        start, loaded = time.perf_counter(), other.load(contest.prepared.render)
-        outputs, their_outputs = self.meaning.outputs, loaded.facts.get("outputs", {})
+        start = time.perf_counter()
+        loaded = other.load(contest.prepared.render)
+        outputs = self.meaning.outputs
+        their_outputs = loaded.facts.get("outputs", {})
         theirs = list(their_outputs.get("names", ()))
         same = theirs == list(outputs.names) and their_outputs["problem"] == outputs.problem
         if not same or loaded.render is None:
@@ -207,11 +211,13 @@ class ContenderClasses:
         from tunesmith.models.structure.layers import longest_row
         from tunesmith.models.structure.masked import load_masked
 
-        start, phase = time.perf_counter(), say("cloze.phase", contender=say("prove.prompted"))
+        start = time.perf_counter()
+        phase = say("cloze.phase", contender=say("prove.prompted"))
         run, tuned = contest.run, contest.tuned
         examples = [item.example for item in self.items if isinstance(item.example, Labelled)]
         cloze = read_cloze(prompt, self.meaning.outputs, pairs=examples[0].second is not None)
-        base, trust = folder_of(run.model), run.model.trust_remote_code
+        base = folder_of(run.model)
+        trust = run.model.trust_remote_code
         device = tuned.model.get_input_embeddings().weight.device
         model = load_masked(base, device=device, trust_remote_code=trust)
         tokenizer = load_tokenizer(base, trust_remote_code=trust)
@@ -247,10 +253,8 @@ class ContenderClasses:
         ]
         tables: JsonObject = {name: self._table(self.choices[name]) for name in contenders}
         if fitted and self.meaning.outputs.problem == "single_label_classification":
-            error, calibrated = (
-                metric("calibration_error"),
-                self.meaning.options(self.outputs["tuned"], calibrated=True),
-            )
+            error = metric("calibration_error")
+            calibrated = self.meaning.options(self.outputs["tuned"], calibrated=True)
             tables["calibration"] = {
                 "rows": fitted["rows"],
                 "temperature": fitted["temperature"],

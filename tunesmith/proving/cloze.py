@@ -145,7 +145,8 @@ class Reader:
             self._plain(example.text),
             None if example.second is None else self._plain(example.second),
         ]
-        ids, whole = self.ids(*texts), True
+        ids = self.ids(*texts)
+        whole = True
         while len(ids) > self.limit:
             if not any(texts):
                 raise SpecError(
@@ -153,7 +154,8 @@ class Reader:
                 )
             longer = max((0, 1), key=lambda index: len(texts[index] or ""))
             texts[longer] = shorter(self.tokenizer, texts[longer] or "", len(ids) - self.limit)
-            ids, whole = self.ids(*texts), False
+            ids = self.ids(*texts)
+            whole = False
         return (
             Tokens(np.array(ids, np.int32), np.zeros(len(ids), np.float32)),
             ids.index(self.mask_id),
@@ -173,7 +175,8 @@ class Reader:
             None if example.second is None else self._plain(example.second)[:SOME],
         )
         masked = self.ids(*texts)
-        at, after = masked.index(self.mask_id), len(masked)
+        at = masked.index(self.mask_id)
+        after = len(masked)
         ids_of: dict[str, list[int]] = {}
         problems: list[Problem] = []
         owner: dict[int, str] = {}

@@ -55,7 +55,8 @@ def clusters(wrong: Sequence[str], good: Sequence[str], *, seed: int) -> list[Js
     if len(wrong) < FEWEST:
         return []
     group_W = _grouped(wrong, seed)
-    terms_W, terms_G = [terms(text) for text in wrong], [terms(text) for text in good]
+    terms_W = [terms(text) for text in wrong]
+    terms_G = [terms(text) for text in good]
     everywhere = [_shares(terms_G)] + [
         _shares([terms_W[i] for i in np.flatnonzero(group_W == group)])
         for group in range(group_W.max() + 1)

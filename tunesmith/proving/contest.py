@@ -264,7 +264,8 @@ def _lines(found: Outcome, items: list[Item]) -> list[JsonObject]:
     """Returns the lines of items.jsonl, each with what else is known of its row: what tells it from
     other rows, and its group where rows have groups.
     """
-    metrics, row_traits = {name: metric(name) for name in found.metrics}, traits(items)
+    metrics = {name: metric(name) for name in found.metrics}
+    row_traits = traits(items)
     groups = {item.id: item.group for item in items if item.group is not None}
     return [
         record.line(metrics)

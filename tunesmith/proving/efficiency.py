@@ -65,7 +65,8 @@ def efficiency_lines(cost: Named | None) -> list[str]:
 
 def training_line(training: Named, speak: Callable[..., str]) -> str:
     """Says what the training took."""
-    rate, memory = training["tokens_per_second"], training["memory_gib"]
+    rate = training["tokens_per_second"]
+    memory = training["memory_gib"]
     fields = {
         "time": duration(training["seconds"], speak),
         "rate": "–" if rate is None else f"{rate:,.0f}",

@@ -166,7 +166,8 @@ def _graded(metric: Metric, place: str, written: Written) -> Grades:
     scorer = _scorer(metric, place)
     if scorer is None:
         return metric.grade(written)
-    grades, done = Grades({}, facts=metric.facts), 0
+    grades = Grades({}, facts=metric.facts)
+    done = 0
     try:
         for name, answers in written.answers.items():
             asked = [

@@ -192,7 +192,8 @@ def unit_values(items: Items, name: str, who: str) -> tuple[float, np.ndarray]:
     """Returns a contender's metric over all items, and what each unit of items says it is [U], as
     pseudo-values of the jackknife; of a plain mean over single items these are the scores.
     """
-    metric_asked, unit_I = metric(name), units_of(items)
+    metric_asked = metric(name)
+    unit_I = units_of(items)
     given = [given_by(item, name).get(who) for item in items]
     references = [item["reference"] for item in items]
     units = int(unit_I.max()) + 1

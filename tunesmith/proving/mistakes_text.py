@@ -29,7 +29,8 @@ def mistake_lines(mistakes: Named | None, rival: str) -> list[str]:
     """
     if not mistakes:
         return []
-    name, count = mistakes["metric"], len(mistakes["slices"])
+    name = mistakes["metric"]
+    count = len(mistakes["slices"])
     numbers = {key: mistakes[key] for key in ("wins", "losses", "ties")}
     changed = say("mistakes.changed", rival=rival, **numbers)
     if mistakes["regressions"]:
@@ -66,7 +67,8 @@ def mistake_lines(mistakes: Named | None, rival: str) -> list[str]:
 
 def chance_lines(mistakes: Named, speak: Callable[..., str]) -> list[str]:
     """Says how many slices would look weaker by chance, and how many are too small."""
-    lines, count = [], len(mistakes["slices"])
+    lines = []
+    count = len(mistakes["slices"])
     if count:
         chance = f"{mistakes['by_chance']:.1f}"
         look = mistakes["look_weaker"]

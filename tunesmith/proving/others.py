@@ -64,7 +64,8 @@ def other_model(place: str, run: Run) -> OtherModel:
     from tunesmith.models.finding.hub import folder_of
     from tunesmith.models.saved import load_other, load_run
 
-    folder, name = RunFolder(Path(place)), f"./{place}" if place in OWN else place
+    folder = RunFolder(Path(place))
+    name = f"./{place}" if place in OWN else place
     ours = OBJECTIVES.make(run.objective)
     if not folder.run_yaml.is_file():
         if not ours.output.writes:

@@ -116,7 +116,8 @@ def records(items: Sequence[Item], base: Known, tuned: Known) -> list[Record]:
 def _record(item: Item, by: dict[str, np.ndarray], base: np.ndarray) -> Record:
     example = item.example
     assert example is not None, f"{item.id} is held out and so keeps its example"
-    prompt, chats = prompt_of(example), chats_of(example)
+    prompt = prompt_of(example)
+    chats = chats_of(example)
     gained = {name: (sides[:, 0] - base[:, 0]).tolist() for name, sides in by.items()}
     record = Record(item.id, question_of(prompt) if prompt else "", chats[0].answer)
     record.answers = [chat.answer for chat in chats]

@@ -82,7 +82,8 @@ class Proof:
 
     def sentence(self) -> str:
         """Returns the verdict in one line."""
-        results, name = self.found, self.found["primary"]
+        results = self.found
+        name = self.found["primary"]
         rival = rival_of(results)
         compared = results["differences"][rival][name]
         values = {

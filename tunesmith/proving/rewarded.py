@@ -99,7 +99,8 @@ def _of(name: str, loaded: Loaded, contest: Contest) -> tuple[list[Answer], floa
     """Returns a contender's answers, and the seconds that they took."""
     from tunesmith.models.calling.generate import generate
 
-    started, render = time.perf_counter(), contest.prepared.render
+    started = time.perf_counter()
+    render = contest.prepared.render
     answers = generate(
         loaded.model,
         loaded.tokenizer,

@@ -174,11 +174,9 @@ def _source_after(
 ) -> np.ndarray:
     """Puts the examples, question and answer, before the question on the encoder's side."""
     assert render.sides is not None and source is not None
-    before, after, gap = (
-        len(render.sides.before),
-        len(render.sides.after),
-        render.pieces.start("\n\n"),
-    )
+    before = len(render.sides.before)
+    after = len(render.sides.after)
+    gap = render.pieces.start("\n\n")
     shown: list[int] = []
     for shot in shots:
         tokens = render.chat(shot)[-1]

@@ -95,8 +95,11 @@ def score_interval(first: np.ndarray, second: np.ndarray) -> Interval:
     """
     from scipy.special import stdtr, stdtrit
 
-    gained, lost, items = int((first > second).sum()), int((second > first).sum()), len(first)
-    difference, changed = (gained - lost) / items, gained + lost
+    gained = int((first > second).sum())
+    lost = int((second > first).sum())
+    items = len(first)
+    difference = (gained - lost) / items
+    changed = gained + lost
     if items < 2:
         return Interval(difference, -math.inf, math.inf, math.inf, 1.0, "score")
     low, high = score_bounds(gained, lost, items, float(stdtrit(items - 1, (1 + LEVEL) / 2)))
@@ -198,7 +201,8 @@ class _Bca:
         self.drawn_R, self.units = drawn_R, units
         # Sums of the same numbers in another order differ in the last digits.
         self.near = 1e-9 * float(np.abs(drawn_R).max())
-        cubes, squares = float((gain_U**3).sum()), float((gain_U**2).sum())
+        cubes = float((gain_U**3).sum())
+        squares = float((gain_U**2).sum())
         self.acceleration = cubes / (6 * squares**1.5) if squares > self.near**2 else 0.0
         self.bias = self._place(difference)
 
@@ -297,8 +301,10 @@ def mcnemar(first: np.ndarray, second: np.ndarray) -> McNemar:
     """Computes McNemar's exact test on right (1) and wrong (0): a fair coin over the items on which
     the two differ.
     """
-    only_first, only_second = int((first > second).sum()), int((second > first).sum())
-    flips, fewer = only_first + only_second, min(only_first, only_second)
+    only_first = int((first > second).sum())
+    only_second = int((second > first).sum())
+    flips = only_first + only_second
+    fewer = min(only_first, only_second)
     tail = sum(math.comb(flips, k) for k in range(fewer + 1))
     return McNemar(only_first, only_second, min(1.0, 2 * tail / 2**flips))
 

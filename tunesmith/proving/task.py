@@ -202,7 +202,8 @@ def answer_of(render: Render, chat: Chat) -> tuple[np.ndarray, tuple[int, ...], 
     thinking, that a model has to write.
     """
     last = replace(chat, turns=(*chat.turns[:-1], replace(chat.turns[-1], train=True)))
-    prompt, ids = render.prompt(last), render.chat(last)[-1].ids_T
+    prompt = render.prompt(last)
+    ids = render.chat(last)[-1].ids_T
     given = np.array(render.start, np.int32) if render.start else prompt
     assert np.array_equal(ids[: len(given)], given), (
         "a rendered conversation begins with what its prompt renders to"

@@ -47,7 +47,8 @@ def crossed(values_KU: np.ndarray) -> Crossed:
 
     trainings, units = values_KU.shape
     mean = float(values_KU.mean())
-    by_training_K, by_unit_U = values_KU.mean(1), values_KU.mean(0)
+    by_training_K = values_KU.mean(1)
+    by_unit_U = values_KU.mean(0)
     rest_KU = values_KU - by_training_K[:, None] - by_unit_U[None] + mean
     squares = {
         "training": units * float(((by_training_K - mean) ** 2).sum()) / (trainings - 1),
@@ -58,7 +59,8 @@ def crossed(values_KU: np.ndarray) -> Crossed:
     freedom["rest"] = freedom["training"] * freedom["unit"]
     both = squares["training"] + squares["unit"] - squares["rest"]
     alone = max(("training", "unit"), key=lambda name: squares[name])
-    total, free = squares[alone], float(freedom[alone])
+    total = squares[alone]
+    free = float(freedom[alone])
     if both >= total > 0:
         total = both
         free = both**2 / sum(squares[name] ** 2 / freedom[name] for name in squares)
@@ -94,7 +96,8 @@ def over_trainings(by_seed: Mapping[int, Lines], name: str, against: str) -> Jso
         rows.append(tuned_U - other_U)
     values_KU = np.array(rows)
     spread = crossed(values_KU[:, np.isfinite(values_KU).all(0)])
-    interval, units = spread.interval, values_KU.shape[1]
+    interval = spread.interval
+    units = values_KU.shape[1]
     return {
         "metric": name,
         "against": against,

@@ -45,7 +45,8 @@ def share_bounds(first: Counts, second: Counts, quantile: float) -> tuple[float,
     """Finds the lowest and the highest difference of the shares that the score test at this
     quantile does not reject, by halving what lies between the one that was seen and the ends.
     """
-    seen, bounds = first[0] / first[1] - second[0] / second[1], []
+    seen = first[0] / first[1] - second[0] / second[1]
+    bounds = []
     for end in (-1.0, 1.0):
         inside = seen
         for _ in range(60):  # a double has 53 bits
@@ -74,7 +75,9 @@ def _variance(first: Counts, second: Counts, difference: float) -> float:
     appendix I).
     """
     (_, many), (_, others) = first, second
-    share, other, ratio = first[0] / many, second[0] / others, others / many
+    share = first[0] / many
+    other = second[0] / others
+    ratio = others / many
     a = 1 + ratio
     b = -(a + share + ratio * other + difference * (ratio + 2))
     c = difference**2 + difference * (2 * share + a) + share + ratio * other

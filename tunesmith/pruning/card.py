@@ -28,7 +28,8 @@ def card(run: Run, page: PrunedPage, hub: Hub | None, name: str) -> str:
     from huggingface_hub import ModelCardData
 
     name = hub.id.split("/")[1] if hub else name
-    base, before = base_of(_trained_on(run)), public_name(run.model.path)
+    base = base_of(_trained_on(run))
+    before = public_name(run.model.path)
     asked = run.prune or Prune()
     lines = [f"# {name}", "", say("card.pruned", model=f"`{before}`", how=page.format)]
     if base is None:

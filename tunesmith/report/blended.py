@@ -45,7 +45,8 @@ def rows(blended: JsonObject) -> list[list[str]]:
     """Returns the table with its head: alpha, the score, its difference to the base, and the same
     of each suite.
     """
-    suites, primary = blended["points"][0]["retention"]["suites"], blended["primary"]
+    suites = blended["points"][0]["retention"]["suites"]
+    primary = blended["primary"]
     head = ["α", metric_name(primary), say("blend.minus_base")]
     for title in suites:
         head += [title, say("blend.minus_base")]
@@ -53,7 +54,8 @@ def rows(blended: JsonObject) -> list[list[str]]:
     for point in blended["points"]:
         mark = " ←" if point["alpha"] == blended["alpha"] else ""
         task = point["task"]
-        score, gain = shown(primary, task["score"]), interval_shown(primary, task)
+        score = shown(primary, task["score"])
+        gain = interval_shown(primary, task)
         row = [f"{point['alpha']:g}{mark}", score, gain]
         for suite in point["retention"]["suites"].values():
             row += [amount(suite["unit"], suite["tuned"]), _suite_interval(suite)]

@@ -84,7 +84,8 @@ def page(folder: RunFolder, run: Run, say: Say, *, buttons: Mapping[str, str] | 
     names stand in place of the commands.
     """
     pairs = OBJECTIVES.make(run.objective).pairs
-    name, trained = shlex.quote(str(folder.path)), trained_with(folder)
+    name = shlex.quote(str(folder.path))
+    trained = trained_with(folder)
     markdown = folder.questions.read_text(encoding="utf-8") if folder.questions.is_file() else ""
     questions = asked(markdown, say)
     contents = {
@@ -148,7 +149,8 @@ def _proof(folder: RunFolder, run: Run, say: Say) -> JsonObject | None:
     proof = folder.read(folder.proof)
     if proof is None:
         return None
-    primary, columns = proof["primary"], metrics(proof)
+    primary = proof["primary"]
+    columns = metrics(proof)
     table = [
         (
             who,

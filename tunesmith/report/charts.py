@@ -45,7 +45,8 @@ def running_mean(points: Sequence[Point]) -> tuple[Point, ...]:
         sums.append(sums[-1] + y)
     smooth = []
     for i, (x, _) in enumerate(points):
-        start, stop = max(0, i - half), min(len(points), i + half + 1)
+        start = max(0, i - half)
+        stop = min(len(points), i + half + 1)
         smooth.append((x, (sums[stop] - sums[start]) / (stop - start)))
     return tuple(smooth)
 
@@ -86,7 +87,8 @@ def short(value: float) -> str:
 
 
 def _range(values: Sequence[float]) -> tuple[float, float]:
-    low, high = min(values), max(values)
+    low = min(values)
+    high = max(values)
     if low == high:
         reach = abs(low) * 0.1 or 1.0
         return low - reach, high + reach

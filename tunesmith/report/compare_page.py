@@ -30,7 +30,8 @@ def page(comparison: Comparison) -> str:
 
 def contents(comparison: Comparison) -> JsonObject:
     """Returns what the page shows, and its ``say``."""
-    say, results_of = Say(words.language()), comparison.found
+    say = Say(words.language())
+    results_of = comparison.found
     return {
         "say": lambda key, **values: say(f"compare.{key}", **values),
         "lang": "zh-CN" if say.language == "zh" else "en",

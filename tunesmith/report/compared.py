@@ -157,7 +157,8 @@ def _paired(names: Sequence[str], folders: Sequence[RunFolder], data: str | None
     first = names[0]
     if first in left_out:
         return {"left_out": left_out, "items": 0}
-    primary, seed = proofs[first]["primary"], proofs[first]["seed"]
+    primary = proofs[first]["primary"]
+    seed = proofs[first]["seed"]
     for name in names:
         if name not in left_out and TUNED not in given_by(lines[name][0], primary):
             left_out[name] = "no metric"
@@ -284,7 +285,8 @@ def scores(comparison: Named) -> list[list[str]]:
 
 def paired_lines(comparison: Named) -> list[str]:
     """Says of each other run whether the first is better, or why they cannot be paired."""
-    proof, lines = comparison["proof"], []
+    proof = comparison["proof"]
+    lines = []
     for other, compared in proof.get("differences", {}).items():
         fields = {"run": proof["against"], "other": other, "metric": metric_name(proof["metric"])}
         fields["interval"] = interval_shown(proof["metric"], compared) + interval_kind(

@@ -26,7 +26,8 @@ def curve_lines(curve: JsonObject) -> list[str]:
 
 def _table(found: JsonObject) -> list[list[str]]:
     """Returns a heading and a row for each size."""
-    name, points = found["metric"], found["points"]
+    name = found["metric"]
+    points = found["points"]
     rivals = list(points[-1]["rivals"])
     heads = [
         say("curve.rows"),
@@ -52,7 +53,9 @@ def _called(found: JsonObject, rival: str) -> str:
 
 def _told(found: JsonObject) -> list[str]:
     """Returns the law in words, then what the gain takes, then what the intervals hold."""
-    name, law, gain = found["metric"], found["law"], found["gain"]
+    name = found["metric"]
+    law = found["law"]
+    gain = found["gain"]
     limits = f"{shown(name, law['limits']['low'])} – {shown(name, law['limits']['high'])}"
     lines = [say("curve.law", limit=shown(name, law["limit"]), limits=limits)]
     values = {
@@ -78,7 +81,8 @@ def _told(found: JsonObject) -> list[str]:
 
 def write_page(curve: JsonObject, path: Path) -> Path:
     """Writes the page to ``path`` and returns it."""
-    name, points = curve["metric"], curve["points"]
+    name = curve["metric"]
+    points = curve["points"]
     rivals = [rival for rival in points[-1]["rivals"] if rival != "most_frequent"]
     title = metric_name(name)
     line = curve["law"]["line"]

@@ -89,7 +89,9 @@ def curves(
     ``pairs`` tells two answers apart. The held-out loss is marked at the step that is ``used``, and
     at its lowest while there is no model.
     """
-    train, watch, rows = points(record, "loss"), held_out(record), watched_kind(record)
+    train = points(record, "loss")
+    watch = held_out(record)
+    rows = watched_kind(record)
     held_out_name = say(f"report.loss_of_{rows}")
     lines = []
     if train:
@@ -149,7 +151,8 @@ def _course(record: Sequence[Named], say: Say) -> list[Curve]:
     for name in ("learning_rate", "grad_norm", "tokens_per_second", "memory_gib"):
         values = points(record, name)
         if values:
-            title, step = say(f"report.{name}"), say("report.step")
+            title = say(f"report.{name}")
+            step = say("report.step")
             chart = line_chart([Series(title, values)], label=title, x_label=step)
             drawn.append(Curve(title, chart))
     return drawn
@@ -195,7 +198,8 @@ def draw_loss_curve(folder: RunFolder, say: Say) -> bool:
     recorded.
     """
     record = folder.steps()
-    train, watch = points(record, "loss"), held_out(record)
+    train = points(record, "loss")
+    watch = held_out(record)
     if not train and not watch:
         return False
     # The object interface, not pyplot: a report may be written while a notebook or a server draws

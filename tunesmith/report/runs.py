@@ -212,7 +212,8 @@ def _loss(row: Row, name: str) -> str:
 def _verdict(proof: Named | None) -> str:
     if proof is None:
         return "–"
-    speak, metric = Say(language()), proof["metric"]
+    speak = Say(language())
+    metric = proof["metric"]
     difference, low, high = (
         number(metric, proof[key], sign=True) for key in ("difference", "low", "high")
     )

@@ -81,7 +81,8 @@ def _aims(one: JsonObject) -> str:
 
 def write_page(found: JsonObject, path: Path) -> None:
     """Writes the page."""
-    speak, by = Say(words.language()), metric_name(found["chosen_by"])
+    speak = Say(words.language())
+    by = metric_name(found["chosen_by"])
     label = speak("search.chart", by=by)
     general = any("general" in one for one in found["trials"])
     trials = [_with_general(trial, found["chosen_by"], general) for trial in found["trials"]]

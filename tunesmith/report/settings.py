@@ -40,7 +40,9 @@ def settings(run_yaml: str) -> list[Setting]:
         line = LINE.match(text[: note.start()] if note else text)
         if line is None:
             continue
-        indent, key, value = len(line[1]), line[2], line[3]
+        indent = len(line[1])
+        key = line[2]
+        value = line[3]
         while parents and parents[-1][0] >= indent:
             parents.pop()
         path = ".".join([*(name for _, name in parents), key])

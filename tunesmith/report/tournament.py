@@ -50,7 +50,8 @@ def cells(standing: Found, columns: Sequence[str], say: Say) -> Cells:
 
 
 def _cell(found: Found, row: Found, name: str, say: Say) -> str:
-    primary, rank = found["primary"], found["methods"].index(row) + 1
+    primary = found["primary"]
+    rank = found["methods"].index(row) + 1
     made = {
         "place": lambda: str(rank),
         "method": lambda: row["method"],
@@ -98,7 +99,8 @@ def _seeds(primary: str, row: Found) -> str:
     each = row["each_quality"]
     if len(each) == 1:
         return "1"
-    low, high = number(primary, min(each)), number(primary, max(each))
+    low = number(primary, min(each))
+    high = number(primary, max(each))
     return Share(f"{len(each)}: {low.removesuffix(' %')}–{high}")
 
 
@@ -141,7 +143,8 @@ def _pad(text: str, width: int, column: str) -> str:
 
 def markdown(standing: Found) -> str:
     """Writes the whole table, one row a method, and the notes."""
-    say, columns = Say(language()), (*QUALITY, *COST)
+    say = Say(language())
+    columns = (*QUALITY, *COST)
     head, *rows = cells(standing, columns, say)
     bars = ["---:" if name in NUMBERS else "---" for name in columns]
     table = [
@@ -256,16 +259,16 @@ def pictures(standing: Found, say: Say) -> list[tuple[str, Any]]:
     """Draws quality against trained weights, and against peak memory; whiskers are the interval
     against the base.
     """
-    primary, first = (
-        standing["primary"],
-        standing["methods"][0]["method"] if standing["methods"] else None,
-    )
-    quality, base = metric_name(primary, say), standing["base"]["quality"]
+    primary = standing["primary"]
+    first = standing["methods"][0]["method"] if standing["methods"] else None
+    quality = metric_name(primary, say)
+    base = standing["base"]["quality"]
     made = []
     for key in ("trainable", "memory_gib"):
         dots = []
         for row in standing["methods"]:
-            low, high = row["minus_base"]["low"], row["minus_base"]["high"]
+            low = row["minus_base"]["low"]
+            high = row["minus_base"]["high"]
             if row[key] and None not in (low, high):
                 style = "first" if row["method"] == first else ""
                 dots.append(

@@ -138,7 +138,8 @@ def intervals(proof: Named, name: str, say: Say) -> list[Interval]:
 
     listed = []
     for rival, row in rows:
-        left, right = at(row["low"], 0.0), at(row["high"], 100.0)
+        left = at(row["low"], 0.0)
+        right = at(row["high"], 100.0)
         difference, low, high = (
             number(name, row[key], sign=True) for key in ("difference", "low", "high")
         )

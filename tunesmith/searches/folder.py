@@ -90,7 +90,8 @@ class Folder:
         """Notes the values that are trained whole as ``best``. Where more trials have found better
         ones than an earlier call, its run stays as ``best-1``, ``best-2`` and so on.
         """
-        noted, best = self.path / "chosen.json", self.whole("best")
+        noted = self.path / "chosen.json"
+        best = self.whole("best")
         now = json.loads(json.dumps({"values": values}))
         if got(noted) not in (None, now) and best.path.exists():
             number = 1

@@ -75,7 +75,8 @@ class Searched:
 
     def lines(self) -> list[str]:
         """Returns the trials, best last, and the settings that were chosen."""
-        results, by = self.found, metric_name(self.found["chosen_by"])
+        results = self.found
+        by = metric_name(self.found["chosen_by"])
         rows = sorted(
             results["trials"], key=lambda trial: (trial["share"], -_or_worst(trial["score"]))
         )
@@ -118,7 +119,9 @@ def search(run: Run, *, quiet: bool = False, listen: Sequence[Listener] = ()) ->
     run = run if run.search else run.model_copy(update={"search": Search()})
     asked = run.search
     assert asked is not None, "it was put there"
-    spaces, engine, folder = spaces_of(run), ENGINES.make(asked.engine), Folder(Path(run.out))
+    spaces = spaces_of(run)
+    engine = ENGINES.make(asked.engine)
+    folder = Folder(Path(run.out))
     where = PLACES.make(asked.place)
     # The run's own, those that were given one by one, and each of the spaces' once.
     most = 1 + len(dict(asked.engine).get("given", ())) + how_many(spaces)

@@ -73,7 +73,8 @@ def _space(given: str | Sequence[Any]) -> Space:
     if read is None:
         raise ValueError(say("search.no_range", value=given))
     kind: Any = read[1]
-    low, high = _number(read[2], given), _number(read[3], given)
+    low = _number(read[2], given)
+    high = _number(read[3], given)
     if not (math.isfinite(low) and math.isfinite(high) and low < high):
         raise ValueError(say("search.empty_range", value=given))
     if kind == "log" and low <= 0:

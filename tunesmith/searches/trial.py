@@ -75,7 +75,8 @@ def train_trial(job: Job, title: str, several: bool, at_hand: AtHand | None) -> 
     """Trains a trial to its end, or goes on with it, and notes what the validation rows say. Of
     ``several`` at a time each tells lines and none has a bar.
     """
-    began, run = time.monotonic(), job.training.run
+    began = time.monotonic()
+    run = job.training.run
     # Another machine may not have noticed yet that the process which had it is gone.
     while run.busy and time.monotonic() - began < PATIENCE:
         time.sleep(1)
@@ -85,7 +86,8 @@ def train_trial(job: Job, title: str, several: bool, at_hand: AtHand | None) -> 
         resolved = run.resolved()
     else:
         plan = job.plan(prepared).require()
-        resolved, prepared = job.shortened(plan), plan.prepared
+        resolved = job.shortened(plan)
+        prepared = plan.prepared
     console = Console(stderr=True, force_terminal=False) if several else None
     with Titled(title, console) as shown:
         train(

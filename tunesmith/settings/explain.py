@@ -220,7 +220,8 @@ def setting_page(path: str) -> HelpPage:
             hint = closest(part, names) or say("spec.known_here", known=", ".join(names))
             raise SpecError(Problem(where, name_here(where) or say("spec.extra", told=hint)))
         done.append(part)
-        field, described = group.model_fields[part], _described(group, part)
+        field = group.model_fields[part]
+        described = _described(group, part)
         group = group_of(field.annotation) or Spec
     assert field is not None, "a path has at least one part"
     text = help_text(path, described)
@@ -276,7 +277,8 @@ def _kind(annotation: Any, metadata: list[Any]) -> str:
     bounds = [
         say(f"explain.{name}", value=f"{dataclasses.asdict(mark)[name]:,}") for mark, name in marks
     ]
-    origin, inner = get_origin(annotation), get_args(annotation)
+    origin = get_origin(annotation)
+    inner = get_args(annotation)
     if origin is Annotated:
         return _kind(inner[0], [*inner[1:], *metadata])
     if origin is Literal:

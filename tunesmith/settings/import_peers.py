@@ -237,10 +237,12 @@ def peer_command(words: Sequence[str]) -> str | None:
     rest, around = _launched(list(words))
     if not rest or rest[0] not in PROGRAMS:
         return None
-    peer, task = PROGRAMS[rest[0]], next(iter(rest[1:]), "")
+    peer = PROGRAMS[rest[0]]
+    task = next(iter(rest[1:]), "")
     flags = rest[2:]
     if task.startswith("--"):
-        task, flags = "", rest[1:]
+        task = ""
+        flags = rest[1:]
     if task in _VERBS:
         return say("peers.verb", theirs=f"{rest[0]} {task}", here=_VERBS[task])
     settings: dict[str, object] = {}
@@ -290,7 +292,8 @@ def _launched(words: list[str]) -> tuple[list[str], dict[str, object]]:
         )
         if script is None:
             continue
-        name, whole = script[1] or script[2], word.replace(".", "/")
+        name = script[1] or script[2]
+        whole = word.replace(".", "/")
         program = next(
             (toolkit for toolkit in ("swift", "axolotl") if f"{toolkit}/" in whole), None
         )

@@ -61,7 +61,8 @@ def fill(resolved: Resolved, derived: Derived) -> Resolved:
     """Puts each value of ``derived`` (by dotted path: value and reason) into ``resolved`` where the
     run left it open.
     """
-    run, origins = resolved.run, dict(resolved.origins)
+    run = resolved.run
+    origins = dict(resolved.origins)
     for path, (value, reason) in derived.items():
         if value_at(run, path) in OPEN:
             run = with_value(run, path.split("."), value)
@@ -73,7 +74,8 @@ def with_preset(resolved: Resolved) -> Resolved:
     """Fills in, where the method is a preset, what it gives to settings that the run does
     not name.
     """
-    run, origins = resolved.run, dict(resolved.origins)
+    run = resolved.run
+    origins = dict(resolved.origins)
     for path, text in METHODS.make(run.method).fills.items():
         *groups, key = path.split(".")
         group = value_at(run, ".".join(groups))
@@ -160,7 +162,8 @@ def default_rate(run: Run) -> tuple[float, str]:
     """Returns the method's own learning rate times the optimizer's factor, and where they come
     from.
     """
-    method, factor = METHODS.make(run.method), OPTIMIZERS.get(run.train.optimizer.name).rate_factor
+    method = METHODS.make(run.method)
+    factor = OPTIMIZERS.get(run.train.optimizer.name).rate_factor
     reason = "plan.reason_learning_rate" if method.source else "plan.reason_learning_rate_bare"
     source = method.source
     if source == type(method).source:  # several methods at once say theirs themselves

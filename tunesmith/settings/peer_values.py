@@ -140,7 +140,8 @@ def _part_of(path: str, source: Named, found: Translation) -> str:
     """Returns an axolotl source's path with its subset, and notes what else it says of the
     source.
     """
-    kind, part = source.get("type"), str(source.get("split", "train"))
+    kind = source.get("type")
+    part = str(source.get("split", "train"))
     if kind == "completion":
         found.pairs.setdefault("objective", "pretrain")
         if source.get("field", "text") != "text":

@@ -321,7 +321,8 @@ class Run(Spec):
         """
         if not isinstance(values, Mapping):
             return values
-        objective, source = values.get("objective"), values.get("source", {})
+        objective = values.get("objective")
+        source = values.get("source", {})
         name = objective.get("name") if isinstance(objective, Mapping) else objective
         if not isinstance(source, Mapping) or "name" in source or not isinstance(name, str):
             return values

@@ -295,7 +295,8 @@ def read_lines(path: Path, *, whole: bool = True) -> list[JsonObject]:
             try:
                 rows.append(json.loads(line))
             except ValueError as error:
-                where, text = f"{path}:{number}", say("spec.damaged_json", error=error)
+                where = f"{path}:{number}"
+                text = say("spec.damaged_json", error=error)
                 raise DataError(Problem(where, text)) from None
     return rows
 

@@ -112,10 +112,12 @@ class HuggingFace(Hub):
         try:
             return ask()
         except HfHubHTTPError as error:
-            status, reason = error.response.status_code, error.server_message or first_line(error)
+            status = error.response.status_code
+            reason = error.server_message or first_line(error)
         except (OSError, ValueError, RuntimeError, httpx.HTTPError) as error:
             # hf_xet, which carries large files, raises RuntimeError
-            status, reason = None, named_line(error)
+            status = None
+            reason = named_line(error)
         raise self.refused(constants.ENDPOINT, status, reason)
 
 
@@ -173,9 +175,11 @@ class ModelScope(Hub):
         try:
             return ask()
         except APIError as error:
-            status, reason = error.status_code, first_line(error)
+            status = error.status_code
+            reason = first_line(error)
         except (Refusal, OSError, ValueError) as error:
-            status, reason = None, named_line(error)
+            status = None
+            reason = named_line(error)
         raise self.refused(_modelscope_endpoint(), status, reason)
 
 

@@ -78,7 +78,8 @@ class LmEval(Suite):
 
         from tunesmith.suites._lm import lm_of
 
-        manager, tasks = self._manager(), self._tasks()
+        manager = self._manager()
+        tasks = self._tasks()
         results = simple_evaluate(
             model=lm_of(loaded, stop_ids, progress),
             tasks=list(tasks),
@@ -96,7 +97,8 @@ class LmEval(Suite):
             }
             for number in sorted(samples):
                 sample = samples[number]
-                said, score = _said(task, sample), sample.get(metric)
+                said = _said(task, sample)
+                score = sample.get(metric)
                 if not isinstance(score, int | float):
                     told_wrong = say("suite.lm_eval_metric", task=name, metric=metric)
                     raise DataError(Problem(self.config.path, told_wrong))

@@ -140,7 +140,8 @@ class Endpoint:
         ]
         for worker in workers:
             worker.start()
-        working, failed = len(workers), None
+        working = len(workers)
+        failed = None
         try:
             while working and not (failed and results.empty()):
                 try:

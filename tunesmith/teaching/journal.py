@@ -111,7 +111,8 @@ class Journal:
         """Writes the file that was asked for, whole or not at all, and clears the answers away; the
         number of rows.
         """
-        draft, count = self.path.with_name(f".{self.out.name}.draft"), 0
+        draft = self.path.with_name(f".{self.out.name}.draft")
+        count = 0
         try:
             with open(draft, "wb") as file:
                 for row in rows:

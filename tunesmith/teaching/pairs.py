@@ -72,7 +72,8 @@ def share_in(answer: str, passage: str) -> float:
     """Returns the share of an answer's words that stand in a passage: of Chinese, its pairs of
     characters; of other words those of four letters and more, where there are any.
     """
-    words_of_answer, others = _units(answer), _units(passage)
+    words_of_answer = _units(answer)
+    others = _units(passage)
     stems = {word[:STEM] for word in others if len(word) >= STEM}
     supported = [
         word in others or (len(word) >= STEM and word[:STEM] in stems) for word in words_of_answer

@@ -87,7 +87,8 @@ def write_questions(source: str, out: Path, how: Passages, events: Events) -> Ac
     """
     files = find_data(source)
     target = place_to_write(out, files)
-    account, faults = Account(), Faults()
+    account = Account()
+    faults = Faults()
     passages = [*_passages(files, how, account, faults)]
     if not passages:
         raise DataError(Problem(source, say("passages.none", shortest=how.shortest)))

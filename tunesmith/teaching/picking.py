@@ -100,10 +100,12 @@ class Picking:
         asked: list[Asked] = []
         for question, answers in groups:
             rows.append({number: answer.text for number, answer in answers})
-            row, turns = _row(question), messages(question.chat.turns)
+            row = _row(question)
+            turns = messages(question.chat.turns)
             said = question.place, str(row["question"])
             asked += [Asked(*said, text, row, turns) for text in rows[-1].values()]
-        tables, faults = [np.zeros((0, len(self._rewarding.names)))], []
+        tables = [np.zeros((0, len(self._rewarding.names)))]
+        faults = []
         for start in range(0, len(asked), AT_ONCE):
             rewarded = self._rewarding(asked[start : start + AT_ONCE])
             tables.append(rewarded.table_nR)

@@ -254,7 +254,8 @@ def _known(questions: Questions) -> tuple[int, str]:
     """Counts the rows that ask something, and hashes all that they ask; raises DataError with the
     rows that cannot be read.
     """
-    digest, count = hashlib.sha256(), 0
+    digest = hashlib.sha256()
+    count = 0
     for question in questions.asked():
         count += 1
         digest.update(

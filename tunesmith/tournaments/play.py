@@ -164,8 +164,10 @@ class _Play:
 
     def _tried(self, entry: Entry, trial: Trial) -> float:
         """Trains one rate of the search and returns its score, lower is better."""
-        rate, share = float(trial.values[RATE]), trial.share
-        path, rungs = entry.corner.tried(rate, share), self.field.asked.rungs
+        rate = float(trial.values[RATE])
+        share = trial.share
+        path = entry.corner.tried(rate, share)
+        rungs = self.field.asked.rungs
         fields = {"rung": rungs.index(share) + 1, "rungs": len(rungs), "share": f"{100 * share:g}"}
         title = say("tournament.title_rung", method=entry.label, rate=f"{rate:g}", **fields)
         if not self._do(
@@ -204,7 +206,8 @@ class _Play:
             if self.heard.received:
                 raise Stopped(self._stopped())
             self.events(PieceBegun(title, self.done + 1, self.total))
-            began, ended_file = time.monotonic(), self.field.board.path / ".ended.json"
+            began = time.monotonic()
+            ended_file = self.field.board.path / ".ended.json"
             ended_file.unlink(missing_ok=True)
             named = f"[{self.done + 1}/{self.total}{self._minutes()}] {title}"
             end = apart(lambda: work(named), ended_file, self.heard, fork=self.fork)

@@ -28,7 +28,8 @@ def best_of(
     """
     if len(rates) == 1:
         return rates[0]
-    engine, done = _halving(rungs), list[Done]()
+    engine = _halving(rungs)
+    done = list[Done]()
     settings = [{RATE: rate} for rate in rates]
     while batch := engine.of(settings, done):
         done += [Done(trial, score(trial)) for trial in batch]

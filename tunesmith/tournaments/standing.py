@@ -122,7 +122,8 @@ def _left_out(made: Field) -> list[dict[str, str]]:
 def _row(entry: Entry, made: Field) -> JsonObject:
     """Returns what the files of one entry say, without the comparisons."""
     runs = runs_of(entry)
-    trained, scores = [got(run.trained) for run in runs], [got(run.score) for run in runs]
+    trained = [got(run.trained) for run in runs]
+    scores = [got(run.score) for run in runs]
     base = got(made.board.base.score)
     memory = [training["memory_gib"] for training in trained if training["memory_gib"] is not None]
     return {
@@ -157,7 +158,8 @@ def table(places: Sequence[Scored], who: str, name: str) -> np.ndarray:
     """Returns the metric's statistics by row [I, S], the mean over several models; windows of one
     long text are one row.
     """
-    measure, tables = metric(name), []
+    measure = metric(name)
+    tables = []
     for scored in places:
         lines = items(scored)
         row_I = rows_of(lines)

@@ -98,9 +98,11 @@ def measured(
     """Computes the mean over ``sequences`` of the squared gradient of each, fp32, by weight;
     dropout is off, and the generators of the run are not moved.
     """
-    weights, sums = [weight_moving.weight for weight_moving in moving], {}
+    weights = [weight_moving.weight for weight_moving in moving]
+    sums = {}
     takes = [weight.requires_grad for weight in weights]
-    draws, training = np.random.default_rng(seed), model.model.training
+    draws = np.random.default_rng(seed)
+    training = model.model.training
     model.model.eval()
     for weight in weights:
         weight.requires_grad_(True)
@@ -156,7 +158,8 @@ def find(ready: Asked, start: FromStart, *, path: Path, key: dict[str, str]) -> 
         return kept
     config = ready.config
     source, sequences = kept_rows(ready)
-    phase, began = say("ewc.phase"), time.perf_counter()
+    phase = say("ewc.phase")
+    began = time.perf_counter()
     with ready.device.autocast():
         values = measured(
             ready.model,
@@ -211,14 +214,16 @@ def _read_rows(ready: Asked, source: str) -> Prepared:
     from tunesmith.data.prepare_once import prepare_once
     from tunesmith.training.sources._earlier import rows_of_run
 
-    folder, run = RunFolder(Path(source)), ready.run
+    folder = RunFolder(Path(source))
+    run = ready.run
     tokenizer, phase = ready.prepared.render.tokenizer, ready.events.phase
     if folder.run_yaml.is_file():
         reads = folder.resolved().run.model_copy(update={"data": run.data})
         return rows_of_run(folder, reads, tokenizer, phase)
     changed = {"path": source, "columns": None, "reader": None}
     changed |= {"held_out": 0, "limit": None, "split_by": None}
-    data, every = run.data.model_copy(update=changed), run.train.model_copy(update={"rows": None})
+    data = run.data.model_copy(update=changed)
+    every = run.train.model_copy(update={"rows": None})
     reads = run.model_copy(update={"data": data, "train": every})
     return prepare_once(reads, tokenizer, progress=phase)
 

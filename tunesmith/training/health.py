@@ -112,7 +112,8 @@ class Falling:
         (self.first if len(self.first) < FEWEST else self.last).append(reward)
         if len(self.last) < FEWEST:
             return None
-        before, now = statistics.fmean(self.first), statistics.fmean(self.last)
+        before = statistics.fmean(self.first)
+        now = statistics.fmean(self.last)
         error = ((statistics.variance(self.first) + statistics.variance(self.last)) / FEWEST) ** 0.5
         self.told = before - now > 3 * max(error, 1e-6)
         if not self.told:

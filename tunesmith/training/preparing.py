@@ -100,7 +100,8 @@ def make_ready(
     for role in beside:
         role.load(model.model.dtype, device.place)
     prepared = with_others(objective, prepared)
-    reference, is_reference = None, "reference" in objective.roles
+    reference = None
+    is_reference = "reference" in objective.roles
     if is_reference and not device.divided:
         reference = _reference(resolved, model, prepared, device, base=base, events=events)
     method = _with_method(model, run)
@@ -186,7 +187,8 @@ def _reference(
 
 def _held(resolved: Resolved, work: Work, prepared: Prepared, base: Path) -> Fisher:
     """Finds how much each weight counts to which the run is held."""
-    run, start = resolved.run, work.roles["fisher"]
+    run = resolved.run
+    start = work.roles["fisher"]
     key = {
         "base": base_fingerprint(base),
         "template": prepared.render.fingerprint,

@@ -179,7 +179,8 @@ def _read(path: Path, key: dict[str, str]) -> tuple[np.ndarray | None, str | Non
         return None, None
     try:
         with safe_open(path, "np") as file:
-            saved_key, values = json.loads(file.metadata()["key"]), file.get_tensor("logprobs")
+            saved_key = json.loads(file.metadata()["key"])
+            values = file.get_tensor("logprobs")
     except (SafetensorError, KeyError, TypeError, ValueError):
         return None, say("train.reference_damaged", path=path)
     changed = [name for name in key if saved_key.get(name) != key[name]]

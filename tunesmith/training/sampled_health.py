@@ -88,7 +88,8 @@ class SampledHealth:
 
     def _grows(self, step: int) -> AnswersGrow | None:
         """Tells of answers that become longer and end less often."""
-        lengths, ending = self._means("length"), self._means("stopped")
+        lengths = self._means("length")
+        ending = self._means("stopped")
         if lengths is None or ending is None:
             return None
         if lengths[1] < GROWN * lengths[0] or ending[0] - ending[1] < ENDING:
@@ -111,7 +112,9 @@ class SampledHealth:
         Shorter ones are no sign: where the right answers are the short ones, that is what is
         learned.
         """
-        lengths, slopes, gained = self._means("length"), self._means("length_slope"), self._gained()
+        lengths = self._means("length")
+        slopes = self._means("length_slope")
+        gained = self._gained()
         if lengths is None or slopes is None or not gained:
             return None
         worth = (slopes[0] + slopes[1]) / 2 * (lengths[1] - lengths[0])

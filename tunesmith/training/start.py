@@ -160,7 +160,10 @@ def _course(
 ) -> Course:
     """Puts the run at its first step, or where its newest checkpoint is."""
     work, device = ready.work, ready.work.device
-    at, spikes, falling, sampled = Position(), Spikes(), Falling(), SampledHealth()
+    at = Position()
+    spikes = Spikes()
+    falling = Falling()
+    sampled = SampledHealth()
     parts: JsonObject = {
         "weights": Weights(work.named),
         "optimizer": Moments(work.named, work.optimizer),
@@ -312,7 +315,8 @@ def _check_disk(ready: Ready, folder: RunFolder) -> None:
     whole = sum(p.numel() * p.element_size() for p in work.model.model.parameters())
     disk = disk_of(trainable, 4 * trainable if work.method.adapter else whole, work.run)
     if disk.free < disk.needed:
-        need, free = f"{disk.needed / GIB:.2f}", f"{disk.free / GIB:.2f}"
+        need = f"{disk.needed / GIB:.2f}"
+        free = f"{disk.free / GIB:.2f}"
         raise DiskError(say("train.disk_too_small", place=folder.path, need=need, free=free))
 
 

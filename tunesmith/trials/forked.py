@@ -159,7 +159,8 @@ class Forked:
 
 def _child(work: Callable[[], None], told: Path, parent: int) -> None:
     """Runs the work in the forked process and exits; never returns."""
-    ending, code = _Ending(told), 1
+    ending = _Ending(told)
+    code = 1
     try:
         # In a group of its own, so that Ctrl-C reaches it once, by way of the parent; and never
         # without a parent.

@@ -49,7 +49,8 @@ def together(
     A piece that fails stops no other. A signal, a full disk and a piece that was stopped from
     outside stop all; then their end is returned, and None where all pieces are over.
     """
-    waiting, going = deque(enumerate(begin)), dict[int, Going]()
+    waiting = deque(enumerate(begin))
+    going = dict[int, Going]()
     stopped: End | None = None
     try:
         while waiting or going:

@@ -227,7 +227,8 @@ def _rewards(path: str, value: str, places: Places) -> list[Problem]:
         if not _chooses(reward):
             continue
         settings = reward if isinstance(reward, Mapping) else {"name": reward}
-        name, where = str(settings.get("name", "")), f"{path}.{number}"
+        name = str(settings.get("name", ""))
+        where = f"{path}.{number}"
         if name not in REWARDS_HERE:
             is_known = ".py" in name or name in REWARDS.names()
             forbidden = [Problem(where, say("ui_new.forbidden"))]

@@ -64,7 +64,8 @@ class ArenaPages:
         """Begins an arena of the chosen models over the prompts that were written."""
         form = await form_of(request)
         runs, bases = self._offered()
-        names, models = form.all("run"), form.all("base")
+        names = form.all("run")
+        models = form.all("base")
         lines = form.one("prompts").splitlines()
         prompts = list(dict.fromkeys(line.strip() for line in lines if line.strip()))
         problems = []

@@ -177,7 +177,9 @@ class Answer:
         """Asks the model and takes what it says; returns the line of the conversation."""
         import httpx
 
-        began, problem, finish = time.monotonic(), "", ""
+        began = time.monotonic()
+        problem = ""
+        finish = ""
         asked = {name: value for name, value in how.items() if name != "system"}
         asked |= {"model": self.model, "stream": True}
         asked["messages"] = self.chat.messages(self.model, str(how.get("system", "")))

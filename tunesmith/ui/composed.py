@@ -143,7 +143,8 @@ def _files(parts: Mapping[str, str], data: str) -> dict[str, str]:
     paths = {"0": data, **_under(FILE, parts)}
     if is_list(data):
         return _read_anew(_under(COLUMNS, parts), data)
-    times, rest = _under(TIMES, parts), _under(REST, parts)
+    times = _under(TIMES, parts)
+    rest = _under(REST, parts)
     chosen = {number: path for number, path in paths.items() if path}
     if list(chosen) in ([], ["0"]) and "0" not in times:
         return {}

@@ -45,10 +45,8 @@ class Offered:
 def composed_fields(draft: Draft, problems: Sequence[Problem]) -> JsonObject:
     """Returns what the start page draws of such settings."""
     questions = draft.shown("questions")
-    texts, of_source = (
-        questions_of(questions),
-        [problem for problem in problems if _of_source(problem)],
-    )
+    texts = questions_of(questions)
+    of_source = [problem for problem in problems if _of_source(problem)]
     given = files_of(draft.shown("data.path"))
     shown = max(len(given), 1 + MORE_FILES)
     return {

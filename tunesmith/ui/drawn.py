@@ -61,7 +61,8 @@ def _cut(ledger: JsonObject, limit: int | None) -> float | None:
 
 def _memory(facts: JsonObject) -> JsonObject:
     """Returns the parts of the estimate, as shares of what is free or of what is needed."""
-    terms, memory = facts.get("memory_terms_gib"), facts.get("memory_gib")
+    terms = facts.get("memory_terms_gib")
+    memory = facts.get("memory_gib")
     if terms is None or memory is None:
         return {"memory_parts": [], "memory_terms": []}
     parts_there = [(f"m-{n}", name, terms[name]) for n, name in enumerate(PARTS) if terms[name]]
@@ -84,5 +85,6 @@ def _time(facts: JsonObject) -> JsonObject:
     if time is None:
         sampled = "probe" in facts
         return {"time": "", "time_for": say("ui_new.time_sampled") if sampled else ""}
-    least, most = duration(time.least), duration(time.least + time.answers)
+    least = duration(time.least)
+    most = duration(time.least + time.answers)
     return {"time": least if least == most else f"{least} – {most}", "time_for": told(facts, time)}

@@ -175,7 +175,8 @@ def _unread(run: Run) -> Iterator[JsonObject]:
 
 def _parts(text: Text) -> Iterator[tuple[str, bool]]:
     """Yields the pieces of a row's text, each with whether it is learned."""
-    done, plain = 0, text.plain[:TEXT]
+    done = 0
+    plain = text.plain[:TEXT]
     for start, end in trained(text):
         if plain[done:start]:
             yield plain[done:start], False

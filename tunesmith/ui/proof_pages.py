@@ -66,7 +66,8 @@ class ProofPages(WorkPages):
     def asked(self, folder: RunFolder, form: Form) -> JsonObject:
         """Returns the arguments of a proof."""
         given = {name: form.one(name) for name in NUMBERS if form.one(name)}
-        problems, prove_asked = [], Prove()
+        problems = []
+        prove_asked = Prove()
         try:
             prove_asked = prove_settings([f"{name}={value}" for name, value in given.items()])
         except TunesmithError as error:

@@ -63,8 +63,10 @@ def standing(folder: RunFolder, starting: bool) -> Standing:
     """Returns where the run stands; ``starting`` while a process that was begun to resume it has
     not yet taken its folder. Raises TunesmithError where the folder cannot be read.
     """
-    run, record = folder.resolved().run, folder.steps()
-    row, speak = run_row(folder, folder.path.name), Say(language())
+    run = folder.resolved().run
+    record = folder.steps()
+    row = run_row(folder, folder.path.name)
+    speak = Say(language())
     running = row["state"] == "running"
     process = process_of(folder.path) if running else None
     stopping = process is not None and process.asked
@@ -136,7 +138,8 @@ def _numbers(record: Sequence[Named], share: float | None) -> list[tuple[str, st
     left = seconds_left(record, share) if share is not None else None
     if left is not None:
         numbers.append((say("ui.left"), duration(left)))
-    train, watch = points(record, "loss"), held_out(record)
+    train = points(record, "loss")
+    watch = held_out(record)
     if train:
         numbers.append((say("ui.step"), f"{int(train[-1][0]):,}"))
         numbers.append((say("report.train_loss"), f"{train[-1][1]:.4g}"))
@@ -155,7 +158,8 @@ def _outcome(row: JsonObject) -> list[tuple[str, str]]:
 def duration(seconds: float) -> str:
     """Says a number of seconds in the largest units that tell it."""
     whole = round(seconds)
-    minutes, hours = whole // 60, whole // 3600
+    minutes = whole // 60
+    hours = whole // 3600
     if hours:
         return say("ui.hours", hours=hours, minutes=minutes % 60)
     return say("ui.minutes", minutes=minutes) if minutes else say("ui.seconds", seconds=whole)

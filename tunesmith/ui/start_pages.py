@@ -213,7 +213,8 @@ class StartPages:
 
         draft = self._draft(request)
         asks = request.query_params
-        row, probe = asks.get("row", "").strip(), asks.get("probe") == "1"
+        row = asks.get("row", "").strip()
+        probe = asks.get("probe") == "1"
         full = named(draft, self.places)
         wrong = self._wrong(full)
         if wrong:

@@ -106,7 +106,8 @@ class Table:
         comparison = self._compared(request)
         if not isinstance(comparison, Comparison):
             return comparison
-        query, chosen = _query(request), request.query_params.get("data", "")
+        query = _query(request)
+        chosen = request.query_params.get("data", "")
         files = [("", say("ui_runs.own_rows")), *((name, name) for name in proved_on(folders))]
         ways = [(label, _with(query, name), name == chosen) for name, label in files]
         shown = {"compared": contents(comparison), "mark": mark, "query": _with(query, chosen)}

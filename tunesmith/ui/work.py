@@ -99,7 +99,8 @@ def export(work: Work, asked: JsonObject) -> JsonObject:
     """
     from tunesmith import api
 
-    run, out = RunFolder(Path(asked["run"])), Path(asked["out"])
+    run = RunFolder(Path(asked["run"]))
+    out = Path(asked["out"])
     done = api.export_run(run, out, asked["settings"], progress=Progress(work))
     print(*done.lines(), sep="\n")
     if not done.met:

@@ -163,7 +163,8 @@ def _phase(work: Work) -> JsonObject | None:
     if phase is None:
         return None
     stands = {"parts": 0, "left": None, **phase}  # what an older version wrote has neither
-    text, parts = str(stands["phase"]), stands["parts"]
+    text = str(stands["phase"])
+    parts = stands["parts"]
     if stands["total"]:
         text += f" {stands['done']}/{stands['total']}"
     if parts:

@@ -49,7 +49,8 @@ def augment(source: str, out: Path, settings: Augment, events: Events | None = N
     target = place_to_write(out, files)
     account, refused, faults = Account(), Counter[str](), Faults()
     rows = list(_read(files, faults))
-    chosen, notes = rows, list[str]()
+    chosen = rows
+    notes = list[str]()
     if settings.target is not None:
         wanted, notes = rows_wanted(source, settings.target, settings.times)
         chosen = [row for row in rows if (row.file, row.number) in wanted]

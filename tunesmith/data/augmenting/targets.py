@@ -69,7 +69,8 @@ def _kinds(target: str) -> list[JsonObject]:
     """Reads the lines; to who reads rows of any layout, a file of one line is the rows in its
     ``like``.
     """
-    kinds, problems = list[JsonObject](), list[Problem]()
+    kinds = list[JsonObject]()
+    problems = list[Problem]()
     for file in find_data(target):
         lines = file.read_text(encoding="utf-8", errors="replace").splitlines()
         for number, text in enumerate(lines, 1):

@@ -154,7 +154,8 @@ def options_of(row: Row) -> Options:
 def _listed(value: object, name: str) -> Options:
     if isinstance(value, dict):
         # ARC: {"text": […], "label": ["A", "B", …]}.
-        texts, marks = value.get("text"), value.get("label")
+        texts = value.get("text")
+        marks = value.get("label")
         if isinstance(texts, list) and isinstance(marks, list):
             return Options(
                 tuple(as_text(text, name) for text in texts),

@@ -48,7 +48,8 @@ def _chatglm3(item: Mapping[str, Any]) -> list[Any]:
 
 def _is_glm4(item: Mapping[str, Any]) -> bool:
     """Tells whether an answer is the call of the tool that its ``metadata`` names."""
-    name, arguments = item.get("metadata"), item.get("content")
+    name = item.get("metadata")
+    arguments = item.get("content")
     if item.get("role") != "assistant" or not (isinstance(name, str) and name.strip()):
         return False
     try:

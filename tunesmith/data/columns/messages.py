@@ -133,7 +133,8 @@ def _spans(item: JsonObject, content: str, field: str) -> tuple[tuple[int, int, 
     for n, part in enumerate(item.get("train_detail") or ()):
         where = f"{field}.train_detail[{n}]"
         given = part if isinstance(part, dict) else {}
-        start, last = given.get("begin_offset"), given.get("end_offset")
+        start = given.get("begin_offset")
+        last = given.get("end_offset")
         if not (
             isinstance(start, int) and isinstance(last, int) and 0 <= start <= last < len(content)
         ):

@@ -72,7 +72,8 @@ def cut(blocks: Iterator[tuple[int | None, str]]) -> Iterator[Section]:
     """Cuts ``(level, text)`` into sections: level 1 to 9 is a heading, None a paragraph. A heading
     without a paragraph below it gives no section.
     """
-    headings, paragraphs = Headings(), []
+    headings = Headings()
+    paragraphs = []
     for level, text in blocks:
         if level is None:
             paragraphs.append(text)

@@ -41,7 +41,8 @@ def extract(source: str, out: Path, settings: Documents) -> Account:
     """
     documents, others = _files(Path(source).expanduser())
     target = place_to_write(out, documents)
-    account, rows = Account(), list[JsonObject]()
+    account = Account()
+    rows = list[JsonObject]()
     problems: list[Problem] = []
     for file in documents:
         try:

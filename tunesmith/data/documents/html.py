@@ -46,7 +46,8 @@ def _blocks(page: parsing.HtmlElement) -> Iterator[tuple[int | None, str]]:
             yield None, text
 
     for event, element in etree.iterwalk(page, events=("start", "end")):
-        name, started = element.tag, event == "start"
+        name = element.tag
+        started = event == "start"
         if name in BLOCKS or name in HEADINGS or name == "br":
             yield from ended()
         if started and name in HEADINGS:

@@ -117,7 +117,8 @@ def _judged_choices(row: Row) -> tuple[list[str], list[str]] | None:
     """
     judged_options = row.get("mc1_targets")
     judged_options = judged_options if isinstance(judged_options, Mapping) else {}
-    options, judged = _texts(judged_options.get("choices")), judged_options.get("labels")
+    options = _texts(judged_options.get("choices"))
+    judged = judged_options.get("labels")
     if not options or not isinstance(judged, list) or len(judged) != len(options):
         return None
     right = [text for text, good in zip(options, judged, strict=True) if good]

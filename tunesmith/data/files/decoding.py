@@ -193,7 +193,8 @@ def _beyond_ascii(text: str) -> int:
 
 def _wide(head: bytes) -> str | None:
     """Recognises UTF-16 without its mark: ASCII characters leave zeros in every other byte."""
-    even, odd = head[0::2].count(0), head[1::2].count(0)
+    even = head[0::2].count(0)
+    odd = head[1::2].count(0)
     if even + odd < max(2, len(head) // 50):
         return None
     if head.isascii() and even + odd < 0.4 * len(head):

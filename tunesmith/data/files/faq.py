@@ -43,7 +43,8 @@ def read(file: FileFacts, stream: Any, faults: Faults) -> Iterator[Located]:
         if mark is not None and mark["asks"] is not None:
             if first:
                 yield Located(file.path, first, _row(said))
-            first, said = number, {name: [] for name in COLUMNS}
+            first = number
+            said = {name: [] for name in COLUMNS}
         if not first:
             continue  # a title above the first question
         if mark is not None:

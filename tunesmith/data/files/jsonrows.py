@@ -66,7 +66,8 @@ def table_of(value: object) -> list[dict[str, object]] | None:
     """Returns the rows of a table written by columns; None where the value is not such a table."""
     if not isinstance(value, dict) or not value:
         return None
-    names, cells = value.get("columns"), value.get("data")
+    names = value.get("columns")
+    cells = value.get("data")
     if isinstance(names, list) and isinstance(cells, list):
         whole = all(isinstance(line, list) and len(line) == len(names) for line in cells)
         return [dict(zip(map(str, names), line, strict=True)) for line in cells] if whole else None

@@ -74,7 +74,8 @@ def _cause(text: str, position: int, reason: str) -> str:
     """Returns what JSON does not know of what people write, where that stands at ``position``; else
     the parser's own reason.
     """
-    here, before = text[position : position + 2], text[:position].rstrip()[-1:]
+    here = text[position : position + 2]
+    before = text[:position].rstrip()[-1:]
     if here in ("//", "/*") or here[:1] == "#":
         return say("source.json_comment")
     if here[:1] in ("}", "]") and before == "," and here:

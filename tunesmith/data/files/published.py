@@ -107,7 +107,8 @@ def _asked_in_turn(row: Row) -> tuple[list[str], list[str]] | None:
     """Returns questions about one text, which follow from each other, and their answers: CoQA
     (Reddy et al. 2019) and QuAC (Choi et al. 2018); None where this is no such row.
     """
-    asked, answers = row.get("questions"), row.get("answers")
+    asked = row.get("questions")
+    answers = row.get("answers")
     if isinstance(answers, Mapping):  # lists by what they hold, as the library datasets has them
         answers = answers.get("input_text") or (row.get("orig_answers") or {}).get("texts")
     both = _texts(asked), _texts(answers)

@@ -156,7 +156,8 @@ def _record(row: Row) -> Iterator[JsonObject]:
 
 def _message(row: Row) -> Any:
     """Returns the answer in a logged request; None where this is no such log."""
-    asked, said = row.get("request"), row.get("response")
+    asked = row.get("request")
+    said = row.get("response")
     if not (isinstance(asked, Mapping) and _objects(asked.get("messages"))):
         return None
     choices = _objects(said.get("choices")) if isinstance(said, Mapping) else []

@@ -64,7 +64,9 @@ def delimiter_of(sample: str) -> str:
     """Finds the delimiter of a CSV file: the one most frequent in the first line, outside quotes; a
     comma where there is none.
     """
-    line, quoted, counts = sample.lstrip("\r\n"), False, {",": 0, "\t": 0, ";": 0, "|": 0}
+    line = sample.lstrip("\r\n")
+    quoted = False
+    counts = {",": 0, "\t": 0, ";": 0, "|": 0}
     for letter in line:
         if letter == '"':
             quoted = not quoted

@@ -93,7 +93,8 @@ def _document(row: Row) -> Iterator[JsonObject]:
 
 
 def _is_stepwise(row: Row) -> bool:
-    steps, judged = row.get("completions"), row.get("labels")
+    steps = row.get("completions")
+    judged = row.get("labels")
     return (
         isinstance(steps, list)
         and isinstance(judged, list)

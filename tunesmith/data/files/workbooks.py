@@ -199,7 +199,8 @@ def _merged(path: Path, sheet: Any) -> _Merged:
             text for piece in _pieces(book, sheet._worksheet_path) for text in _RANGE.findall(piece)
         }
     for left, top, right, bottom in sorted(ranges):
-        first, last = int(top), int(bottom)
+        first = int(top)
+        last = int(bottom)
         if left == right:
             column = column_index_from_string(left.decode()) - 1
             down.setdefault(column, []).append((first, last))

@@ -55,7 +55,8 @@ class Alpaca(Reader):
 
     def read(self, row: Row) -> Chat:
         """Reads a row with a history; the question is its last turn."""
-        instruction, about = text_of(row, "instruction"), text_of(row, "input", required=False)
+        instruction = text_of(row, "instruction")
+        about = text_of(row, "input", required=False)
         about = "" if _NO_INPUT.fullmatch(about) else about
         history = pairs(row) if row.get("history") else []
         # Published dialogues stand inside the instruction as "<user>: … <bot>: … <user>: …".
@@ -65,8 +66,10 @@ class Alpaca(Reader):
             if dialogue
             else "\n\n".join(part for part in (instruction, about) if part.strip())
         )
-        answer, system = text_of(row, "output"), system_turn(row)
-        said, tools = Turn("assistant", answer), ()
+        answer = text_of(row, "output")
+        system = system_turn(row)
+        said = Turn("assistant", answer)
+        tools = ()
         if row.keys() - _USUAL:
             said, tools = with_more(said, row)
         turns = (*system, *history, *dialogue[:-1], Turn("user", question), said)

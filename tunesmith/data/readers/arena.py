@@ -71,7 +71,8 @@ class Battles(Reader):
 
 def _rounds(row: Row, name: str) -> list[Turn]:
     """Returns the questions of a row, each with the answer of one side."""
-    asked, said = json_list(row.get("prompt")) or [], json_list(row.get(name)) or []
+    asked = json_list(row.get("prompt")) or []
+    said = json_list(row.get(name)) or []
     if len(asked) != len(said):
         raise field_problem(name, "preference.rounds", asked=len(asked), seen=shown(said))
     turns = [

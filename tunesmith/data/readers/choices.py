@@ -59,7 +59,8 @@ class Choices(Reader):
     def matches(cls, columns: frozenset[str], row: Row) -> bool:
         """Matches rows with one question, options and a column that names the right one."""
         seen = opened_question({name: row.get(name) for name in columns})
-        columns, row = frozenset(seen), seen
+        columns = frozenset(seen)
+        row = seen
         return (
             len({plain(name) for name in columns}) == len(columns)
             and has_options(columns, row)
@@ -81,7 +82,8 @@ class Choices(Reader):
         values = []
         for row in map(opened_question, rows):
             try:
-                options, name = options_of(row), right_column(row)
+                options = options_of(row)
+                name = right_column(row)
             except DataError:
                 continue
             if name is not None:
@@ -99,7 +101,8 @@ class Choices(Reader):
         about = [text_of(row, name, required=False) for name in asked[:-1]]
         parts = [*about, question, laid_out(options)]
         whole = "\n".join(part.strip() for part in parts if part.strip())
-        name, first = right_column(row), self.first
+        name = right_column(row)
+        first = self.first
         for number in (0, 1):
             if row.get(f"answer_from_{number}") not in (None, ""):
                 name, first = f"answer_from_{number}", number

@@ -53,12 +53,14 @@ class Entities(Reader):
     @classmethod
     def matches(cls, columns: frozenset[str], row: Row) -> bool:
         """Matches rows with words and their tags, or a text and the places of entities in it."""
-        words, tags = _first(columns, WORDS), _first(columns, TAGS)
+        words = _first(columns, WORDS)
+        tags = _first(columns, TAGS)
         if words and tags and json_list(row.get(words)) is not None:
             return True
         if _in_cells(columns, row) is not None:
             return True
-        text, places = _first(columns, TEXTS), _first(columns, PLACES)
+        text = _first(columns, TEXTS)
+        places = _first(columns, PLACES)
         return text is not None and places is not None and _are_places(row.get(places))
 
     def read(self, row: Row) -> Tagged:
@@ -86,10 +88,8 @@ def _in_cells(columns: frozenset[str], row: Row) -> tuple[str, list[str], str, l
     """Returns the words that one cell holds and the tags that another holds, each with its column;
     None where the row is no such one: ``Ada came`` beside ``B-PER,O``, or as PaddleNLP writes it.
     """
-    words_column, tags_column = (
-        _first(columns, (*WORDS, *TEXTS, "text_a")),
-        _first(columns, (*TAGS, *_TAGGED)),
-    )
+    words_column = _first(columns, (*WORDS, *TEXTS, "text_a"))
+    tags_column = _first(columns, (*TAGS, *_TAGGED))
     text, tags = (
         (row.get(words_column), row.get(tags_column))
         if words_column and tags_column

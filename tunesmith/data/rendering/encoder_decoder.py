@@ -111,6 +111,7 @@ def ids_on(tokenizer: Tokenizer, side: str, text: str, *, special: bool = False)
 
 def around(tokenizer: Tokenizer, side: str) -> tuple[tuple[int, ...], tuple[int, ...]]:
     """Returns the ids that the tokenizer puts before a text and after it."""
-    plain, added = ids_on(tokenizer, side, "a"), ids_on(tokenizer, side, "a", special=True)
+    plain = ids_on(tokenizer, side, "a")
+    added = ids_on(tokenizer, side, "a", special=True)
     start = next((n for n in range(len(added)) if added[n : n + len(plain)] == plain), 0)
     return tuple(added[:start]), tuple(added[start + len(plain) :])

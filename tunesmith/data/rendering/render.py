@@ -170,7 +170,8 @@ class Render:
         their turns; None where the last prompt shows that this tokenizer does not allow it.
         """
         everything = self.data.train_on == "everything"
-        trained, first = trained_places(turns, self.data.train_on), opening(turns)
+        trained = trained_places(turns, self.data.train_on)
+        first = opening(turns)
         done: list[Tokens] = []
         ids: list[int] = []
         weights: list[float] = []
@@ -204,7 +205,8 @@ class Render:
         """Renders both sides after their prompt, which is not trained; ``side`` is 0 for chosen, 1
         for rejected.
         """
-        start, sides = len(example.prompt.turns), example.sides
+        start = len(example.prompt.turns)
+        sides = example.sides
         return [
             tokens
             for side, chat in enumerate(sides)
@@ -293,7 +295,8 @@ class Render:
             answer = [*self.sides.answer(answered), self.tokenizer.eos_token_id]
             weights = self._last_weights(chat, answered, answer)
             return [continued(self.sides.source(given), answer, self.start, weights=weights)]
-        turns, sequences = self.conversation.turns(chat), []
+        turns = self.conversation.turns(chat)
+        sequences = []
         for k in sorted(trained_places(turns, self.data.train_on)):
             if k < opening(turns):
                 continue

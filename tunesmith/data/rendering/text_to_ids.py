@@ -195,7 +195,9 @@ def places_of(
         raise DataError(
             Problem("train_detail", say("reader.span_needs_fast", kind=type(tokenizer).__name__))
         )
-    places, begin, skip = [], 0, len(before)
+    places = []
+    begin = 0
+    skip = len(before)
     for part, plain in spans(tokenizer, text):
         options = {"split_special_tokens": True} if plain else {}
         encoding = tokenizer(

@@ -107,10 +107,8 @@ def converses(tokenizer: Tokenizer, head: str, *, chats: bool) -> bool:
 
 def keeps_apart(tokenizer: Tokenizer) -> bool:
     """Tells whether the tokenizer marks where a second text begins."""
-    joined, first = (
-        tokenizer("a", "a")["input_ids"],
-        tokenizer("a", add_special_tokens=False)["input_ids"],
-    )
+    joined = tokenizer("a", "a")["input_ids"]
+    first = tokenizer("a", add_special_tokens=False)["input_ids"]
     inner = joined[joined.index(first[0]) + 1 :] if first and first[0] in joined else []
     return bool(inner) and inner[0] != first[0]
 

@@ -48,7 +48,8 @@ def broken(text: str, variant: str, words: Collection[str]) -> str | None:
         return "numbers"
     if Counter(_found(NEGATIONS, text)) != Counter(_found(NEGATIONS, variant)):
         return "negation"
-    low, other = text.lower(), variant.lower()
+    low = text.lower()
+    other = variant.lower()
     if any((word.lower() in low) != (word.lower() in other) for word in words):
         return "answer"
     return None

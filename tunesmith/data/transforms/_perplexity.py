@@ -41,7 +41,8 @@ def bounds(asked: Perplexity, values: np.ndarray) -> tuple[float, float]:
     """
     if not (asked.least or asked.most or asked.lowest or asked.highest):
         raise SpecError(Problem("perplexity", say("transforms.perplexity_bounds")))
-    low, high = asked.least or 0.0, asked.most or math.inf
+    low = asked.least or 0.0
+    high = asked.most or math.inf
     finite = values[np.isfinite(values)]
     if len(finite):
         low = max(low, float(np.quantile(finite, asked.lowest)) if asked.lowest else 0.0)

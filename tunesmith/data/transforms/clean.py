@@ -93,7 +93,9 @@ class Clean(Transform):
         """Repairs each row, then looks whether it stays."""
         content = Content(self.config.columns)
         asked = self.config.perplexity
-        values, low, high = np.zeros(0), 0.0, math.inf
+        values = np.zeros(0)
+        low = 0.0
+        high = math.inf
         if asked is not None:
             bounds(asked, values)  # what can be refused without the base is refused before it works
             values = self._perplexities(rows)
@@ -104,7 +106,8 @@ class Clean(Transform):
             account.notes += [note] if note not in account.notes else []
         for index, located in enumerate(rows()):
             row, mends, text = self._mended(located, content)
-            why, value = self._unwanted(text), None
+            why = self._unwanted(text)
+            value = None
             if why is None and asked is not None and not low <= values[index] <= high:
                 # NaN lies nowhere: a text of one token stays.
                 value = None if math.isnan(values[index]) else round(float(values[index]), 4)
@@ -121,7 +124,8 @@ class Clean(Transform):
     def _mended(self, located: Located, content: Content) -> tuple[JsonObject, list[str], str]:
         """Returns the row repaired, by which repairs, and its text."""
         columns = content.columns(located.row)
-        row, mends = located.row, list[str]()
+        row = located.row
+        mends = list[str]()
         for name, mend in self.mends.items():
             mended = changed_row(row, mend, columns)
             if mended != row:

@@ -39,11 +39,13 @@ class Dedup(Transform):
             if self.config.near:
                 sketches.append(sketch_of("\n".join(texts)) if any(texts) else _NOTHING)
         content.check()
-        same, alike = Clusters(len(keys)), Clusters(len(keys))
+        same = Clusters(len(keys))
+        alike = Clusters(len(keys))
         same.join_equal(keys)
         alike.join_equal(keys)
         join_near(alike, sketches)
-        first, near = same.roots(), alike.roots()
+        first = same.roots()
+        near = alike.roots()
         for index, located in enumerate(rows()):
             if first[index] != index:
                 account.dropped(located, self.name, "duplicate")

@@ -73,7 +73,8 @@ class LeaveOut(Transform):
 
     def steps(self, rows: Rows, account: Account) -> Iterator[Located]:
         """Looks at all rows, then gives those in which nothing was found."""
-        kinds, named = self.config.found or [], {*(self.config.rows or [])}
+        kinds = self.config.found or []
+        named = {*(self.config.rows or [])}
         odd = self.look(rows, kinds) if kinds and self.look else {}
         missing = {*named}
         for index, located in enumerate(rows()):

@@ -126,10 +126,8 @@ def load(model: torch.nn.Module, folder: Path) -> Any:
     from safetensors.torch import load_file
 
     model = method_of(folder).apply(model.requires_grad_(False))
-    saved, places = (
-        load_file(folder / WEIGHTS),
-        dict(model.named_parameters()) | dict(model.named_buffers()),
-    )
+    saved = load_file(folder / WEIGHTS)
+    places = dict(model.named_parameters()) | dict(model.named_buffers())
     odd = [name for name in _tensors(model) if name not in saved]
     odd += [
         name

@@ -42,7 +42,8 @@ def call_of(
     base: Any, input_ids: torch.Tensor, table_PD: torch.Tensor, call: dict[str, Any]
 ) -> JsonObject:
     """Returns the keywords of a call whose rows hold the virtual tokens."""
-    after, count = int(first_stays(base.config)), len(table_PD)
+    after = int(first_stays(base.config))
+    count = len(table_PD)
     words = base.get_input_embeddings()(input_ids)
     rows = table_PD.to(words).expand(len(words), -1, -1)
     call = call | {"inputs_embeds": torch.cat([words[:, :after], rows, words[:, after:]], 1)}

@@ -160,7 +160,8 @@ class Prompted(nn.Module):
 
     def layers(self) -> tuple[tuple[torch.Tensor, torch.Tensor], ...]:
         """Returns keys and values ``[1, H, P, D]`` of each layer."""
-        table_PW, heads = self.encoder().to(self.base.dtype), self.peft_config.num_attention_heads
+        table_PW = self.encoder().to(self.base.dtype)
+        heads = self.peft_config.num_attention_heads
         parts = (
             table_PW.view(len(table_PW), 2 * self.peft_config.num_layers, heads, -1)
             .permute(1, 2, 0, 3)

@@ -39,13 +39,15 @@ def mixture_of(model: Any, *, experts: int, top_k: int, balance: float) -> Any:
     """Returns a mixture in fp32 that answers as ``model`` does; raises SpecError where transformers
     has no such class for it.
     """
-    config, head = _config(model, experts=experts, top_k=top_k, balance=balance), head_of(model)
+    config = _config(model, experts=experts, top_k=top_k, balance=balance)
+    head = head_of(model)
     mixture = class_of(config, head).from_config(config).float().eval()
     mixture.set_attn_implementation(model.config._attn_implementation)
     if head == "language":
         mixture.generation_config = model.generation_config
     mixture.to(next(model.parameters()).device)
-    theirs, ours = dict(model.named_parameters()), dict(mixture.named_parameters())
+    theirs = dict(model.named_parameters())
+    ours = dict(mixture.named_parameters())
     with torch.no_grad():
         for name, weight in theirs.items():
             layer, _, part = name.partition(".mlp.")

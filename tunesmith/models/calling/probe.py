@@ -168,7 +168,8 @@ def _rows(config: Any) -> list[list[Tokens]]:
     """Makes sequences with a shared beginning of 12 tokens, longer than a window of 8, and one that
     shares nothing.
     """
-    draw, vocabulary = np.random.default_rng(0), config.get_text_config().vocab_size
+    draw = np.random.default_rng(0)
+    vocabulary = config.get_text_config().vocab_size
 
     def tokens(*pieces: np.ndarray) -> Tokens:
         ids = np.concatenate(pieces).astype(np.int32)

@@ -104,9 +104,7 @@ def gates(model: torch.nn.Module) -> list[tuple[Any, int]]:
         for recorder in (
             recorders if isinstance(recorders, list) else [recorders] if recorders else []
         ):
-            kind, index = (
-                getattr(recorder, "target_class", recorder),
-                getattr(recorder, "index", 0),
-            )
+            kind = getattr(recorder, "target_class", recorder)
+            index = getattr(recorder, "index", 0)
             index_of |= {gate: index for gate in part.modules() if isinstance(gate, kind)}
     return list(index_of.items())

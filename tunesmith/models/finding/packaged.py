@@ -61,7 +61,8 @@ def packaged_model(name: str) -> Path:
     if name not in MODELS:
         allowed = ", ".join(f"package:{key}" for key in MODELS)
         raise ModelError(Problem(f"package:{name}", say("heads.package_unknown", known=allowed)))
-    model, target = MODELS[name], cache_folder() / "models" / f"package-{name}"
+    model = MODELS[name]
+    target = cache_folder() / "models" / f"package-{name}"
     if made(target):
         return target
     with locked("models") as cache:

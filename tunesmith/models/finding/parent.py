@@ -45,7 +45,8 @@ class Parent:
         """
         if not (self.writes and OBJECTIVES.make(run.objective).output.writes):
             return []
-        before, now = self.folder.resolved().run.data, run.data
+        before = self.folder.resolved().run.data
+        now = run.data
         other = ["data.template"] * (before.template != now.template)
         other += ["data.system"] * (before.system != now.system)
         return [say("stages.other_format", run=self.folder.path, setting=name) for name in other]

@@ -32,7 +32,8 @@ class Base(Role):
 
     def load(self, dtype: torch.dtype, device: Any) -> None:
         """Loads the second one, where one is needed."""
-        folder, model = self.folder(), self.run.model
+        folder = self.folder()
+        model = self.run.model
         if folder is not None:
             options: Any = {"quantize": model.quantize, "add_tokens": model.add_tokens}
             trust = model.trust_remote_code

@@ -78,10 +78,8 @@ def _checked(run: Run, tokenizer: Tokenizer) -> None:
     if kind == "encoder":
         text = say("load.teacher_reads", teacher=name, kind=say("heads.kind_encoder"))
         raise SpecError(Problem(where, text))
-    ours, theirs = (
-        tokenizer.get_vocab(),
-        load_tokenizer(folder, trust_remote_code=trust).get_vocab(),
-    )
+    ours = tokenizer.get_vocab()
+    theirs = load_tokenizer(folder, trust_remote_code=trust).get_vocab()
     if ours != theirs:
         differing = sum(ours.get(token) != theirs.get(token) for token in {*ours, *theirs})
         text = say(

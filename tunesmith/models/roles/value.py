@@ -127,7 +127,8 @@ class Value(Role):
         """
         yield from self.head.named_parameters()
         if self.trunk is not None:
-            head, table = self.trunk.get_output_embeddings(), self.trunk.get_input_embeddings()
+            head = self.trunk.get_output_embeddings()
+            table = self.trunk.get_input_embeddings()
             unread = {id(weight) for weight in head.parameters()} - {id(table.weight)}
             for name, weight in self.trunk.named_parameters():
                 if weight.requires_grad and id(weight) not in unread:

@@ -58,7 +58,8 @@ def layers(model: Any) -> JsonObject:
     """Returns the embeddings, and the head where it has its own weights, by the end of
     their names.
     """
-    embeddings, head = model.get_input_embeddings(), model.get_output_embeddings()
+    embeddings = model.get_input_embeddings()
+    head = model.get_output_embeddings()
     parts = [embeddings] if head is None or head.weight is embeddings.weight else [embeddings, head]
     names = {part: name.rpartition(".")[2] for name, part in model.named_modules()}
     return {names[part]: part for part in parts}

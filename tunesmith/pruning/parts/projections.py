@@ -41,7 +41,8 @@ class Attention:
     def keep(self, groups: Iterable[int]) -> None:
         """Leaves these groups of heads."""
         kept = list(groups)
-        heads, alone = places(kept, self.width), places(kept, self.head)
+        heads = places(kept, self.width)
+        alone = places(kept, self.head)
         keep_outputs(self.query, heads)
         keep_inputs(self.out, heads)
         for layer in self.keys:

@@ -53,7 +53,8 @@ class Channels(Pruner):
         config = model.config.get_text_config()
         if not all(feed_forward_of(block) for block in block_list(model) or ()):
             return [Problem("prune.how", say("prune.no_channels", kind=config.model_type))]
-        width, kept = config.intermediate_size, self._kept(config, share)
+        width = config.intermediate_size
+        kept = self._kept(config, share)
         if 0 < kept < width:
             return []
         fields = {"multiple": self.config.multiple, "width": width, "kept": kept}

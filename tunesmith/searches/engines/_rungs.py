@@ -20,7 +20,8 @@ def climb(
     ``shares`` are those of the whole training, by rung; of a rung of ``count`` settings the best
     ``keep(count)`` climb, never one without a finite score.
     """
-    left, before = list(settings), 0
+    left = list(settings)
+    before = 0
     for share in shares:
         if len(done) == before:
             return [Trial(values, share) for values in left], before

@@ -63,7 +63,8 @@ class Hyperband(Engine):
 
     def _brackets(self, trials: int) -> list[tuple[int, list[float]]]:
         """Returns how many settings each bracket has, and the shares of its rungs."""
-        eta, longest = self.config.eta, self.config.brackets - 1
+        eta = self.config.eta
+        longest = self.config.brackets - 1
         heights = range(longest, -1, -1)
         paper = [-(-(longest + 1) * eta**height // (height + 1)) for height in heights]
         ends = [round(trials * sum(paper[: n + 1]) / sum(paper)) for n in range(len(paper))]

@@ -50,7 +50,8 @@ class Tpe(Engine):
         count = min(asked.workers, asked.trials - len(done)) - len(first)
         if count < 1:
             return first
-        optuna, number = _optuna(), len(done) + len(first)
+        optuna = _optuna()
+        number = len(done) + len(first)
         sampler = optuna.samplers.TPESampler(
             seed=asked.seed + number, n_startup_trials=self.config.random, multivariate=True
         )

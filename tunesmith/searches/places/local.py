@@ -51,7 +51,8 @@ class Local(Place):
         threads = max(1, (machine.threads or 1) // count)
         if count == 1:
             return Share(1, {"threads": threads})
-        each, free = need(), plan.facts["memory_gib"]["free"]
+        each = need()
+        free = plan.facts["memory_gib"]["free"]
         fit = max(1, min(count, int(free / each)))
         numbers = {"count": count, "each": f"{each:.1f}", "free": f"{free:.1f}", "fit": fit}
         return Share(

@@ -56,7 +56,8 @@ class Ray(Place):
     @contextmanager
     def open(self, plan: Plan, workers: int) -> Iterator[Begin]:
         """Joins the cluster."""
-        ray, joined = _ray(), _ray().is_initialized()
+        ray = _ray()
+        joined = _ray().is_initialized()
         if not joined:
             _join(ray)
         if not fits(ray.nodes(), self.config.cpus, self.config.gpus):

@@ -143,7 +143,8 @@ class State:
         return _differences(facts["environment"], environment(self.device))
 
     def _tensors(self, folder: Path, name: str) -> dict[str, torch.Tensor]:
-        file, shards = folder / f"{name}.safetensors", folder / name
+        file = folder / f"{name}.safetensors"
+        shards = folder / name
         tensors = tensors_in(file) if file.is_file() else {}
         if shards.is_dir():
             # What the optimizer remembers of a weight is divided as that is, and named after it.

@@ -53,7 +53,8 @@ class Orthogonal(torch.optim.Optimizer):
                     parameter.add_(update, alpha=-group["lr"])
 
     def _matrix(self, parameter: torch.Tensor, group: dict[str, Any]) -> torch.Tensor:
-        state, gradient = self.state[parameter], parameter.grad
+        state = self.state[parameter]
+        gradient = parameter.grad
         if not state:
             state["momentum"] = torch.zeros_like(parameter)
         state["momentum"].mul_(group["momentum"]).add_(gradient)
@@ -62,7 +63,8 @@ class Orthogonal(torch.optim.Optimizer):
         return orthogonalised(update, group["iterations"]) * (0.2 * max(parameter.shape) ** 0.5)
 
     def _adam(self, parameter: torch.Tensor) -> torch.Tensor:
-        state, gradient = self.state[parameter], parameter.grad
+        state = self.state[parameter]
+        gradient = parameter.grad
         if not state:
             state |= {
                 "step": 0,

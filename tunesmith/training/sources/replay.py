@@ -72,7 +72,8 @@ class Replay(StepSource):
         kept = [item for item in rows if _content(item) not in held]
         if not kept:
             raise SpecError(Problem("source.path", say("train.replay_none")))
-        left, most = len(rows) - len(kept), self.config.reservoir or len(kept)
+        left = len(rows) - len(kept)
+        most = self.config.reservoir or len(kept)
         fields = {"rows": min(most, len(kept)), "of": len(kept), "path": self.config.path}
         note = say("train.replay_rows", left_out=left, **fields)
         if note not in prepared.ledger.notes:
@@ -141,7 +142,8 @@ class Replay(StepSource):
 
     def told(self) -> list[str]:
         """Returns a line: how many steps the new rows make, and how often an old one is seen."""
-        drawn, rows = self._until(self.total), len(self.old)
+        drawn = self._until(self.total)
+        rows = len(self.old)
         seen = f"{drawn / rows:.2g}"
         return [*self.new.told(), say("train.replays", drawn=drawn, rows=rows, seen=seen)]
 

@@ -36,5 +36,6 @@ class RowSource(StepSource):
 
     def told(self) -> list[str]:
         """Returns a line: how many steps the rows make."""
-        rows, batch = len(self.items), self.order.batch
+        rows = len(self.items)
+        batch = self.order.batch
         return [say("train.steps", total=self.total, rows=rows, batch=batch)]

@@ -30,7 +30,9 @@ class FusedLinear(PeftLinear):
         if options or not single or self.disable_adapters or self.merged or divided:
             return super().forward(x, *args, **options)
         name = adapters[0]
-        base, down, up = self.base_layer, self.lora_A[name].weight, self.lora_B[name].weight
+        base = self.base_layer
+        down = self.lora_A[name].weight
+        up = self.lora_B[name].weight
         kind = x.device.type
         # Under autocast the base's type is that of the arithmetic: the small matrices are cast to
         # it, the large one never, which would be kept for the backward.
@@ -79,9 +81,11 @@ class _Lora(torch.autograd.Function):
         bias_O: torch.Tensor | None,
         *change: Any,
     ) -> torch.Tensor:
-        kind, scale = weight_OI.dtype, change[2]
+        kind = weight_OI.dtype
+        scale = change[2]
         ctx.types = x.dtype, change[0].dtype, change[1].dtype
-        down_RI, up_OR = change[0].to(kind), change[1].to(kind)
+        down_RI = change[0].to(kind)
+        up_OR = change[1].to(kind)
         x_TI = x.reshape(-1, x.shape[-1]).to(kind)
         low_TR = x_TI @ down_RI.T
         out_TO = torch.nn.functional.linear(x_TI, weight_OI, bias_O).addmm_(
