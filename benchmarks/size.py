@@ -1,5 +1,6 @@
 """How much code the package is, in numbers that formatting cannot change: syntax nodes, nodes a
-line of code, `Any` a thousand lines, lines of comment. A folder of another commit may be named:
+line of code, `Any` a thousand lines, lines of comment, names that do not say what they hold. A
+folder of another commit may be named:
 
     python benchmarks/size.py [folder of the package]
 """
@@ -10,6 +11,9 @@ import ast
 import sys
 from collections import Counter
 from pathlib import Path
+
+VAGUE = {"found", "told", "one", "known", "place", "how", "own"}
+"""Names of what a function keeps that say nothing of it."""
 
 
 def code_lines(text: str, nodes: list[ast.AST]) -> int:
@@ -29,6 +33,11 @@ def code_lines(text: str, nodes: list[ast.AST]) -> int:
     return len(held - told)
 
 
+def is_stored(name: ast.Name) -> bool:
+    """Whether a value gets this name here: by an assignment, a loop, a comprehension."""
+    return isinstance(name.ctx, ast.Store)
+
+
 def measured(package: Path) -> Counter[str]:
     """The sums over all files of a package."""
     counts: Counter[str] = Counter()
@@ -43,6 +52,9 @@ def measured(package: Path) -> Counter[str]:
             isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef) for node in nodes
         )
         counts["nodes"] += len(nodes)
+        kept = [node.id for node in nodes if isinstance(node, ast.Name) and is_stored(node)]
+        counts["assigned names"] += len(kept)
+        counts["vague names"] += sum(name in VAGUE for name in kept)
         counts["Any"] += sum(isinstance(node, ast.Name) and node.id == "Any" for node in nodes)
         counts["vars(x)[name]"] += sum(
             isinstance(node, ast.Subscript)
@@ -60,3 +72,4 @@ if __name__ == "__main__":
         print(f"{count:8d}  {name}")
     print(f"{counts['nodes'] / counts['lines of code']:8.2f}  nodes a line of code")
     print(f"{1000 * counts['Any'] / counts['lines']:8.1f}  Any a thousand lines")
+    print(f"{100 * counts['vague names'] / counts['assigned names']:8.2f}  % vague names")

@@ -55,8 +55,12 @@ def propose(given: Mapping[str, Any]) -> Proposal:
     if "model" not in given:
         reads = not OUTPUTS.get(OBJECTIVES.get(name).gives).writes
         chinese = sum(map(has_han, texts)) > HAN * len(texts)
-        settings["model"] = "package:minilm" if reads and not chinese else "starter"
-        key = "encoder" if settings["model"] != "starter" else "chinese" if reads else "writes"
+        if reads and not chinese:
+            settings["model"] = "package:minilm"
+            key = "encoder"
+        else:
+            settings["model"] = "starter"
+            key = "chinese" if reads else "writes"
         reasons.append(say(f"auto.model_{key}", model=settings["model"]))
     return Proposal(settings, reasons)
 

@@ -48,7 +48,8 @@ def measured(points: Sequence[Point], gain: float | None, *, seed: int) -> JsonO
     last = max(points, key=lambda point: (point.rows, -point.seed))
     name = _shared(points, last)
     measure = metric(name)
-    wanted = gain if gain is not None else 1.0 if name in ("bleu", "chrf") else 0.01
+    usual_gain = 1.0 if name in ("bleu", "chrf") else 0.01
+    wanted = usual_gain if gain is None else gain
     common = set.intersection(*({item["id"] for item in point.items} for point in points))
     items = {
         (point.rows, point.seed): [item for item in point.items if item["id"] in common]
@@ -59,7 +60,9 @@ def measured(points: Sequence[Point], gain: float | None, *, seed: int) -> JsonO
     rows_P = np.array(sizes)
     plain_P = np.array([_mean(measure, items, size, TUNED) for size in sizes])
     values_RP = np.stack([_with_seeds(drawn_SR, size, seed) for size in sizes], axis=-1)
-    best = 1.0 if measure.right_or_wrong else None if measure.higher else 0.0
+    best = None if measure.higher else 0.0
+    if measure.right_or_wrong:
+        best = 1.0
     law = fit(rows_P, plain_P[None], higher=measure.higher, best=best)
     laws = fit(rows_P, values_RP, higher=measure.higher, best=best)
     return {

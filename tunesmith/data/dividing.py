@@ -130,10 +130,11 @@ def _by_time(found: list[Located], groups: list[str], how: Split) -> list[str | 
     assert how.time is not None and how.after is not None, "both or neither are given"
     late = [_value(row, how.time, "time") >= how.after for row in found]
     going_on = {group for group, is_late in zip(groups, late, strict=True) if is_late}
-    return [
-        HELD if is_late else None if group in going_on else TRAIN
-        for group, is_late in zip(groups, late, strict=True)
-    ]
+    sides: list[str | None] = []
+    for group, is_late in zip(groups, late, strict=True):
+        earlier = None if group in going_on else TRAIN
+        sides.append(HELD if is_late else earlier)
+    return sides
 
 
 def _by_share(found: list[Located], groups: list[str], how: Split) -> list[str | None]:

@@ -180,7 +180,9 @@ class Ledger:
 
 def divided(train: int, watch: int, proof: int) -> str:
     """Says how many rows are for what; of none nothing is said."""
-    kind = "trained" if watch else "trained_unwatched" if proof else "trained_all"
+    kind = "trained_unwatched" if proof else "trained_all"
+    if watch:
+        kind = "trained"
     return say(f"ledger.{kind}", trained=train, watch=watch, proof=proof)
 
 

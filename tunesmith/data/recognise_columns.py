@@ -181,8 +181,11 @@ def _feedback(columns: list[str], rows: Sequence[Row]) -> Meaning | None:
     turns = [name for name in rest if json_list(rows[0].get(name)) and name in TURNS]
     asked_meaning = turns_of(rest, rows) or asked_and_answered(rest, rows)
     named = {"prompt", "completion"} <= {*columns}
-    columns_told = {} if turns or named else asked_meaning.columns if asked_meaning else None
-    if columns_told is None:
+    if turns or named:
+        columns_told = {}
+    elif asked_meaning is not None:
+        columns_told = asked_meaning.columns
+    else:
         return None
     if "output" in columns_told:
         columns_told = {**columns_told, "answer": columns_told["output"]}

@@ -85,7 +85,9 @@ class Shown:
             self._bar.update(self._task, completed=done, total=total or None, detail=detail)
         elif changed or done == total or time.monotonic() - self._told >= PLAIN_EVERY:
             self._told = time.monotonic()
-            of = f"{done}/{total}" if total else f"{done:,}" if done else ""
+            of = f"{done:,}" if done else ""
+            if total:
+                of = f"{done}/{total}"
             self.tell(f"{phase} {of}  {detail}{self._left(done, total)}".rstrip())
 
     def _left(self, done: int, total: int) -> str:

@@ -54,7 +54,8 @@ class Freeze(Method):
         parts = dict(model.named_modules())
         parts.pop("")
         names = matched_layers(model, self.config.parts, parts, kind="part", where="method.parts")
-        last = self.config.last if self.config.last is not None else 0 if names else 2
+        usual = 0 if names else 2
+        last = usual if self.config.last is None else self.config.last
         blocks = _blocks(model)
         if last > len(blocks) or not (last or names):
             raise SpecError(

@@ -39,13 +39,17 @@ class CalibrationError(Metric):
         for row, prediction, reference in zip(rows, predictions, references, strict=True):
             confidence, right = _confidence(prediction, reference)
             bin_ = min(int(np.ceil(confidence * BINS)) - 1, BINS - 1)
-            row[2 * max(bin_, 0)], row[2 * max(bin_, 0) + 1], row[-1] = confidence, right, 1
+            start = 2 * max(bin_, 0)
+            row[start] = confidence
+            row[start + 1] = right
+            row[-1] = 1
         return rows
 
     def value(self, sums: np.ndarray) -> np.ndarray:
         """Computes the error between 0 and 1: each bin's gap, weighted by its items."""
         bins = sums[..., :-1].reshape(*sums.shape[:-1], BINS, 2)
-        return np.abs(bins[..., 0] - bins[..., 1]).sum(-1) / sums[..., -1]
+        gaps = np.abs(bins[..., 0] - bins[..., 1])
+        return gaps.sum(-1) / sums[..., -1]
 
 
 def _confidence(prediction: Mapping[str, float], reference: object) -> tuple[float, float]:

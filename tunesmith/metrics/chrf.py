@@ -36,12 +36,12 @@ class Chrf(Metric):
         written, wanted, matches = np.moveaxis(sums.reshape(*sums.shape[:-1], ORDERS, 3), -1, 0)
         effective = (written > 0) & (wanted > 0)
         orders = np.maximum(effective.sum(-1), 1)
-        precision = (np.where(effective, matches, 0) / np.maximum(written, 1)).sum(-1) / orders
-        recall = (np.where(effective, matches, 0) / np.maximum(wanted, 1)).sum(-1) / orders
+        counted = np.where(effective, matches, 0)
+        precision = (counted / np.maximum(written, 1)).sum(-1) / orders
+        recall = (counted / np.maximum(wanted, 1)).sum(-1) / orders
+        above = 100 * (1 + BETA**2) * precision * recall
         below = BETA**2 * precision + recall
-        return np.where(
-            below > 0, 100 * (1 + BETA**2) * precision * recall / np.where(below > 0, below, 1), 0.0
-        )
+        return np.where(below > 0, above / np.where(below > 0, below, 1), 0.0)
 
 
 def _counts(prediction: str, reference: str) -> list[int]:

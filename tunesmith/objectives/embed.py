@@ -95,7 +95,8 @@ class Embed(Objective):
         graded = sum(has_grade for has_grade, _ in pairs)
         negatives = sum(two for _, two in pairs)
         asked = self.config.loss
-        self.loss_name = asked if asked != "auto" else "cosent" if graded else "infonce"
+        usual = "cosent" if graded else "infonce"
+        self.loss_name = usual if asked == "auto" else asked
         name = self.loss_name
         problems = [
             Problem(

@@ -85,8 +85,9 @@ class Vectors(Output):
         with contest.base() as base:
             pairs.add("base", pairs.cosines(base, objective, _teller("base", contest)))
         pairs.add(TUNED, pairs.cosines(contest.tuned, objective, _teller(TUNED, contest)))
-        given = run.prove.primary or run.prove.metrics
-        reason = "given" if given else "graded" if graded else "partners"
+        reason = "graded" if graded else "partners"
+        if run.prove.primary or run.prove.metrics:
+            reason = "given"
         return Outcome(pairs.records(), names, run.prove.primary or names[0], reason)
 
 

@@ -285,7 +285,9 @@ def weigh(lines: Sequence[Line], margins: dict[str, tuple[float, str]], *, seed:
             of_kind_entry["p_holm"] = raised_kinds[title, kind]
             of_kind_entry["lost"] = _lost(kinds[title, kind], of_kind_entry)
     words = {entry["verdict"] for entry in suites.values()}
-    verdict = "lost" if "lost" in words else "kept" if words == {"kept"} else "not shown"
+    verdict = "kept" if words == {"kept"} else "not shown"
+    if "lost" in words:
+        verdict = "lost"
     return {"verdict": verdict, "suites": suites}
 
 

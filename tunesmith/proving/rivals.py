@@ -207,5 +207,8 @@ def _same_scored(longer: Tokens, plain: Tokens) -> Tokens:
     scored = np.flatnonzero(longer.weights_T)
     kept = scored[max(0, len(scored) - plain.scored) :]
     weights = np.zeros(len(longer.ids_T), np.float32)
-    weights[kept] = plain.weights_T[1:][plain.weights_T[1:] != 0][-len(kept) :] if len(kept) else 0
+    if len(kept):
+        predicted = plain.weights_T[1:]
+        scored_weights = predicted[predicted != 0]
+        weights[kept] = scored_weights[-len(kept) :]
     return replace(longer, weights_T=weights)

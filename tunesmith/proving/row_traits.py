@@ -107,9 +107,7 @@ def values_of(line: Named) -> dict[str, list[Value]]:
     """
     values_by_name: dict[str, list[Value]] = {"label": labels_in(line["reference"])}
     for name, value in line.get("columns", {}).items():
-        number = isinstance(value, int | float) and not isinstance(value, bool)
-        cell = None if value is None else float(value) if number else str(value).strip()
-        values_by_name[name] = [] if cell is None or cell == "" else [cell]
+        values_by_name[name] = _cell_values(value)
     source = WINDOW.sub("", line["id"].partition("#")[0]).rpartition(":")[0]
     script = script_of(line["prompt"])
     counted: dict[str, list[Value]] = {
@@ -121,6 +119,16 @@ def values_of(line: Named) -> dict[str, list[Value]]:
     return values_by_name | {
         name: values for name, values in counted.items() if name not in values_by_name
     }
+
+
+def _cell_values(value: object) -> list[Value]:
+    """Returns the value of a cell, a number or a text; none of an empty one."""
+    if value is None:
+        return []
+    if isinstance(value, int | float) and not isinstance(value, bool):
+        return [float(value)]
+    text = str(value).strip()
+    return [text] if text else []
 
 
 @dataclass(frozen=True)

@@ -82,10 +82,14 @@ def _variance(first: Counts, second: Counts, difference: float) -> float:
     b = -(a + share + ratio * other + difference * (ratio + 2))
     c = difference**2 + difference * (2 * share + a) + share + ratio * other
     d = -share * difference * (1 + difference)
-    v = (b / (3 * a)) ** 3 - b * c / (6 * a**2) + d / (2 * a)
-    u = math.copysign(math.sqrt(max((b / (3 * a)) ** 2 - c / (3 * a), 0.0)), v)
+    third = b / (3 * a)
+    v = third**3 - b * c / (6 * a**2) + d / (2 * a)
+    u = math.copysign(math.sqrt(max(third**2 - c / (3 * a), 0.0)), v)
     angle = math.acos(min(1.0, max(-1.0, v / u**3))) if u else 0.0
-    likely = min(1.0, max(0.0, 2 * u * math.cos((math.pi + angle) / 3) - b / (3 * a)))
+    root = 2 * u * math.cos((math.pi + angle) / 3) - third
+    likely = min(1.0, max(0.0, root))
     beside = min(1.0, max(0.0, likely - difference))
-    spread = likely * (1 - likely) / many + beside * (1 - beside) / others
-    return spread * (many + others) / (many + others - 1)
+    spread = likely * (1 - likely) / many
+    spread += beside * (1 - beside) / others
+    items = many + others
+    return spread * items / (items - 1)

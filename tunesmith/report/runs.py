@@ -188,13 +188,9 @@ def cell(row: Row, name: str) -> str:
     value = row.get(name)
     if value is None:
         return "–"
-    return (
-        f"{value:,}"
-        if isinstance(value, int)
-        else Path(value).name
-        if name == "model"
-        else str(value)
-    )
+    if isinstance(value, int):
+        return f"{value:,}"
+    return Path(value).name if name == "model" else str(value)
 
 
 def _loss(row: Row, name: str) -> str:

@@ -194,8 +194,13 @@ def _box(anchor: str, at: float, height: float, width: float) -> Box:
 
 
 def _inside(box: Box) -> bool:
-    return box[0] >= LEFT and box[2] <= WIDTH and box[1] >= 0 and box[3] <= HEIGHT - BOTTOM
+    left, top, right, bottom = box
+    across = left >= LEFT and right <= WIDTH
+    return across and top >= 0 and bottom <= HEIGHT - BOTTOM
 
 
 def _meet(one: Box, other: Box) -> bool:
-    return one[0] < other[2] and other[0] < one[2] and one[1] < other[3] and other[1] < one[3]
+    left, top, right, bottom = other
+    beside = one[0] >= right or left >= one[2]
+    apart = one[1] >= bottom or top >= one[3]
+    return not beside and not apart

@@ -155,7 +155,9 @@ def intervals(proof: Named, name: str, say: Say) -> list[Interval]:
 
 
 def _p(value: float | None) -> str:
-    return "" if value is None else "p < 0.001" if value < 0.001 else f"p = {value:.3f}"
+    if value is None:
+        return ""
+    return "p < 0.001" if value < 0.001 else f"p = {value:.3f}"
 
 
 def _word(verdict: str) -> str:

@@ -108,13 +108,11 @@ def command_line(words: Sequence[str]) -> dict[str, object] | None:
         else:
             value = read_yaml(word) if not word.startswith(("[", "{")) else word
             before = settings[key]
-            settings[key] = (
-                value
-                if before is True
-                else [*before, value]
-                if isinstance(before, list)
-                else [before, value]
-            )
+            if before is True:
+                settings[key] = value
+            else:
+                several = before if isinstance(before, list) else [before]
+                settings[key] = [*several, value]
     return settings or None
 
 

@@ -135,10 +135,11 @@ def _precision(value: Any, settings: Mapping[str, Any], found: Translation) -> P
 def _rounded(value: Any, settings: Mapping[str, Any], found: Translation) -> Pairs:
     """Translates the name of a quantised type: bnb.nf4-dq, int4, bnb.int8-training."""
     name = str(value).removeprefix("bnb.")
-    kind = "nf4" if name.startswith(("nf4", "int4")) else "int8" if name.startswith("int8") else ""
-    if not kind:
-        return _precision(name.replace("float", "").replace("b16", "bf16"), settings, found)
-    return {"model.quantize": kind}
+    if name.startswith(("nf4", "int4")):
+        return {"model.quantize": "nf4"}
+    if name.startswith("int8"):
+        return {"model.quantize": "int8"}
+    return _precision(name.replace("float", "").replace("b16", "bf16"), settings, found)
 
 
 def _checkpointing(value: Any, settings: Mapping[str, Any], found: Translation) -> Pairs:

@@ -290,13 +290,13 @@ def _targets(value: Any, settings: Named, found: Translation) -> Pairs:
 
 def _when(path: str, here: Any) -> Callable[..., Pairs]:
     """Makes a change for a switch that stands for one value of ours when it is on."""
-    return lambda value, settings, found: {
-        path: "auto"
-        if value == "auto" and here in ("bf16", "fp16")
-        else here
-        if value is True
-        else None
-    }
+
+    def change(value: object, settings: Named, found: Translation) -> Pairs:
+        if value == "auto" and here in ("bf16", "fp16"):
+            return {path: "auto"}
+        return {path: here if value is True else None}
+
+    return change
 
 
 CHANGES: dict[str, Callable[[object, Named, Translation], Pairs]] = {

@@ -81,10 +81,6 @@ def slug(method: object) -> str:
 
 
 def _short(value: object) -> str:
-    return (
-        ",".join(map(_short, value))
-        if isinstance(value, tuple | list)
-        else f"{value:g}"
-        if isinstance(value, float)
-        else str(value)
-    )
+    if isinstance(value, tuple | list):
+        return ",".join(map(_short, value))
+    return f"{value:g}" if isinstance(value, float) else str(value)

@@ -212,12 +212,14 @@ def compare(
 def _told(interval: statistics.Interval, count: int, higher: bool) -> JsonObject:
     excludes = interval.low > 0 or interval.high < 0
     better = (interval.difference > 0) == higher
-    shown = count >= statistics.FEWEST and excludes
+    verdict = "within the noise"
+    if excludes and count >= statistics.FEWEST:
+        verdict = "better" if better else "worse"
     return {
         "difference": interval.difference,
         "low": interval.low if np.isfinite(interval.low) else None,
         "high": interval.high if np.isfinite(interval.high) else None,
-        "verdict": ("better" if better else "worse") if shown else "within the noise",
+        "verdict": verdict,
     }
 
 

@@ -98,13 +98,14 @@ def _field(path: str, draft: Draft, problems: Sequence[str]) -> Field:
     if path == "objective" and draft.goal == "rewards" and value in GOALS["rewards"]:
         value = ""  # it is chosen beside the rewards
     usual = say(f"ui_new.from_{MAY_BE_OPEN[path]}") if derived else usual_of(info)
+    origin = "derived" if derived else "default"
     return Field(
         path=path,
         help=page.help,
         type=page.value.type if page.value is not None else "",
         value=value,
         usual=say("ui_new.from_goal") if path == "objective" else usual,
-        origin="given" if value else "derived" if derived else "default",
+        origin="given" if value else origin,
         options=_options(path, info.annotation),
         long=path in LONG,
         problems=tuple(problems),

@@ -41,7 +41,9 @@ def label_column(columns: Collection[str]) -> str | None:
     """
     plain = [name for name in LABELS if name in columns]
     others = [name for name in OTHER_LABELS if name in columns]
-    return plain[0] if plain else others[0] if len(others) == 1 else None
+    if plain:
+        return plain[0]
+    return others[0] if len(others) == 1 else None
 
 
 def labels_of(value: object, field: str) -> tuple[str, ...] | float:

@@ -32,13 +32,9 @@ _TABLE = re.compile(r'\s*\{\s*"(?:[^"\\\\]|\\\\.)*"\s*:\s*(?:\{\s*"-?\d+"\s*:|\[
 
 def kind_of(value: object) -> str:
     """Returns the name, for an error, of the kind of a value that is not a row."""
-    return say(
-        "source.nulls"
-        if value is None
-        else "source.booleans"
-        if isinstance(value, bool)
-        else "source.numbers"
-    )
+    if value is None:
+        return say("source.nulls")
+    return say("source.booleans" if isinstance(value, bool) else "source.numbers")
 
 
 def path_of_rows(sample: str) -> tuple[str, ...]:

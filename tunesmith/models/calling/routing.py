@@ -101,9 +101,9 @@ def gates(model: torch.nn.Module) -> list[tuple[Any, int]]:
     index_of: dict[object, int] = {}
     for part in model.modules():
         recorders = (getattr(part, "_can_record_outputs", None) or {}).get("router_logits")
-        for recorder in (
-            recorders if isinstance(recorders, list) else [recorders] if recorders else []
-        ):
+        if not isinstance(recorders, list):
+            recorders = [recorders] if recorders else []
+        for recorder in recorders:
             kind = getattr(recorder, "target_class", recorder)
             index = getattr(recorder, "index", 0)
             index_of |= {gate: index for gate in part.modules() if isinstance(gate, kind)}
