@@ -182,10 +182,12 @@ def memory_creeps(course: Course) -> Sign | None:
     half = held[len(held) // 2 :]
     if len(half) < 2 * PARTS:
         return None
-    marks = [min(half[n * len(half) // PARTS : (n + 1) * len(half) // PARTS]) for n in range(PARTS)]
+    ends = [part * len(half) // PARTS for part in range(PARTS + 1)]
+    marks = [min(half[start:end]) for start, end in pairwise(ends)]
     rises = sum(after > before for before, after in pairwise(marks))
     gained = marks[-1] - marks[0]
-    if rises < 3 / 4 * (PARTS - 1) or gained < CREEP[0] or gained < CREEP[1] * marks[0]:
+    least = max(CREEP[0], CREEP[1] * marks[0])
+    if rises < 3 / 4 * (PARTS - 1) or gained < least:
         return None
     return Sign("memory_creeps", course.last, {"before": marks[0], "now": marks[-1]})
 

@@ -24,6 +24,7 @@ __all__ = [
     "Written",
     "has_han",
     "has_kana",
+    "in_a_row",
     "log_shares",
     "metric_class",
     "names_of",
@@ -171,3 +172,9 @@ def words(text: str) -> list[str]:
     written without spaces, each character is a word.
     """
     return _WORD.findall(text.lower())
+
+
+def in_a_row(run: Sequence[str], said: Sequence[str]) -> bool:
+    """Tells whether the words of ``run`` follow each other somewhere in ``said``."""
+    starts = range(len(said) - len(run) + 1)
+    return any(said[start : start + len(run)] == run for start in starts)

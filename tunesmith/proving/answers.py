@@ -16,7 +16,7 @@ from tunesmith.batches.batch import Tokens
 from tunesmith.data.items import fingerprint
 from tunesmith.errors import Problem, SpecError
 from tunesmith.examples import Chat, final, question_of
-from tunesmith.metrics import metric_class, words
+from tunesmith.metrics import in_a_row, metric_class, words
 from tunesmith.plain import JsonObject
 from tunesmith.predicting.likelihoods import likeliest, likelihoods
 from tunesmith.proving import rivals
@@ -331,11 +331,8 @@ def named(answer: str, options: Iterable[str]) -> str:
     said = words(answer)
     runs = {option: run for option in options if (run := words(option))}
     whole = [option for option, run in runs.items() if run == said]
-    within = [
-        option
-        for option, run in runs.items()
-        if any(said[start : start + len(run)] == run for start in range(len(said) - len(run) + 1))
-    ]
-    return next(
-        (options_found[0] for options_found in (whole, within) if len(options_found) == 1), answer
-    )
+    within = [option for option, run in runs.items() if in_a_row(run, said)]
+    for meant in (whole, within):
+        if len(meant) == 1:
+            return meant[0]
+    return answer

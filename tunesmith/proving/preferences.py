@@ -127,5 +127,7 @@ def _record(item: Item, by: dict[str, np.ndarray], base: np.ndarray) -> Record:
         return record
     record.rewards = gained
     record.pairs = {name: (sides[:, 0] / sides[:, 1]).tolist() for name, sides in by.items()}
-    record.nll = {name: [-float(sides[0, 0]), float(sides[0, 1])] for name, sides in by.items()}
+    for name, sides in by.items():
+        total, tokens = sides[0]
+        record.nll[name] = [-float(total), float(tokens)]
     return record

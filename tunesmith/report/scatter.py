@@ -52,13 +52,13 @@ def scatter(
         return Markup("")
     heights = [value for dot in drawn for value in (dot.low, dot.high)]
     low, high = _widened(min(heights), max(heights), 0.06)
-    left, right = _widened(
-        math.log10(min(dot.x for dot in drawn)), math.log10(max(dot.x for dot in drawn)), 0.08
-    )
+    widths = [math.log10(dot.x) for dot in drawn]
+    left, right = _widened(min(widths), max(widths), 0.08)
 
     def place(x: float, y: float) -> tuple[float, float]:
         across = LEFT + (math.log10(x) - left) / (right - left) * (WIDTH - LEFT - RIGHT)
-        return round(across, 1), round(TOP + (high - y) / (high - low) * (HEIGHT - TOP - BOTTOM), 1)
+        down = TOP + (high - y) / (high - low) * (HEIGHT - TOP - BOTTOM)
+        return round(across, 1), round(down, 1)
 
     parts = [
         Markup('<svg class="chart" viewBox="0 0 {} {}" role="img" aria-label="{}">').format(
@@ -67,7 +67,8 @@ def scatter(
     ]
     parts += _axes(place, (left, right), (low, high), text)
     parts += _titles(x_label, y_label)
-    taken: list[Box] = [(WIDTH - RIGHT - LETTER * len(y_label), TOP - 8, WIDTH - RIGHT, TOP + 10)]
+    end = WIDTH - RIGHT
+    taken: list[Box] = [(end - LETTER * len(y_label), TOP - 8, end, TOP + 10)]
     if level and low < level[1] < high:  # far away it would press the points together
         _, y = place(drawn[0].x, level[1])
         parts += _level(level[0], y)

@@ -148,19 +148,17 @@ def _numbers(
         [_score(answer, name, seed) for answer in row]
         for name, row in zip(names, asked, strict=True)
     ]
-    changes = matrix.corrected(
-        [
-            _change(asked[task + 1][task], asked[-1][task], (names[task + 1], names[-1]), seed)
-            for task in range(len(stages) - 1)
-        ]
-    )
+    changes = []
+    for task in range(len(stages) - 1):
+        after, name = asked[task + 1][task], names[task + 1]
+        changes.append(_change(after, asked[-1][task], (name, names[-1]), seed))
     facts: JsonObject = {
         "tasks": [stage.name for stage in stages],
         "models": list(names),
         "metrics": metrics,
         "items": [len(answer["lines"]) for answer in asked[0]],
         "scores": scores,
-        "kept": changes,
+        "kept": matrix.corrected(changes),
         "forgotten": matrix.forgotten(scores, signs),
     }
     if len(set(metrics)) == 1:

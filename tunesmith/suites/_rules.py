@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 
-from tunesmith.metrics import words
+from tunesmith.metrics import in_a_row, words
 from tunesmith.metrics._json import read
 from tunesmith.metrics._number import same_number
 from tunesmith.metrics.refusal import refuses
@@ -22,7 +22,7 @@ def contains(answer: str, right: str) -> bool:
         if not run:  # a sign, such as > or +
             if right_one.strip() in answer:
                 return True
-        elif any(said[at : at + len(run)] == run for at in range(len(said) - len(run) + 1)):
+        elif in_a_row(run, said):
             return True
     return False
 

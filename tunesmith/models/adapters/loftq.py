@@ -61,9 +61,8 @@ def alternate(model: torch.nn.Module, times: int) -> dict[str, torch.Tensor]:
             u, s, v = torch.linalg.svd(lost, full_matrices=False)
             root = s[:rank].sqrt()
             # Eckart and Young: what is left is what the other singular values make.
-            tried.append(
-                (float(s[rank:].norm()), turn, root[:, None] * v[:rank], u[:, :rank] * root)
-            )
+            left = float(s[rank:].norm())
+            tried.append((left, turn, root[:, None] * v[:rank], u[:, :rank] * root))
         _, best, down, up = min(tried, key=lambda trial: trial[:2])
         if times > 1:
             before = (

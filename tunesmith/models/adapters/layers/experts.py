@@ -48,8 +48,10 @@ class LoraExperts(HookedLayer):
             self.seen = probs.flatten(0, -2), chosen.flatten(0, -2)
         gates = probs * chosen
         gates = gates / gates.sum(-1, keepdim=True)
-        inner = linear(dropout(x, self.dropout, self.training), self.down_ERI.flatten(0, 1))
-        inner = inner.unflatten(-1, self.down_ERI.shape[:2]) * gates.unsqueeze(-1)
+        x = dropout(x, self.dropout, self.training)
+        inner = linear(x, self.down_ERI.flatten(0, 1))
+        inner = inner.unflatten(-1, self.down_ERI.shape[:2])
+        inner = inner * gates.unsqueeze(-1)
         return self.scale * linear(inner.flatten(-2), self.up_OER.flatten(1))
 
     def _after(
@@ -63,7 +65,6 @@ def routed(logits_TE: torch.Tensor, top_k: int) -> tuple[torch.Tensor, torch.Ten
     token.
     """
     probs_TE = logits_TE.float().softmax(-1)
-    chosen_TE = torch.zeros_like(probs_TE).scatter_(
-        -1, probs_TE.detach().topk(top_k, dim=-1).indices, 1.0
-    )
-    return probs_TE, chosen_TE
+    best_Tk = probs_TE.detach().topk(top_k, dim=-1).indices
+    chosen_TE = torch.zeros_like(probs_TE)
+    return probs_TE, chosen_TE.scatter_(-1, best_Tk, 1.0)
