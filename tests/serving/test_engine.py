@@ -198,6 +198,29 @@ def test_rows_whose_longest_answers_do_not_fit_wait(loaded):
     assert all(each.finish for each in rows)
 
 
+def test_no_row_is_overtaken_for_long_while_more_come(loaded):
+    """Ten prompts of a step's tokens wait at any time, and each new one comes behind them."""
+    ended: list[int] = []
+    one = engine(loaded, at_once=8, waiting=100)
+
+    def made(number: int) -> Row:
+        ids = np.random.default_rng(number).integers(4, 400, 200).astype(np.int32)
+
+        def hear(told: Told) -> None:
+            if told.finish:
+                ended.append(number)
+
+        return Row(ids, Generate(max_new_tokens=2), (), hear)
+
+    one.submit([made(number) for number in range(12)])
+    for number in range(12, 60):
+        one.submit([made(number)])
+        one.step()
+    run(one)
+    assert sorted(ended) == [*range(60)]
+    assert max(abs(place - number) for place, number in enumerate(ended)) < 4
+
+
 def test_a_fault_ends_the_rows_that_are_there_and_not_the_engine(loaded, monkeypatch, capfd):
     told: list[Told] = []
     one = engine(loaded)

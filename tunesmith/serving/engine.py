@@ -155,6 +155,13 @@ class Engine:
                 first.finish or first.gone or first.known >= len(first.prompt)
             ):
                 continue
+            # A row gets its slot when its prompt can be computed. Those that waited in slots were
+            # overtaken by every later one, which moves into the hole of a finished row: under load
+            # a request of a hundred seconds stood beside others of six.
+            fresh = self.live[self.writing :]
+            longest = max((min(one.new, CHUNK) for one in fresh), default=0)
+            if (len(fresh) + 1) * longest > CHUNK:
+                break
             # All slots are as long as the longest row needs: one tensor holds them.
             most = max(one.most for one in (*self.live, row))
             if len(self.live) == self.sizes.at_once or (
