@@ -74,6 +74,7 @@ def test_the_ledger_says_yaml_and_adds_up(tmp_path: Path) -> None:
         ("- question: a: b\n  answer: c\n", ":1", "not YAML"),
         ("- &a {question: q, answer: a}\n- *a\n", ":1", "alias"),
         ("- {question: q, answer: a}\n- ? [1, 2]\n  : x\n", ":2", "name of a column"),
+        ("model: starter\ndata: rows.json\n", "", "settings of a run"),
         ("just words\n", "", "not objects"),
     ],
 )

@@ -58,7 +58,11 @@ def _as_json(text: str, path: Path) -> str:
 
 
 def _rows(document: yaml.Node, path: Path) -> bool:
-    """Tells whether a document holds something; raises DataError for one that is a bare text."""
+    """Tells whether a document holds something; raises DataError for one that is a bare text, or
+    the settings of a run.
+    """
+    if isinstance(document, yaml.MappingNode) and _is_run(document):
+        raise DataError(Problem(str(path), say("source.run_file", path=path)))
     if not isinstance(document, yaml.ScalarNode):
         return True
     text = document.value
@@ -66,6 +70,11 @@ def _rows(document: yaml.Node, path: Path) -> bool:
         told = say("source.not_rows", kinds=kind_of(text), seen=_quoted(text[:80]))
         raise DataError(Problem(str(path), told))
     return False
+
+
+def _is_run(document: yaml.MappingNode) -> bool:
+    keys = {key.value for key, _ in document.value if isinstance(key, yaml.ScalarNode)}
+    return {"model", "data"} <= keys or {"model", "out"} <= keys
 
 
 def _written(node: yaml.Node, path: Path, met: set[int]) -> str:
