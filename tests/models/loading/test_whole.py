@@ -121,6 +121,7 @@ def test_a_whole_model_of_every_architecture_is_taken_as_it_is(name: str, tmp_pa
         {"num_attention_heads": 0},
         {"intermediate_size": -1},
         {"vocab_size": 0},
+        {"vocab_size": -1},
     ],
     ids=str,
 )

@@ -122,7 +122,7 @@ def _refuse_larger(folder: Path, tokenizer: Tokenizer, rows: int | None) -> None
     highest = max([len(tokenizer) - 1, *added])
     if rows is None or highest < rows:
         return
-    beyond = range(rows, highest + 1)
+    beyond = range(max(rows, 0), highest + 1)
     shown = [repr(added.get(id) or tokenizer.convert_ids_to_tokens(id)) for id in beyond[:4]]
     names = ", ".join(shown) + (", …" if len(beyond) > 4 else "")
     fields = {"ids": highest + 1, "rows": rows, "names": names}
