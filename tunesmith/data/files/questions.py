@@ -12,6 +12,7 @@ from tunesmith.data.columns.names import QUESTION, TEXT, is_called
 from tunesmith.data.files.decoding import encoding_of, open_text
 from tunesmith.data.files.file_facts import FileFacts
 from tunesmith.data.files.sources import facts, rows
+from tunesmith.data.files.yaml_rows import is_yaml
 from tunesmith.errors import DataError, Problem
 from tunesmith.plain import JsonObject
 from tunesmith.settings.yaml_file import read_yaml
@@ -31,7 +32,7 @@ def asked_in(path: Path) -> Questions:
 
 def each_asked(path: Path) -> Iterator[tuple[str, JsonObject | str]]:
     """Yields the same one by one."""
-    if path.suffix.lower() in (".yaml", ".yml"):
+    if is_yaml(path):
         questions = _listed(path)
     elif _has_texts(facts(path)):
         questions = _texts(path)
