@@ -86,13 +86,16 @@ def _numbers() -> Iterator[int]:
     yield from range(100)
 
 
-def test_other_processes_do_what_is_behind_the_first_rows(two: None) -> None:
+def test_other_processes_do_what_is_behind_the_first_rows(
+    two: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TOKENIZERS_PARALLELISM", "true")
     found = [*side_by_side.side_by_side(_numbers(), lambda row: row, lambda n: (n, os.getpid()))]
     assert [(row, made[0]) for row, made in found] == [(n, n) for n in range(100)]
     assert {made[1] for _, made in found[:10]} == {os.getpid()}
     others = {made[1] for _, made in found[10:]}
     assert os.getpid() not in others and len(others) in (1, 2)
-    assert "TOKENIZERS_PARALLELISM" not in os.environ or os.environ["TOKENIZERS_PARALLELISM"]
+    assert os.environ["TOKENIZERS_PARALLELISM"] == "true", "it is as it was"
 
 
 def test_what_is_no_error_of_the_rows_is_raised(two: None) -> None:

@@ -56,7 +56,9 @@ def test_of_long_answers_the_beginning_is_learned_and_comes_back(
     if two_sided:
         settings["model"] = str(tiny_pair(tmp_path / "pair"))
     found = api.overfit(settings, [f"{key}={value}" for key, value in FAST.items()])
-    assert two_sided or found.broken is None, found.to_json()
+    # At this rate a model of two sides learns them slower than the check has steps.
+    assert found.last < found.first / 2, found.to_json()
+    assert found.broken == ("rate" if two_sided else None), found.to_json()
     assert len(found.answers) == 4 and all(answer.cut for answer in found.answers)
     for answer in found.answers:
         sign = answer.wanted.split()[0]
@@ -70,7 +72,7 @@ def test_a_row_that_was_cut_before_stays_as_it_is(settings: dict[str, Any]) -> N
     Path(settings["data"]["path"]).write_text(json.dumps(rows), encoding="utf-8")
     settings["data"] |= {"max_length": 40, "too_long": "truncate"}
     found = api.overfit(settings, [f"{key}={value}" for key, value in FAST.items()])
-    assert not any(answer.cut for answer in found.answers)
+    assert len(found.answers) == 4 and not any(answer.cut for answer in found.answers)
 
 
 def test_what_is_known_by_heart_is_trained_no_longer(

@@ -182,6 +182,7 @@ def test_lora_plus_reaches_the_weights_in_a_run(tiny_llama: Path, tmp_path: Path
             / "adapter_model.safetensors"
         )
         moved.append({name: weight for name, weight in found.items() if "lora_B" in name})
+    assert moved[0]
     for name, weight in moved[0].items():
         torch.testing.assert_close(moved[1][name], 8 * weight, rtol=1e-4, atol=1e-7)
         assert weight.abs().max() > 0

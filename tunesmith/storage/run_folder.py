@@ -267,15 +267,12 @@ class RunFolder:
         return say("cli.next_step" if proof else "cli.next_without_proof", folder=self.path)
 
     def read(self, path: Path) -> Any:
-        """Reads a JSON file of the run; None where it is missing; raises DataError where it is
-        damaged.
+        """Reads a JSON file of the run, which holds one object; None where it is missing; raises
+        DataError where it is damaged.
         """
         if not path.is_file():
             return None
-        try:
-            return json.loads(path.read_text(encoding="utf-8"))
-        except ValueError as error:
-            raise DataError(Problem(str(path), say("spec.damaged_json", error=error))) from None
+        return _object(path.read_bytes(), str(path))
 
     def steps(self) -> list[JsonObject]:
         """Reads the record's lines, without a last line that a crash cut short."""
@@ -292,13 +289,20 @@ def read_lines(path: Path, *, whole: bool = True) -> list[JsonObject]:
     lines = path.read_bytes().split(b"\n")
     for number, line in enumerate(lines if whole else lines[:-1], start=1):
         if line.strip():
-            try:
-                rows.append(json.loads(line))
-            except ValueError as error:
-                where = f"{path}:{number}"
-                text = say("spec.damaged_json", error=error)
-                raise DataError(Problem(where, text)) from None
+            rows.append(_object(line, f"{path}:{number}"))
     return rows
+
+
+def _object(text: bytes, where: str) -> JsonObject:
+    """Reads a JSON object; raises DataError that names ``where`` for anything else."""
+    try:
+        value = json.loads(text)
+    except ValueError as error:
+        raise DataError(Problem(where, say("spec.damaged_json", error=error))) from None
+    if not isinstance(value, dict):
+        fault = say("spec.no_json_object")
+        raise DataError(Problem(where, say("spec.damaged_json", error=fault)))
+    return value
 
 
 def _as_it_was(settings: dict[str, object]) -> dict[str, object]:

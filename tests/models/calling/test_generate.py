@@ -21,7 +21,7 @@ from transformers import (
 )
 
 from tunesmith.models.calling import generate as generation
-from tunesmith.models.calling.generate import Answer, generate, own_defaults, stream
+from tunesmith.models.calling.generate import generate, own_defaults, stream
 from tunesmith.models.calling.wording import decoded
 from tunesmith.models.calling.wording import pieces as worded
 from tunesmith.settings.run import Generate
@@ -304,7 +304,3 @@ def test_closing_the_stream_stops_the_model_and_an_error_reaches_the_listener(tu
     )
     with pytest.raises(RuntimeError, match="out of memory"):
         list(stream(model, tokenizer, ids(tokenizer)[0], Generate(), stop_ids=STOPS))
-
-
-def test_an_answer_is_plain_data():
-    assert Answer("a", (1,), True) == Answer("a", (1,), True)
