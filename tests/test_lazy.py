@@ -52,12 +52,13 @@ for verb in ("plan", "train", "sft"):
     assert "method.rnk" in error and "Traceback" not in error, error
 
 from tunesmith.settings.run import read_run
-from tunesmith.settings.explain import plug_in_settings
+from tunesmith.settings.families import FAMILIES
 from tunesmith.planning.rules import broken
 from tunesmith.settings.yaml_file import read_settings
 from tunesmith.planning.stages import stages_of
 
-list(plug_in_settings())  # imports every plug-in there is
+plug_ins = [family.get(name) for family in FAMILIES.values() for name in family.names()]
+assert len(plug_ins) > 100  # every plug-in there is was imported
 recipes = sys.argv[1:]
 for recipe in recipes:
     runs = [stage.run for stage in stages_of(settings)] if "stages" in (settings := read_settings(recipe)) else [read_run(recipe)]

@@ -14,9 +14,10 @@ import pytest
 import yaml
 
 import tunesmith
+from material.plug_ins import plug_in_settings
 from tunesmith import words
 from tunesmith.errors import SpecError
-from tunesmith.settings.explain import every_setting, plug_in_settings
+from tunesmith.settings.explain import every_setting
 from tunesmith.settings.family import METHODS, METRICS, READERS
 from tunesmith.settings.overrides import with_overrides
 from tunesmith.settings.run import validate

@@ -8,7 +8,7 @@ there could be sent here.
 from __future__ import annotations
 
 import secrets
-from collections.abc import Awaitable, Callable, Iterable, MutableMapping
+from collections.abc import Awaitable, Callable, MutableMapping
 from http.cookies import CookieError, SimpleCookie
 from typing import Any
 from urllib.parse import parse_qsl, quote, urlencode
@@ -76,10 +76,6 @@ class Guard:
         except CookieError:
             return ""
         return morsel.value if morsel is not None else ""
-
-
-def _words(headers: Iterable[tuple[bytes, bytes]]) -> dict[str, str]:
-    return {name.decode("latin-1"): value.decode("latin-1") for name, value in headers}
 
 
 def _guarded(send: Send) -> Send:

@@ -96,11 +96,6 @@ class Predictor:
         return self.objective.output.converse(self, conversation(messages, "messages[{}]"))
 
 
-def predict(folder: RunFolder, rows: Iterable[Row]) -> list[JsonObject]:
-    """Returns the rows with the tuned model's answers beside their own columns."""
-    return Predictor(folder).predict(rows)
-
-
 def free_name(taken: set[str], wanted: str) -> str:
     """Returns a name for the new column that no row has."""
     number = 0

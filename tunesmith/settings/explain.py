@@ -128,21 +128,6 @@ def every_setting() -> Iterator[str]:
     yield from _paths(Run, "")
 
 
-def plug_in_settings() -> Iterator[str]:
-    """Yields ``method.lora`` and ``method.lora.rank``: every plug-in of the package and each of its
-    settings.
-    """
-    for family_name, family in FAMILIES.items():
-        for name in family.names():
-            yield f"{family_name}.{name}"
-            fields = [field for field in family.get(name).Config.model_fields if field != "name"]
-            yield from (
-                f"{family_name}.{name}.{field}"
-                for field in fields
-                if _home(f"{family_name}.{name}.{field}").split(".")[-2] == name
-            )
-
-
 def _paths(group: type[BaseModel], path: str) -> Iterator[str]:
     for name, field in group.model_fields.items():
         here = f"{path}.{name}" if path else name
