@@ -133,10 +133,11 @@ def test_a_verb_loads_what_it_needs(words, tmp_path):
     assert set(told["heavy"]) == VERBS[words]
 
 
-def test_a_training_without_its_rows_says_so_before_torch_is_loaded(tmp_path):
+@pytest.mark.parametrize("verb", ["train", "tournament", "search", "curve"])
+def test_a_training_without_its_rows_says_so_before_torch_is_loaded(verb, tmp_path):
     base = Path(__file__).parent / "material" / "old_runs" / "base"
     given = [f"model={base}", f"data={tmp_path / 'absent.json'}", f"out={tmp_path / 'run'}"]
-    command = [sys.executable, "-c", LOADED, json.dumps(sorted(HEAVY)), "train", *given]
+    command = [sys.executable, "-c", LOADED, json.dumps(sorted(HEAVY)), verb, *given]
     done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
     assert json.loads(done.stdout) == {"code": 2, "heavy": []}, done.stderr
     assert "absent.json: " in done.stderr and not (tmp_path / "run").exists()

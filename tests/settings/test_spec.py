@@ -33,7 +33,7 @@ from tunesmith.settings.family import (
 from tunesmith.settings.overrides import with_overrides
 from tunesmith.settings.problems import group_of
 from tunesmith.settings.run import Run, read_run, validate
-from tunesmith.settings.spec import Spec
+from tunesmith.settings.spec import Spec, closest
 from tunesmith.settings.yaml_file import read_yaml
 
 SMALLEST = {"model": "m", "data": "d.json", "out": "runs/x"}
@@ -633,3 +633,9 @@ def test_every_plug_ins_settings_are_read_by_name() -> None:
         for name in family.names():
             config = family.get(name).Config.model_construct()
             assert set(config.values()) <= set(type(config).model_fields)
+
+
+def test_a_name_in_other_letters_is_near():
+    assert closest("ANSWR", ["QUESTION", "ANSWER"]) == "; did you mean 'ANSWER'?"
+    assert closest("complex_cot", ["Question", "Complex_CoT"]) == "; did you mean 'Complex_CoT'?"
+    assert closest("colour", ["QUESTION", "ANSWER"]) == ""

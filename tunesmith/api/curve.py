@@ -9,6 +9,7 @@ from tunesmith.api.before_training import plan
 from tunesmith.api.results import prove
 from tunesmith.api.training import train
 from tunesmith.events.stream import Listener, opened
+from tunesmith.planning.paths import refuse_absent
 from tunesmith.planning.processes import refuse_several
 from tunesmith.settings.given import Overrides, Settings, settings_of, speak
 
@@ -31,6 +32,7 @@ def curve(
     run = settings_of(settings, overrides)
     speak(run)
     refuse_several(run)
+    refuse_absent(run)
     from tunesmith.curves.curve import Steps, draw
     from tunesmith.display.progress import Shown
 

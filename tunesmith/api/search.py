@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from tunesmith.api.results import prove
 from tunesmith.events.stream import Listener
 from tunesmith.plain import JsonObject
+from tunesmith.planning.paths import refuse_absent
 from tunesmith.planning.processes import refuse_several
 from tunesmith.settings.given import Overrides, Settings, settings_of, speak
 from tunesmith.words import metric_name, say
@@ -71,6 +72,7 @@ def search(
     run = settings_of(settings, overrides)
     speak(run)
     refuse_several(run)
+    refuse_absent(run)
     from tunesmith.display.progress import Shown
     from tunesmith.searches.search import search as look_for
 

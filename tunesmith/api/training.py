@@ -18,6 +18,7 @@ from tunesmith.events.run import Ended, Planned, Reported, on_steps
 from tunesmith.events.stream import Events, Listener, opened
 from tunesmith.machine.ranks import started_by_another
 from tunesmith.plain import JsonObject, Named
+from tunesmith.planning.paths import refuse_absent
 from tunesmith.planning.processes import refuse_several
 from tunesmith.settings.given import (
     Overrides,
@@ -118,6 +119,7 @@ def tournament(
     run = settings_of(settings, overrides)
     speak(run)
     refuse_several(run)
+    refuse_absent(run)
     from tunesmith.tournaments.play import play
 
     return play(run, quiet=quiet, listen=listen)

@@ -5,7 +5,9 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+from tunesmith.data.find import find_data
 from tunesmith.data.reading import sized
+from tunesmith.errors import DataError
 from tunesmith.settings.run import Run
 
 
@@ -24,3 +26,17 @@ def paths(run: Run) -> list[str]:
     """Returns every file, folder or id that rows come from."""
     paths = [sized(source.path)[0] for source in run.data.sources]
     return [*paths, run.data.held_out] if isinstance(run.data.held_out, str) else paths
+
+
+def refuse_absent(run: Run) -> None:
+    """Raises DataError where rows of the run lie nowhere: looked at before anything is imported
+    that trains, which takes seconds.
+    """
+    problems = []
+    for path in paths(run):
+        try:
+            find_data(path)
+        except DataError as error:
+            problems += error.problems
+    if problems:
+        raise DataError(problems)

@@ -93,8 +93,9 @@ def _types(annotation: object) -> set[object]:
 
 def closest(name: str, known: list[str]) -> str:
     """Returns a did-you-mean clause for ``name``, empty when no name is similar."""
-    match = difflib.get_close_matches(name.lower(), known, n=1, cutoff=0.6)
-    return say("spec.did_you_mean", name=repr(match[0])) if match else ""
+    folded = {other.casefold(): other for other in known}  # ANSWR means ANSWER
+    match = difflib.get_close_matches(name.casefold(), [*folded], n=1, cutoff=0.6)
+    return say("spec.did_you_mean", name=repr(folded[match[0]])) if match else ""
 
 
 _Loader.add_implicit_resolver(
