@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -43,6 +44,68 @@ def _examples(row: Row) -> list[Mapping[str, Any]]:
 
 def _rasa(row: Row) -> Iterator[JsonObject]:
     yield from (dict(example) for example in _examples(row))
+
+
+_KINDS = ("intent", "synonym", "lookup", "regex")
+
+
+def _listed_intents(row: Row) -> list[Mapping[str, Any]]:
+    """Returns the items of a YAML file of Rasa, which may be rows of their own; none where this is
+    no such file.
+    """
+    listed = row.get("nlu", [row])
+    items = listed if isinstance(listed, list) else []
+    told = [
+        item
+        for item in items
+        if isinstance(item, Mapping)
+        and any(kind in item for kind in _KINDS)
+        and str(item.get("examples")).lstrip().startswith("- ")
+    ]
+    return told if len(told) == len(items) else []
+
+
+_MARKED = re.compile(r"\[([^\]]*)\](?:\([^)]*\)|\{[^}]*\})")
+"""An entity as Rasa marks it within a text: [Berlin](city), [Berlin]{"entity": "city"}."""
+
+
+def _intents(row: Row) -> Iterator[JsonObject]:
+    """Yields the examples of each intent in a YAML file of Rasa, which writes them as one text."""
+    for item in _listed_intents(row):
+        if "intent" in item:
+            said = str(item["examples"]).splitlines()
+            lines = [line.strip().removeprefix("- ").strip() for line in said]
+            for line in filter(None, lines):
+                yield {"text": _MARKED.sub(r"\1", line), "label": item["intent"]}
+
+
+def _is_asked_for(row: Row) -> bool:
+    found = row.get("result_list")
+    return (
+        isinstance(row.get("content"), str)
+        and isinstance(row.get("prompt"), str)
+        and isinstance(found, list)
+        and all(isinstance(one, Mapping) and "text" in one for one in found)
+    )
+
+
+def _asked_for(row: Row) -> Iterator[JsonObject]:
+    """Yields what is looked for in a text, and what was found there, a line each (UIE, Lu et al.
+    2022).
+    """
+    found = "\n".join(one["text"] for one in row["result_list"])
+    yield {"instruction": row["prompt"], "input": row["content"], "output": found}
+
+
+def _is_corpus(row: Row) -> bool:
+    talks = row.get("conversations")
+    listed = talks if isinstance(talks, list) else []
+    return {*row} <= {"categories", "conversations"} and bool(listed) and all(map(_texts, listed))
+
+
+def _corpus(row: Row) -> Iterator[JsonObject]:
+    """Yields the conversations of a file of ChatterBot."""
+    yield from ({"conversation": talk} for talk in row["conversations"])
 
 
 def _is_spacy(row: Row) -> bool:
@@ -135,6 +198,9 @@ def _choices(row: Row) -> Iterator[JsonObject]:
 ANNOTATED = {
     "intents of a chat bot": Layout(_is_intent, _intent),
     "Rasa": Layout(lambda row: bool(_examples(row)), _rasa),
+    "Rasa's YAML": Layout(lambda row: bool(_listed_intents(row)), _intents),
+    "UIE": Layout(_is_asked_for, _asked_for),
+    "ChatterBot": Layout(_is_corpus, _corpus),
     "spaCy": Layout(_is_spacy, _spacy),
     "W2NER": Layout(_is_w2ner, _w2ner),
     "sentence-transformers": Layout(_is_set, _set),

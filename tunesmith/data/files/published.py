@@ -9,6 +9,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from tunesmith.data.files.annotated import ANNOTATED
+from tunesmith.data.files.argilla import ARGILLA
 from tunesmith.data.files.layout import Layout
 from tunesmith.data.files.services import SERVICES
 from tunesmith.data.files.toolkits import TOOLKITS
@@ -269,5 +270,6 @@ LAYOUTS = {
     **TOOLKITS,
     **SERVICES,
     **ANNOTATED,
+    **ARGILLA,
     DIALOGUES: Layout(_is_dialogue, _dialogue),
 }

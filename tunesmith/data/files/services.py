@@ -195,6 +195,50 @@ def _thought(row: Row) -> Iterator[JsonObject]:
     yield {**rest, "messages": [*row["messages"], {"role": "assistant", **said}]}
 
 
+def _is_compared(row: Row) -> bool:
+    asked = row.get("input")
+    sides = (row.get("preferred_output"), row.get("non_preferred_output"))
+    turns = asked.get("messages") if isinstance(asked, Mapping) else None
+    return bool(_objects(turns)) and all(_objects(side) for side in sides)
+
+
+def _compared(row: Row) -> Iterator[JsonObject]:
+    """Yields the question with the better and the worse answer, as OpenAI takes preferences."""
+    tools = {"tools": row["input"]["tools"]} if row["input"].get("tools") else {}
+    sides = {"chosen": row["preferred_output"], "rejected": row["non_preferred_output"]}
+    yield {"messages": row["input"]["messages"], **sides, **tools}
+
+
+def _is_palm(row: Row) -> bool:
+    told = row.get("context") is None or isinstance(row["context"], str)
+    turns = _objects(row.get("messages"))
+    talks = bool(turns) and all({"author", "content"} == {*turn} for turn in turns)
+    asked = all(isinstance(row.get(name), str) for name in ("input_text", "output_text"))
+    return told and (asked or talks)
+
+
+def _palm(row: Row) -> Iterator[JsonObject]:
+    """Yields a row as PaLM learned it: ``context`` says how to answer, ``examples`` show it."""
+    rest = {
+        name: value
+        for name, value in row.items()
+        if name not in ("context", "examples", "messages", "input_text", "output_text")
+    }
+    if row.get("context"):
+        rest["system"] = row["context"]
+    if "input_text" in row:
+        yield {**rest, "question": row["input_text"], "answer": row["output_text"]}
+        return
+    turns: list[JsonObject] = []
+    for example in _objects(row.get("examples")):
+        for role, said in (("user", "input"), ("assistant", "output")):
+            held = example.get(said)
+            text = held.get("content") if isinstance(held, Mapping) else held
+            turns.append({"role": role, "content": text, "train": False})
+    turns += [{"role": turn["author"], "content": turn["content"]} for turn in row["messages"]]
+    yield {**rest, "messages": turns}
+
+
 SERVICES = {
     "ChatGPT's export": Layout(_is_chatgpt, _chatgpt),
     "Claude's export": Layout(_is_claude, _claude),
@@ -203,5 +247,7 @@ SERVICES = {
     "records of a data base": Layout(lambda row: _inside(row) is not None, _record),
     "logged requests": Layout(lambda row: _message(row) is not None, _logged),
     "OpenAI's evals": Layout(_is_eval, _eval),
+    "OpenAI, for preferences": Layout(_is_compared, _compared),
+    "PaLM": Layout(_is_palm, _palm),
     "Dolphin-R1": Layout(_is_thought, _thought),
 }
