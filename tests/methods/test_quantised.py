@@ -13,9 +13,10 @@ from typing import Any
 import pytest
 import torch
 
-from conftest import tiny_model
+from conftest import byte_tokenizer, tiny_model
 from material import runs
 from material.adapted import logits, stepped
+from material.architectures import tiny
 from material.exported import in_type
 from material.fast import slow_but
 from material.headed import THREE, encoder
@@ -331,6 +332,23 @@ def test_loftq_starts_nearer_to_the_unrounded_model_than_rounding_leaves_it(fold
         SpecError, match=r"method.variant: dora measures the layer before loftq changes it"
     ):
         applied(folder, "nf4", init="loftq", variant="dora")
+
+
+def test_loftq_takes_the_weights_of_gpt2_the_right_way_round(tmp_path: Path) -> None:
+    """They are stored transposed, and that of the attention's output is square."""
+    byte_tokenizer(tmp_path)
+    model = tiny("gpt2")
+    model.resize_token_embeddings(404)
+    model.save_pretrained(tmp_path)
+    _, model = applied(tmp_path, "nf4", init="loftq", rank=8)
+    plain, squares = loaded(tmp_path, None), 0
+    for name, layer in model.base_model.model.named_modules():
+        if type(layer).__name__ == "Linear4bit" and "lora_A" in dict(layer.named_children()):
+            lost = plain.get_submodule(name).weight.T - quantize.dequantised(layer.base_layer)
+            left = lost - layer.get_delta_weight("default")
+            assert left.norm() < 0.95 * lost.norm(), name
+            squares += lost.shape[0] == lost.shape[1]
+    assert squares == 2
 
 
 def left_over(folder: Path, **settings: Any) -> dict[str, float]:

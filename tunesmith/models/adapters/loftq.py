@@ -131,9 +131,19 @@ def _folder(model: Any) -> Path:
 
 
 def _alike(stored: torch.Tensor, layer: Any) -> torch.Tensor:
-    """Returns the stored weight in fp32, transposed and placed as the layer has it."""
+    """Returns the stored weight in fp32, transposed and placed as the layer has it, which must not
+    have been changed yet.
+    """
+    weight = stored.to(layer.weight.device).float()
     shape = (layer.out_features, layer.in_features)
-    return (stored if stored.shape == shape else stored.T).to(layer.weight.device).float()
+    if weight.shape != shape:
+        return weight.T
+    # GPT-2 stores its weights the other way round. The shape of a square one does not tell, its
+    # distance does: rounding moves a weight by a tenth of its size, turning it by more than all.
+    rounded = layer.weight if layer.weight.shape == shape else dequantised(layer)
+    if shape[0] == shape[1] and (weight.T - rounded).norm() < (weight - rounded).norm():
+        return weight.T
+    return weight
 
 
 class _Stored:
