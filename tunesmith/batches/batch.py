@@ -134,6 +134,7 @@ class Batch:
         batch = _gather(
             self.sequences, flats, Layout(len(sequences), length, None), unit="token", pad_id=pad_id
         )
+        # The unit it was grown for is not kept, but what was counted in it is.
         batch = replace(batch, units=self.units, units_B=self.units_B)
         sources = [tokens.source_ids_T for tokens in sequences if tokens.source_ids_T is not None]
         if sources:
@@ -238,6 +239,7 @@ def _gather(
         ids_T=torch.from_numpy(ids_T),
         positions_T=torch.from_numpy(positions_T),
         mask_T=torch.from_numpy(mask_T),
+        # What predicts a token is the hidden state of the one before it.
         scored_N=_joined(
             [flat_t[t - 1] for flat_t, t in zip(flats, scored, strict=True)], np.int64
         ),
@@ -307,6 +309,7 @@ def added(parts: Sequence[dict[str, Ratio]]) -> dict[str, Ratio]:
     ]
     waiting = [number for number in numbers if isinstance(number, torch.Tensor)]
     away = [number.detach() for number in waiting if number.device.type != "cpu"]
+    # Apple's GPUs have no fp64.
     exact = torch.float32 if any(number.is_mps for number in away) else torch.float64
     read = iter(torch.stack([number.to(exact) for number in away]).tolist() if away else ())
 

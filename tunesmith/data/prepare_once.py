@@ -235,8 +235,10 @@ def _load(place: Path, asked: _Asked) -> Prepared | None:
     try:
         with open(place / "rows", "rb") as file:
             facts = _Rows(file).load()
+        # Copied on write: torch warns of arrays that may not be written.
         ids = np.memmap(place / "ids", np.int32, mode="c").view(np.ndarray)
         weights = np.memmap(place / "weights", np.float32, mode="c").view(np.ndarray)
+        # When it was last used, which ``_tidy`` goes by.
         os.utime(place)
     except (OSError, *_DAMAGED):
         return None

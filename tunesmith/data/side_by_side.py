@@ -130,6 +130,7 @@ def _begin(work: Callable[[object], object], parent: int) -> None:
     ctypes.CDLL(None, use_errno=True).prctl(DIE_WITH_PARENT, signal.SIGKILL)
     if os.getppid() != parent:  # it ended before it could be asked to tell
         os._exit(1)
+    # A collection writes to every object that it looks at, which would copy the parent's memory.
     gc.freeze()
 
 

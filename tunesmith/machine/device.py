@@ -148,9 +148,8 @@ class Device:
         import resource
 
         peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-        return round(
-            peak / (GIB if sys.platform == "darwin" else 2**20), 3
-        )  # Bytes on macOS, KiB on Linux.
+        # Bytes on macOS, KiB on Linux.
+        return round(peak / (GIB if sys.platform == "darwin" else 2**20), 3)
 
     def held_memory(self) -> float | None:
         """Returns the memory in use now (GiB); None where the system does not say."""
@@ -191,6 +190,7 @@ def prepare(device: Device) -> None:
     if device.exact:
         # cuBLAS reads it when its first product is asked for.
         os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
+        # Some kernels have no deterministic form: a warning, for a run shall not end of that.
         torch.use_deterministic_algorithms(True, warn_only=True)
         # Filling new memory with NaN finds errors of kernels, not ours, and costs time.
         torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
@@ -243,6 +243,7 @@ def _clip(parameters: list[torch.nn.Parameter], limit: float) -> torch.Tensor:
     """Clips the gradients together and gives their norm, still on the device."""
     gradients = [parameter.grad for parameter in parameters if parameter.grad is not None]
     if not any(map(is_divided, gradients)):
+        # At infinity it clips nothing, and gives the norm all the same.
         return torch.nn.utils.clip_grad_norm_(parameters, limit or float("inf"))
     norm = float(norm_of(gradients))
     factor = limit / (norm + 1e-6)  # as torch's own

@@ -75,6 +75,7 @@ class Processes:
         return self._sum(*values)
 
     def _sum(self, *values: float) -> list[float]:
+        # fp32 holds whole numbers up to 2**24, and a step may have more tokens.
         total = torch.tensor(values, dtype=torch.float64)
         with reaching_all():
             dist.all_reduce(total)
@@ -264,6 +265,8 @@ def _first_error(store: dist.Store, own: Exception) -> Exception | None:
     """
     try:
         sent = _as_sent(own)
+        # It sets the value only where there is none: so the process that failed is heard, not those
+        # that lost it then.
         first = store.compare_set("error", "", sent.hex())
         if not torch.cuda.is_available():  # NCCL would wait here; its connections end with us
             dist.destroy_process_group()

@@ -95,6 +95,7 @@ def gathered(
             yield None
             return
     trained = {name for name, weight in model.named_parameters() if weight.requires_grad}
+    # Parameters themselves, with keep_vars, because tied ones are told by their identity.
     weights = {
         name: value
         for name, value in model.state_dict(keep_vars=True).items()

@@ -78,6 +78,7 @@ class Adalora(Method):
             "lora_dropout": config.dropout,
             "orth_reg_weight": config.orthogonal,
         }
+        # peft wants a number of steps here; ``begin`` lays the schedule over the true one.
         ranks = {"init_r": initial, "target_r": config.rank, "total_step": 1}
         targets = targets_of(model, config.targets, rank=initial)
         self.model = with_adapter(model, AdaLoraConfig, target_modules=targets, **ranks, **options)
@@ -128,6 +129,7 @@ class Adalora(Method):
         import torch
 
         terms = []
+        # PᵀP is close to I: in bf16 little but rounding would be left of the difference.
         with torch.autocast(batch.ids_T.device.type, enabled=False):
             for name, weight in self.model.named_parameters():
                 if "lora_A" in name or "lora_B" in name:
@@ -169,6 +171,7 @@ class Adalora(Method):
         ranks = {}
         for name, weight in self.model.named_parameters():
             if "lora_E" in name:
+                # peft sets what it takes away from Λ to zero, and leaves the shape as it is.
                 ranks[name.removeprefix("base_model.model.").partition(".lora_E")[0]] = int(
                     (weight != 0).sum()
                 )

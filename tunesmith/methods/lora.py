@@ -298,6 +298,7 @@ class Lora(Method):
             weights[name] = torch.cat([weights[name], sign * start.to(weights[name])], dim=first)
         save_file(weights, folder / "adapter_model.safetensors", metadata={"format": "pt"})
         config: Any = LoraConfig.from_pretrained(str(folder))
+        # At twice the rank alpha / rank would be half as large, and alpha / √rank 1/√2 as large.
         factor = 2**0.5 if config.use_rslora else 2
         config.lora_alpha *= factor
         config.alpha_pattern = {

@@ -103,6 +103,7 @@ class MoeLora(Method):
         from tunesmith.models.calling.routing import balance
 
         seen = {name: layer.seen for name, layer in self.layers.items() if layer.seen is not None}
+        # What was seen holds the graph of its batch.
         for layer in self.layers.values():
             layer.seen = None
         # A layer that reads one vector a sequence, such as an encoder's pooler, has no tokens to
@@ -113,6 +114,7 @@ class MoeLora(Method):
             return 0.0
         with torch.autocast(batch.ids_T.device.type, enabled=False):
             total, counts_LE = balance(list(seen.values()), batch)
+        # The choices of a whole run are more than 2**24, where fp32 stops counting.
         counts_LE = counts_LE.to(torch.float32 if counts_LE.is_mps else torch.float64)
         for name, counts_E in zip(seen, counts_LE * (not batch.idle), strict=True):
             self._counts[name] = self._counts.get(name, 0) + counts_E

@@ -107,6 +107,7 @@ def infonce(vectors_SD: torch.Tensor, facts: Facts, config: Embed.Config) -> Ter
     partner_P = logits_PC.diagonal()
     losses_P = logits_PC.logsumexp(1) - partner_P
     if config.symmetric:
+        # The partners alone: a negative is nobody's partner, and has no text to find.
         losses_P = (losses_P + logits_PC[:, : len(logits_PC)].logsumexp(0) - partner_P) / 2
     return Terms(losses_P, ranked(cosines_PC.detach(), same_PC))
 
@@ -149,6 +150,7 @@ def cosent(vectors_SD: torch.Tensor, facts: Facts, config: Embed.Config) -> Term
     right_PP = there(grades_P[:, None] >= grades_P, vectors_SD)
     wrong_PP = (cosines_P[:, None] - cosines_P) / config.temperature
     wrong_PP = wrong_PP.masked_fill(right_PP, -math.inf)
+    # The zero is the 1 in the logarithm; pairs in their right order are exp(-inf).
     loss = torch.cat([wrong_PP.new_zeros(1), wrong_PP.flatten()]).logsumexp(0)
     rho = spearman(cosines_P.detach().cpu().numpy(), grades_P.numpy())
     return Terms(loss.expand(len(grades_P)), {"spearman": torch.full_like(cosines_P.detach(), rho)})
@@ -184,6 +186,7 @@ def no_negatives(facts: Facts) -> torch.Tensor:
     number = len(key_P)
     same_PC = (key_C == key_C[:number, None]) | (key_C == key_P[:, None])
     same_PC[:, :number] |= key_P == key_P[:, None]
+    # The diagonal is the partner itself, which is what is looked for.
     same_PC.fill_diagonal_(False)
     return same_PC
 

@@ -181,6 +181,7 @@ class Embed(Objective):
             for batch in step:
                 drawn.append(random_state(batch.ids_T.device))
                 vectors_BD = self._vectors(models["policy"], batch)
+                # The texts of an idle batch stand in another one too.
                 vectors.append(vectors_BD[:0] if batch.idle else vectors_BD)
         every_SD, start = over_ranks.gather(torch.cat(vectors))
         pairs_of = zip(step, vectors, strict=True)

@@ -152,6 +152,7 @@ class Grpo(Objective):
         if self.config.kl == "reward":
             numbers["kl_sampled"] = self._pay(groups, values)
         by_group = advantages([group.rewards_G for group in groups], self.config.advantage)
+        # Where nothing pays for the distance, advantages of 0 give no gradient: no update is made.
         if self.config.kl != "loss" and not any(
             np.nan_to_num(advantages_G).any() for advantages_G in by_group
         ):

@@ -95,6 +95,7 @@ class Kto(Objective):
         if over_ranks.several:
             total, count = over_ranks.sum(float(total), count)
         for batch in step:
+            # A product, not a comparison in Python, for which the device would be waited for.
             batch.columns["kl"] = (total / count) * (total > 0) if count else 0.0
 
     def loss(self, models: Models, batch: Batch) -> Loss:
@@ -116,6 +117,7 @@ class Kto(Objective):
         count = float(len(good_B))
         metrics = {"loss": Ratio(total.detach(), count), "accuracy": Ratio(right, count)}
         metrics |= {"kl": Ratio(kl * count, count)} if config.loss == "kto" else {}
+        # Counted here and not in the tensor, for which the device would be waited for.
         good = sum(bool(tokens.columns["desirable"]) for row in batch.sequences for tokens in row)
         for name, kind_B, number in (
             ("chosen", good_B, good),

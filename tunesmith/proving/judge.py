@@ -184,6 +184,7 @@ def _given(items: Items, metrics: Mapping[str, Metric]) -> dict[Key, list[Any]]:
 
 def _by_unit(table_IS: np.ndarray, unit_I: np.ndarray) -> np.ndarray:
     table_US = np.zeros((unit_I.max() + 1, table_IS.shape[1]))
+    # ``+=`` with an index that occurs twice adds once.
     np.add.at(table_US, unit_I, table_IS)
     return table_US
 

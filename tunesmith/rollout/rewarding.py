@@ -79,6 +79,7 @@ class Rewarding:
         """
         silent_n = np.isnan(table_nR).all(1)
         scaled_nR = (table_nR - self.shift_R) / self.scale_R
+        # A reward that abstained adds nothing; only where all did is there no sum.
         return np.where(silent_n, np.nan, np.nansum(scaled_nR * self.weights_R, 1))
 
     def calibrate(self, table_nR: np.ndarray) -> None:

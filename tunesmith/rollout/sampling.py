@@ -96,6 +96,7 @@ def sample(
 
 def _parts(prompts: Mapping[int, np.ndarray], how: Sampling, budget: int) -> Iterator[list[int]]:
     """Yields the prompts that are answered together, longest first; at least one."""
+    # Longest first: the first of a part then says how much room each of it may need.
     order = sorted(prompts, key=lambda place: (-len(prompts[place]), place))
     while order:
         size = max(1, budget // (how.samples * (len(prompts[order[0]]) + how.most)))
@@ -113,7 +114,9 @@ def _share_prompts(
     model = policy.model
     ids, mask = (tensor.to(model.device) for tensor in left_padded(prompts, 0, 0))
     cache = DynamicCache(config=model.config)
+    # The padding on the left gets position 0; -1 is in no table of positions.
     logits_BV = _last_logits(model, ids, mask, mask.cumsum(-1).sub(1).clamp(min=0), cache)
+    # Not isinstance: layers with a window, or with states, are subclasses that keep less.
     if not all(type(layer) is DynamicLayer for layer in cache.layers):
         return False
     cache.batch_repeat_interleave(how.samples)

@@ -74,6 +74,8 @@ class Scorer:
     def _begin(self, *, load: bool) -> None:
         """Starts the process; raises SpecError where a reward does not load."""
         # Of its own session, so that Ctrl-C reaches the run alone, which then stops when it can.
+        # Rewards are imported from where this process imports, which the environment alone may not
+        # tell.
         path = os.pathsep.join(filter(None, sys.path))
         self._process = subprocess.Popen(
             [sys.executable, "-m", "tunesmith.rewards._worker"],

@@ -23,6 +23,7 @@ def next_tokens(logits_BV: torch.Tensor, rows: Sequence[Row]) -> list[tuple[int,
     row's own random numbers, with its likelihoods where these are asked.
     """
     scores_BV = logits_BV.float()
+    # Before any score is shaped: what is told is the likelihood that the model gives.
     told = {index: scores_BV[index].log_softmax(-1) for index, row in enumerate(rows) if _told(row)}
     for index, row in enumerate(rows):
         if _shaped(row):

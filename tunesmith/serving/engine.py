@@ -106,6 +106,7 @@ class Engine:
                     self._wake.wait()
                 if self._closed:
                     break
+            # Not under the lock: who submits would wait for a step of all rows.
             self.step()
         rest = [*self.live, *self.waiting]
         self.tell([(row, Told(finish="gone")) for row in rest])
@@ -117,6 +118,7 @@ class Engine:
         """
         told: list[tuple[Row, Told]] = []
         try:
+            # First, so that the slots of clients that have left go to rows that wait.
             told += self._drop_gone()
             self._admit()
             fresh = self._advance(self.writing, self._prompts())

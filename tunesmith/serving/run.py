@@ -71,6 +71,7 @@ async def _run(
     server = _Server(_config(app, service))
     running = asyncio.ensure_future(server.serve(sockets=[listener]))
     while not (server.started or running.done()):
+        # uvicorn sets a flag, which nobody can wait for.
         await asyncio.sleep(0.01)
     ready({one.name: one.endpoints for one in served})
     await running
@@ -89,6 +90,7 @@ def _config(app: object, service: Service) -> uvicorn.Config:
         lifespan="off",
         log_config=None,
         access_log=False,
+        # With them a client names the address that it seems to come from.
         proxy_headers=False,
         server_header=False,
         limit_concurrency=limits.connections,

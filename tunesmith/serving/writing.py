@@ -37,6 +37,7 @@ def rows_of(served: Served, request: Written, limits: Limits, heard: Heard) -> l
         name = "logprobs" if likely is not None else "response_format"
         raise DataError(Problem(name, say("serve.alone")))
     room = Room.of(predictor.loaded.model, predictor.loaded.tokenizer, how)
+    # numpy takes no negative seed, and a request may have one.
     seed = secrets.randbits(63) if request.seed is None else request.seed % 2**63
     rows: list[Row] = []
     prompts = _prompts(served, request, limits)
@@ -84,6 +85,7 @@ async def steps(
             try:
                 place, told = await asyncio.wait_for(heard.get(), until - loop.time())
             except asyncio.TimeoutError:
+                # One has begun while we waited for it: from then on it has the time of an answer.
                 if not begun and any(row.begun is not None for row in rows):
                     continue
                 raise _late(begun) from None

@@ -43,9 +43,8 @@ def drafted_file(path: Path) -> Iterator[Path]:
 def barred(path: Path) -> str | None:
     """Returns why nothing can be written at ``path``; None where it can."""
     folder = path.absolute().parent
-    while not os.path.exists(
-        folder
-    ):  # which is False, and no error, below a file or a folder that may not be read
+    # Not Path.exists, which in Python 3.11 raises below a folder that may not be read.
+    while not os.path.exists(folder):
         folder = folder.parent
     if not folder.is_dir():
         return say("plan.out_is_file", out=folder)

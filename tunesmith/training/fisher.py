@@ -105,6 +105,7 @@ def measured(
     training = model.model.training
     model.model.eval()
     for weight in weights:
+        # With a LoRA they are weights of the base, which are frozen.
         weight.requires_grad_(True)
     try:
         for number, tokens in enumerate(sequences):
@@ -123,9 +124,8 @@ def measured(
         model.model.train(training)
         for weight, took in zip(weights, takes, strict=True):
             weight.requires_grad_(took)
-    for (
-        weight_moving
-    ) in moving:  # a weight that no sequence reached, such as that of an idle expert
+    # Some are reached by no sequence, such as those of an idle expert.
+    for weight_moving in moving:
         if weight_moving.name not in sums:
             sums[weight_moving.name] = torch.zeros_like(weight_moving.weight, dtype=torch.float32)
     return {

@@ -50,6 +50,7 @@ def robust_z(value: float, window: Iterable[float]) -> float:
     losses = list(window)
     median = statistics.median(losses)
     spread = 1.4826 * statistics.median(abs(loss - median) for loss in losses)
+    # Losses that hardly differ have next to no spread, and the smallest step would be a spike.
     return (value - median) / max(spread, 1e-3 * abs(median), 1e-12)
 
 

@@ -187,6 +187,7 @@ def halved(
     work.optimizer.zero_grad(set_to_none=True)
     work.device.give_back()
     smaller = batches
+    # A smaller budget alone may cut nothing: a row that is longer than it stays whole.
     while len(smaller) == len(batches):
         if work.device.processes.several or not work.tokens(at.halvings + 1):
             largest = max(len(batch.ids_T) for batch in batches)
@@ -202,6 +203,8 @@ def gradient(work: Work, batches: list[Batch], step: int) -> tuple[dict[str, Rat
     the weights' ``grad``.
     """
     device, models = work.device, work.models
+    # Counted before the first backward: each loss is divided by the units of the whole update as it
+    # comes, and the sum of the gradients needs no second division.
     units = device.processes.sum(sum(batch.units for batch in batches))[0]
     work.model.model.train()
     while True:
@@ -221,6 +224,7 @@ def gradient(work: Work, batches: list[Batch], step: int) -> tuple[dict[str, Rat
         device.add_up(weights)
         work.backward.finish(work)
         norm = device.clip(work.parts, work.run.train.clip)
+        # A finite loss with an infinite gradient is the doing of the loss scale, not of the rows.
         overflow = (
             device.scale is not None
             and math.isfinite(metrics["loss"].value)
@@ -238,6 +242,7 @@ def update(work: Work, at: Position) -> float:
     for group in work.optimizer.param_groups:
         group["lr"] = rate * group["rate_factor"]
     work.optimizer.step()
+    # The gradient of a pruned weight is not zero, nor is what the optimizer makes of it.
     work.zeros.restore()
     if work.device.scale:
         work.device.scale.step()

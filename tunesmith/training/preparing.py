@@ -102,6 +102,8 @@ def make_ready(
     prepared = with_others(objective, prepared)
     reference = None
     is_reference = "reference" in objective.roles
+    # Before the method changes the base. A divided base is asked further down, once it is divided:
+    # until then it may lie on the CPU.
     if is_reference and not device.divided:
         reference = _reference(resolved, model, prepared, device, base=base, events=events)
     method = _with_method(model, run)

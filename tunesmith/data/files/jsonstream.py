@@ -121,6 +121,7 @@ def parse_python(text: str, decoder: Decoder) -> Any:
     try:
         tree = ast.parse(text, mode="eval")
         row = ast.literal_eval(tree)
+        # Sets, bytes and the like are Python and no row.
         json.dumps(row)
     except (ValueError, SyntaxError, TypeError, MemoryError, RecursionError) as error:
         raise BrokenJson(say("source.json", reason=error, seen=excerpt(text, 0))) from None

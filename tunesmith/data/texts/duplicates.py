@@ -30,10 +30,8 @@ THRESHOLD = 0.8
 RUN, WIDE_RUN = 5, 3  # characters in a run; a Chinese character says more than a letter
 SKETCH = 256  # a row is represented by its smallest hashes: all of them up to about 256 characters
 BANDS, DEPTH = 20, 5  # finds 99.9 % of pairs at 0.8, and 4 % of those at 0.3 to be compared in vain
-COMMON, COMMON_ROWS = (
-    0.05,
-    20,
-)  # a run in more rows than this is form (an instruction, a label), not content
+# A run in more rows than this share, and this number, is form (an instruction, a label).
+COMMON, COMMON_ROWS = 0.05, 20
 CHUNK = 4096
 # 2^64 divided by the golden ratio, odd: products with it spread over all bits (Knuth, TAOCP 6.4).
 _POWERS = np.uint64(0x9E3779B97F4A7C15) ** np.arange(1, RUN + 1, dtype=np.uint64)
@@ -122,6 +120,7 @@ def sketch_of(text: str) -> np.ndarray:
     """Returns the smallest distinct 32-bit hashes of a text's runs of characters, sorted."""
     text = " ".join(unicodedata.normalize("NFKC", text).casefold().split())
     codes = np.frombuffer(text.encode("utf-32-le", "surrogatepass"), np.uint32)
+    # From U+2E80 on stand the signs of Chinese, Japanese and Korean.
     run = WIDE_RUN if 2 * int(np.count_nonzero(codes > 0x2E80)) > len(codes) else RUN
     if len(codes) < run:
         return _mix(np.array([_whole(codes)], np.uint64))
@@ -158,6 +157,7 @@ class Clusters:
     def find(self, row: int) -> int:
         """Returns the first row of this row's cluster."""
         while self.parent[row] != row:
+            # Path halving: without it the chains of a large cluster grow with its rows.
             self.parent[row] = self.parent[self.parent[row]]
             row = self.parent[row]
         return row
@@ -196,6 +196,8 @@ def join_near(clusters: Clusters, sketches: Sequence[np.ndarray]) -> int:
             one, other = int(order[place]), int(order[place + 1])
             if place == 0 or not same[place - 1]:
                 first = one
+            # With the first of its bucket and its neighbour: all pairs of a large bucket are too
+            # many.
             for before in {first, one}:
                 if (
                     len(kept[other])
@@ -232,6 +234,7 @@ def _signatures(sketches: Sequence[np.ndarray]) -> np.ndarray:
     """
     size = BANDS * DEPTH
     generator = np.random.default_rng(0)
+    # Odd, so that no two hashes become one.
     factors = generator.integers(1, 2**32, size, dtype=np.uint32) | np.uint32(1)
     shifts = generator.integers(0, 2**32, size, dtype=np.uint32)
     found = np.empty((len(sketches), size), np.uint32)

@@ -17,6 +17,7 @@ _WIDE_SIGN = re.compile("[\uff01-\uff5e]")
 # Powers of 2 modulo 11, from 2^17 down (GB 11643).
 _WEIGHTS = (7, 9, 10, 5, 8, 4, 2, 1, 6, 3, 7, 9, 10, 5, 8, 4, 2)
 _CHECKS = "10X98765432"
+# Without I, O, S, V and Z, which look like digits (GB 32100).
 _CREDIT_SIGNS = "0123456789ABCDEFGHJKLMNPQRTUWXY"
 # Powers of 3 modulo 31 (GB 32100).
 _CREDIT_WEIGHTS = (1, 3, 9, 27, 19, 26, 16, 17, 20, 29, 25, 13, 8, 24, 10, 30, 28)
@@ -52,6 +53,7 @@ def identity_check(digits: str) -> str:
 def bank_card(number: str) -> bool:
     """Tells whether this can be the number of a bank card, by Luhn's check digit."""
     digits = re.sub(r"[ -]", "", number)
+    # A number of nothing but zeros passes Luhn's check too.
     return len(set(digits)) > 2 and digits[-1] == luhn_check(digits[:-1])
 
 

@@ -115,6 +115,7 @@ class LlamaCpp:
         most ``most`` tokens; returns its length. Options after one prompt share it.
         """
         same = 0
+        # Not beyond ``most``: llama.cpp keeps keys and values, and no logits.
         while same < min(most, len(self._held)) and ids[same] == self._held[same]:
             same += 1
         self._context.memory_seq_rm(0, same, -1)

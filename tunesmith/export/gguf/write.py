@@ -53,6 +53,8 @@ def write_gguf(path: Path, model: Any, words: Words, kind: str, name: str) -> Co
     if template:
         writer.add_chat_template(template)
     counts: Counter[str] = Counter()
+    # Twice over the tensors: the head of the file tells all sizes, and all values at once would
+    # take the memory of another model.
     for tensor, values in tensors(model, config):
         its = type_of(tensor, values.shape, kind)
         counts[its.name] += 1

@@ -123,6 +123,7 @@ def _session(path: Path) -> tuple[str, Any]:
 
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = torch.get_num_threads()
+    # Errors alone: its warnings on a graph would stand between our own lines.
     options.log_severity_level = 3
     session = onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
     return f"onnxruntime {onnxruntime.__version__}", session

@@ -37,7 +37,9 @@ def scales_of(weight_OI: torch.Tensor, bits: int, group: int) -> torch.Tensor:
     rounded to bf16 before any code is: codes for other scales would be wrong.
     """
     groups = weight_OI.reshape(weight_OI.shape[0], -1, group)
+    # A group of zeros would be divided by 0.
     largest = groups.abs().amax(-1).clamp(min=1e-9)
+    # Half the range of the codes, which goes one further down than up; as compressed-tensors.
     return (largest / (2 ** (bits - 1) - 0.5)).to(torch.bfloat16)
 
 

@@ -99,13 +99,13 @@ class Prompted(nn.Module):
         """Returns the base's output for the rows alone, without positions for the virtual
         tokens.
         """
+        # A keyword that is None is not given: what is given is told by its name below.
         call = {name: value for name, value in call.items() if value is not None}
         cache = call.get("past_key_values")
         if self.first_slot is not None:
             return self.base(**(call | self._in_slots(input_ids, call.get("attention_mask"))))
-        if not self.on or (
-            cache is not None and cache.get_seq_length() > 0
-        ):  # the cache holds them already
+        # A cache that has begun holds them already.
+        if not self.on or (cache is not None and cache.get_seq_length() > 0):
             return self.base(input_ids=input_ids, **call)
         if self.both_ways:
             return prompt_in_encoder.read(self.base, input_ids, self.encoder(), call)

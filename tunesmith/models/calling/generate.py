@@ -177,6 +177,7 @@ def stream_ids(
         finally:
             given.put(None)
 
+    # transformers hands tokens over from within ``generate``, which returns at the end alone.
     with ThreadPoolExecutor(1) as pool:
         task = pool.submit(work)
         try:

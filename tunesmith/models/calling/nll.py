@@ -26,6 +26,7 @@ class _Nll(torch.autograd.Function):
         ctx: torch.autograd.function.FunctionCtx, logits_nV: torch.Tensor, targets_n: torch.Tensor
     ) -> torch.Tensor:
         targets_n1 = targets_n.unsqueeze(1)
+        # The largest exponent becomes 0, so that no sum overflows.
         peaks_n1 = logits_nV.amax(1, keepdim=True)
         exps_nV = (logits_nV - peaks_n1).exp_()
         sums_n1 = exps_nV.sum(1, keepdim=True)

@@ -61,6 +61,7 @@ class Routers:
         seen, self._seen, self._metrics = list(self._seen.values()), {}, {}
         if not seen:
             return 0.0
+        # bf16 has 8 bits, too few for a mean over thousands of tokens.
         with torch.autocast(batch.ids_T.device.type, enabled=False):
             means_BT = means_over_sequences(batch)
             pairs = [routed(logits, self.top_k) for logits in seen]

@@ -173,6 +173,7 @@ def weights_under(
     try:
         if head != "language":
             return load_headed(folder, config, head, outputs, **how)
+        # Other shapes are taken here, and refused below with all else that does not fit.
         with quiet():
             model, info = language_class(config).from_pretrained(
                 folder,

@@ -69,9 +69,8 @@ def page(texts: list[str], lines: list[Line], last: int) -> str:
     for each time it was answered.
     """
     rounds = [line for line in lines if line.get("event") == "answers"]
-    rounds.sort(
-        key=lambda line: line["step"] == last
-    )  # the tuned model's are the last, whichever step it is of
+    # The tuned model's answers come last, whichever step it is of.
+    rounds.sort(key=lambda line: line["step"] == last)
     parts = [f"# {say('train.questions')}\n"]
     for index, text in enumerate(texts):
         parts.append(f"## {' '.join(text.split())}\n")

@@ -133,16 +133,20 @@ class Checkpoints:
             fsync(path)
         names = [_name(draft, path) for path in paths if path.is_file()]
         files = {name: known.get(name) or _facts(draft / name) for name in names}
+        # Behind the files that it vouches for, and before the rename: a folder with a checkpoint's
+        # name has a manifest that was written last.
         (draft / MANIFEST).write_text(
             json.dumps({"schema": SCHEMA, "files": files}, indent=1), encoding="utf-8"
         )
         fsync(draft / MANIFEST)
         fsync(draft)
         target = self.folder / self._fresh_name(step)
+        # A rename is on the disk once the folder that holds it is.
         os.replace(draft, target)
         fsync(self.folder)
         write_whole(self.folder / LATEST, target.name + "\n")
         fsync(self.folder)
+        # Last: until the new one stands, an old one is what a crash leaves.
         for old in self.committed()[self.keep :]:
             shutil.rmtree(old)
 

@@ -264,6 +264,7 @@ def load_random_state(
         if device.place.type == "cuda" and "cuda" in tensors:
             torch.cuda.set_rng_state(tensors["cuda"][rank].clone(), device.place)
     kind, inner, gauss = numbers["python"]
+    # JSON made lists of the tuples, which setstate refuses.
     random.setstate((kind, tuple(inner), gauss))
     name, keys, position, has_gauss, cached = numbers["numpy"]
     np.random.set_state((name, np.array(keys, np.uint32), position, has_gauss, cached))
@@ -272,6 +273,7 @@ def load_random_state(
 def seed_everything(seed: int, rank: int = 0) -> None:
     """Seeds Python, numpy and torch; ranks draw differently."""
     random.seed(seed + rank)
+    # numpy takes 32 bits.
     np.random.seed((seed + rank) % 2**32)
     torch.manual_seed(seed + rank)
 
@@ -339,6 +341,8 @@ def base_fingerprint(folder: Path) -> str:
         size = path.stat().st_size
         digest.update(f"{path.name}:{size}".encode())
         with open(path, "rb") as file:
+            # At most 65 blocks of 64 KiB: all of a large base would take as long as loading it, at
+            # every start.
             for offset in [0, *range(0, size, max(1, size // 64))]:
                 file.seek(offset)
                 digest.update(file.read(1 << 16))

@@ -15,7 +15,9 @@ def orthogonalised(matrix: torch.Tensor, iterations: int) -> torch.Tensor:
     a, b, c = QUINTIC
     x = matrix.to(torch.bfloat16 if matrix.is_cuda else torch.float32)
     tall = x.shape[0] > x.shape[1]
+    # The product below is then of the shorter side.
     x = x.T if tall else x
+    # The quintic needs singular values of at most 1, and none is larger than the norm.
     x = x / (x.norm() + 1e-7)
     for _ in range(iterations):
         square = x @ x.T
