@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     import torch
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Tokens:
     """One rendered sequence. ``weights_T[t]`` is the weight of predicting ``ids_T[t]`` from
     ``ids_T[:t]``; 0 is context.

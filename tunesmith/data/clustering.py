@@ -32,7 +32,7 @@ def clusters(rows: list[Row]) -> Clustered:
     """
     joined = duplicates.Clusters(len(rows))
     duplicates.join_near(joined, [row.sketch for row in rows])
-    asked = Counter(row.asked for row in rows if row.asked is not None)
+    asked = Counter([row.asked for row in rows if row.asked is not None])
     limit = max(SHARED_ROWS, SHARED * len(rows))
     joined.join_equal(
         [None if row.asked is None or asked[row.asked] > limit else row.asked for row in rows]

@@ -18,7 +18,7 @@ FILE, LENGTH = "file", "length"
 """What ``data.mix.by`` and ``data.curriculum`` may name beside a column."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Marks:
     """The marks of one row; None where it has none."""
 

@@ -11,7 +11,7 @@ from tunesmith.batches.batch import Tokens
 from tunesmith.examples import Example
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Item:
     """One row ready for a model, or one window of a long text. ``id`` is ``file.json:17``."""
 

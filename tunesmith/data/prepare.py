@@ -312,6 +312,7 @@ class _Preparation:
         self.ledger.notes += clustered.notes
         wanted = splitting.target(held_out, len(rows))
         strata = [self.objective.stratum(row.tokens) for row in rows]
+        self.encoder.sketches.rest()
         parts = splitting.draw(
             roots, *splitting.keys_and_voted(rows), wanted=wanted, seed=self.seed, strata=strata
         )

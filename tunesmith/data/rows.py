@@ -29,14 +29,16 @@ from tunesmith.data.unknown import Unknown
 from tunesmith.errors import DataError, Problem, TunesmithError
 from tunesmith.examples import Example, Labelled, Text, chats_of
 from tunesmith.settings.family import OBJECTIVES
+from tunesmith.storage.mapped_arrays import MappedArrays
 from tunesmith.words import language, say, texts
 
 Progress = Callable[[str, int, int], None]
+_UNMARKED = Marks()
 _SETTINGS = ("model.path", "data.split_by", "data.mix.by", "data.curriculum")
 """What is wrong there is the same for every row."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Row:
     """One encoded row. ``key`` hashes all of it but its spacing, ``written`` its spacing too,
     ``asked`` its question.
@@ -94,7 +96,7 @@ class Row:
         return replace(self, tokens=tokens, lost=lost, whole=self.length) if lost else self
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Encoded:
     """What a row becomes by itself, whatever other rows there are; ``error`` is why it became
     nothing.
@@ -141,6 +143,8 @@ class Encoder:
         """
         self.detectors = Detectors()
         self.unknown = Unknown(render.tokenizer)
+        self.sketches = MappedArrays()
+        self._tokens = MappedArrays()
         self.controlled: list[str] = []
         """Where rows hold the text of a control token, which is read letter by letter."""
 
@@ -204,7 +208,7 @@ class Encoder:
             raise encoded.error
         has_origin = CAME_FROM in located.row
         marks = (
-            Marks()
+            _UNMARKED
             if self.marker == Marker() and not has_origin
             else self.marker.of(located, example)
         )
@@ -220,18 +224,27 @@ class Encoder:
         seen[key] = Row(
             located.file,
             located.number,
-            encoded.tokens,
+            tuple(map(self._kept, encoded.tokens)),
             key,
             encoded.written,
             encoded.asked,
             marks,
-            encoded.sketch,
+            self.sketches.keep(encoded.sketch),
             isinstance(example, Text),
             voted,
             encoded.lost,
             encoded.whole,
         )
         return seen[key]
+
+    def _kept(self, tokens: Tokens) -> Tokens:
+        source = tokens.source_ids_T
+        return replace(
+            tokens,
+            ids_T=self._tokens.keep(tokens.ids_T),
+            weights_T=self._tokens.keep(tokens.weights_T),
+            source_ids_T=None if source is None else self._tokens.keep(source),
+        )
 
     @property
     def _ours(self) -> bool:
