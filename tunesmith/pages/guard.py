@@ -2,7 +2,8 @@
 
 The link's token becomes a cookie that other sites cannot send. ``Host`` is checked because a name
 of another site can be made to point at this machine (DNS rebinding), ``Origin`` because a form
-there could be sent here.
+there could be sent here, ``Sec-Fetch-Site`` because a browser sends the cookie with what pages of
+other ports of this machine ask for.
 """
 
 from __future__ import annotations
@@ -30,6 +31,11 @@ HEADERS = {
     # With no-referrer a browser would send its forms with "Origin: null".
     "referrer-policy": "same-origin",
 }
+
+
+ELSEWHERE = ("cross-site", "same-site")
+"""What a browser calls a request that began on a page of another server; the second is that of
+another port of this machine."""
 
 
 class Guard:
@@ -61,6 +67,8 @@ class Guard:
             target = path + (f"?{urlencode(asked)}" if asked else "")
             cookie = f"{self.cookie}={self.token}; HttpOnly; SameSite=Strict; Path=/"
             await _opened(send, target, cookie, given.get("sec-fetch-site", ""))
+        elif given.get("sec-fetch-site") in ELSEWHERE:
+            await _reply(send, 403, {}, say("pages.other_site"))
         elif self._right(self._held(given.get("cookie", ""))):
             await self.app(scope, receive, _guarded(send))
         else:
@@ -94,11 +102,11 @@ def _guarded(send: Send) -> Send:
 
 
 async def _opened(send: Send, place: str, cookie: str, came_from: str) -> None:
-    """Goes on to the page without the token. Where the link was pressed on a page of another site,
-    as in a terminal that is one, a browser would follow a redirect without the cookie; what the
-    page itself goes on to is its own.
+    """Goes on to the page without the token. Where the link was pressed on a page of another
+    server, as in a terminal that is one, a redirect would still be a request of that page; what
+    this page itself goes on to is its own.
     """
-    if came_from == "cross-site":
+    if came_from in ELSEWHERE:
         onward = {"refresh": f"0; url={place}", "set-cookie": cookie}
         await _reply(send, 200, onward, say("pages.opening"))
     else:
