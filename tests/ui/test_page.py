@@ -28,7 +28,7 @@ from tunesmith.storage.run_folder import RunFolder
 from tunesmith.ui import control
 from tunesmith.ui.page import Page
 from tunesmith.ui.runs import Runs
-from tunesmith.ui.standing import done_share, seconds_left
+from tunesmith.ui.standing import done_share, duration, seconds_left
 
 TOKEN, HOST = "right-token", "127.0.0.1:4321"
 
@@ -261,3 +261,15 @@ def test_a_server_that_cannot_bind_says_so(place: Path, capsys: pytest.CaptureFi
         assert main(["ui", str(place), "--port", str(port)]) == 2
     told = capsys.readouterr()
     assert str(port) in told.err and "--port" in told.err and "token" not in told.out
+
+
+@pytest.mark.parametrize(
+    ("seconds", "told"),
+    [
+        *((0.2, "0 s"), (59.4, "59 s"), (59.6, "1 min"), (179.0, "3 min"), (3590.0, "1 h 0 min")),
+        *((5400.0, "1 h 30 min"), (7190.0, "2 h 0 min")),
+    ],
+)
+def test_a_time_is_told_in_the_nearest_unit(seconds: float, told: str) -> None:
+    """A whole is never told as less than its larger part, which is rounded too."""
+    assert duration(seconds) == told

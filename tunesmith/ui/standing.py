@@ -158,11 +158,12 @@ def _outcome(row: JsonObject) -> list[tuple[str, str]]:
 def duration(seconds: float) -> str:
     """Says a number of seconds in the largest units that tell it."""
     whole = round(seconds)
-    minutes = whole // 60
-    hours = whole // 3600
-    if hours:
-        return say("ui.hours", hours=hours, minutes=minutes % 60)
-    return say("ui.minutes", minutes=minutes) if minutes else say("ui.seconds", seconds=whole)
+    if whole < 60:
+        return say("ui.seconds", seconds=whole)
+    minutes = round(seconds / 60)
+    if minutes < 60:
+        return say("ui.minutes", minutes=minutes)
+    return say("ui.hours", hours=minutes // 60, minutes=minutes % 60)
 
 
 def last_lines(folder: Path) -> str:
