@@ -106,3 +106,25 @@ def test_what_is_wrong_stands_at_its_field(place: Path, client: TestClient) -> N
     assert page.status_code == 400 and "nothing is given, and it is required" in unescape(field)
     twice = client.get("/new/", params=filled(place, questions=str(place / "data" / "one.csv")))
     assert twice.status_code == 400 and "given twice" in Read(twice.text).text
+
+
+@pytest.mark.parametrize(
+    ("rewards", "at"),
+    [
+        ("[{name: length, target: short}]", "reward.length.target"),
+        ("[{name: json, json_schema: /etc/passwd}]", "reward.json.json_schema"),
+        # No field is of these: a reward without a name, the first of two that share one, and one
+        # that the page does not offer.
+        ("[{column: answer}]", "source"),
+        ("[{name: length, target: short}, {name: length, target: 3}]", "source"),
+        ("[exact, code]", "source"),
+    ],
+)
+def test_what_is_wrong_with_a_reward_is_told_once_wherever_it_stands(
+    place: Path, client: TestClient, rewards: str, at: str
+) -> None:
+    form = {"model": "starter", "goal": "rewards", "source.rewards": rewards}
+    answer = client.get("/new/data", params={**form, "data": str(place / "data" / "one.csv")})
+    page = Read(answer.text)
+    assert answer.status_code == 400 and page.told[f"w-{at}"]
+    assert [name for name in page.told if name.startswith("w-")] == [f"w-{at}"]

@@ -70,16 +70,27 @@ def _has_field(problem: Problem, draft: Draft) -> bool:
     """Tells whether a problem stands at a field of a reward or of the sampling."""
     parts = problem.where.split(".")
     if parts[1:2] == ["rewards"]:
-        chosen = rewards_of(draft.values.get("source.rewards", "[]"))
-        return len(parts) > 2 and parts[2].isdecimal() and int(parts[2]) < len(chosen)
+        drawn = _drawn(rewards_of(draft.shown("source.rewards") or "[]"))
+        return len(parts) > 2 and parts[2] in map(str, drawn.values())
     return problem.where.removeprefix("source.") in SAMPLING
+
+
+def _drawn(listed: Sequence[Mapping[str, Any]]) -> dict[str, int]:
+    """Returns which of several rewards fills the fields of each name that the page has fields for:
+    of two with one name the last.
+    """
+    return {
+        name: index
+        for index, reward in enumerate(listed)
+        if (name := str(reward.get("name"))) in REWARDS_HERE
+    }
 
 
 def _offered(values: Mapping[str, str], problems: Sequence[Problem]) -> list[Offered]:
     """Returns the rewards, with what is set of them and what is wrong with that."""
     listed = rewards_of(values["source.rewards"]) if "source.rewards" in values else []
     weights = weights_of(values.get("source.weights", ""))
-    places = {str(reward.get("name")): index for index, reward in enumerate(listed)}
+    places = _drawn(listed)
     offered = []
     for name in REWARDS_HERE:
         index = places.get(name)
