@@ -291,7 +291,7 @@ def test_up_to_one_percent_too_long_is_dropped_and_more_stops(make: Make) -> Non
     assert text.startswith(
         "data.max_length: 11 of 300 rows (3.7 %) are longer than 256 tokens (median "
     )
-    assert "data.too_long=drop (leave them out), or truncate" in text
+    assert "data.too_long=drop (leave them out), or data.too_long=truncate" in text
     assert "split" not in text
     assert make(content, max_length=256, too_long="drop").ledger.reasons() == {"too long": 11}
     with pytest.raises(DataError, match="1 of 300 rows"):

@@ -28,11 +28,13 @@ from material.page import Page as Read
 from tunesmith import words
 from tunesmith.errors import SpecError
 from tunesmith.pages.guard import Guard
+from tunesmith.settings.family import REWARDS
 from tunesmith.settings.run import read_run
 from tunesmith.settings.yaml_file import read_yaml
 from tunesmith.storage.run_folder import RunFolder
 from tunesmith.ui import control, uploads
-from tunesmith.ui.allowed import ALLOWED, PLUG_INS, may_be_set
+from tunesmith.ui.allowed import ALLOWED, OF_REWARD, PLUG_INS, closed, may_be_set
+from tunesmith.ui.composed import REWARDS_HERE
 from tunesmith.ui.composed_fields import composed_fields
 from tunesmith.ui.draft import draft_from_yaml, draft_of
 from tunesmith.ui.drawn import drawn
@@ -47,6 +49,8 @@ from tunesmith.ui.views import Views
 
 HOST = "127.0.0.1:4321"
 ROWS = "question,answer\n" + "".join(f"what is {n}?,it is {n + 1}\n" for n in range(40))
+TEXTS_OF_REWARDS = ("column", "pattern", "keys", "label", "ask")
+"""Settings of rewards that are texts and name no place."""
 BESIDE = {"origin": f"http://{HOST}"}
 
 
@@ -147,6 +151,8 @@ def test_a_stranger_sees_and_does_nothing(place: Path, client: TestClient) -> No
         ("prove.primary", '"/tmp/mine\\x2epy"'),
         ("train.keep.best_by", '"/tmp/mine\\x2epy"'),
         ("model", "../secret"),
+        ("model.revision", "../../../secret"),
+        ("model.revision", "'/etc'"),
         ("data", "../secret.csv"),
         ("data", "/etc/passwd"),
         ("data", "~/rows.csv"),
@@ -159,6 +165,7 @@ def test_a_stranger_sees_and_does_nothing(place: Path, client: TestClient) -> No
         ("source.rewards", "[{name: function, path: '/etc/x.py:f'}]"),
         ("source.rewards", "{name: judge, url: 'http://evil.example', model: m}"),
         ("source.rewards", "[{name: model, run: /etc}]"),
+        ("source.rewards", "[{name: json, json_schema: ../secret.json}]"),
         ("source.server", "http://evil.example"),
         ("source.prove_by", "[exact]"),
         ("data.held_out", "/etc/passwd"),
@@ -249,6 +256,10 @@ def test_nothing_in_the_list_names_code_or_a_place(place: Path) -> None:
         "prove.prompt",
     ):
         assert not may_be_set(path)
+    for name in REWARDS_HERE:
+        own_fields = REWARDS.get(name).Config.model_fields
+        texts = {key for key, info in own_fields.items() if not closed(info.annotation)}
+        assert texts - {"name", *TEXTS_OF_REWARDS} <= {*OF_REWARD}, "a place, or one more text?"
     assert may_be_set("method.rank") and may_be_set("objective.beta")
     assert not may_be_set("objective.teacher") and not may_be_set("method.name")
 

@@ -66,6 +66,9 @@ PATTERN = ("regex", "pattern")
 COMPLETE = ("model=starter", "data=rows.csv", "out=run")
 """Settings that every run has; neither is opened."""
 LOCAL = ("model.path", "data.held_out")
+REVISION = "model.revision"
+OF_REWARD = ("run", "json_schema")
+"""Settings of rewards that may name a place."""
 OF_FILE = ("path", "columns", "reader", "weight")
 """Settings of a file among several."""
 OF_COLUMNS = ("columns", "by")
@@ -91,6 +94,8 @@ def refused(path: str, value: str, places: Places) -> list[Problem]:
         return [] if value.isidentifier() else [Problem(path, say("ui_new.forbidden"))]
     if path == "data.steps":
         return _steps(path, value)
+    if path == REVISION and _leads_out(value):
+        return [Problem(path, say("ui_new.forbidden"))]
     if path in CLOSED:
         return CLOSED[path](path, value, places)
     return _place(path, value, places) if path in LOCAL else []
@@ -192,6 +197,14 @@ def _steps(path: str, value: str) -> list[Problem]:
     return problems
 
 
+def _leads_out(value: str) -> bool:
+    """Tells whether a revision is none that a hub has, but a way from its folder in the cache to
+    another place.
+    """
+    given, _ = _given(REVISION, value)
+    return ".." in str(given) or "\\" in str(given) or str(given).startswith("/")
+
+
 def _place(path: str, value: str, places: Places) -> list[Problem]:
     """Returns what is wrong with one place, or with a list where the setting takes one."""
     given, problems = _given(path, value)
@@ -220,7 +233,7 @@ def _questions(path: str, value: str, places: Places) -> list[Problem]:
 
 def _rewards(path: str, value: str, places: Places) -> list[Problem]:
     """Returns what is wrong with rewards: none runs code or asks an address, and a model that
-    judges lies in the folder, or is one of a hub.
+    judges, or the file of a schema, lies in the folder; a model may be one of a hub.
     """
     listed, problems = _listed(path, value)
     for number, reward in enumerate(listed):
@@ -233,8 +246,11 @@ def _rewards(path: str, value: str, places: Places) -> list[Problem]:
             is_known = ".py" in name or name in REWARDS.names()
             forbidden = [Problem(where, say("ui_new.forbidden"))]
             problems += forbidden if is_known else _unknown(where, REWARDS, name)
-        elif settings.get("run") is not None:
-            problems += places.outside(f"{where}.run", str(settings["run"]))
+            continue
+        named = {key: settings[key] for key in OF_REWARD if settings.get(key) is not None}
+        for key, given in named.items():
+            if not isinstance(given, Mapping):  # a schema may be written out
+                problems += places.outside(f"{where}.{key}", str(given))
     return problems
 
 

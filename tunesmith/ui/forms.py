@@ -4,11 +4,13 @@ that is refused is shown again as it was filled.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 from urllib.parse import parse_qs
 
+from tunesmith.data.reading import sized
 from tunesmith.errors import Problem
 from tunesmith.words import say
 
@@ -57,6 +59,22 @@ class Form:
         return Form(self.fields, by_field(placed, [*called]))
 
 
+def within(where: str, place: str) -> bool:
+    """Tells whether a problem is of a place: of itself, of a line of it, or of a file below it."""
+    return bool(place) and (
+        where == place or where.startswith((f"{place}:", f"{place}/", f"{place}, "))
+    )
+
+
+def as_typed(problem: Problem, typed: Iterable[str]) -> Problem:
+    """Returns a problem of a place as that was typed, where a plan says the whole path of it."""
+    for path in typed:
+        whole = os.path.abspath(os.path.expanduser(sized(path)[0]))
+        if within(problem.where, whole):
+            return replace(problem, where=f"{path}{problem.where.removeprefix(whole)}")
+    return problem
+
+
 def at_field(
     problem: Problem,
     given: Mapping[str, Sequence[str]],
@@ -71,7 +89,7 @@ def at_field(
     for name, value, several in names:
         if value and where == value and not several:
             return replace(problem, where=name)
-        if value and (where == value or where.startswith((f"{value}:", f"{value}/", f"{value}, "))):
+        if within(where, value):
             return Problem(name, str(problem))
     return problem
 

@@ -86,7 +86,7 @@ def look(asked: Asked) -> JsonObject:
         facts["goals"] = other_goals(run.data, asked.goal)
     else:
         facts |= _rows(plan.prepared, asked.row)
-    return facts | {"problems": _plain([*dict.fromkeys([*plan.problems, *wrong])])}
+    return facts | {"problems": _plain(plan.problems or wrong)}
 
 
 def _planned(plan: Plan) -> JsonObject:

@@ -70,14 +70,13 @@ def _steps(text: str) -> list[str]:
     steps = []
     for name, rest in STEP.findall(text):
         if name in TRANSFORMS.names():
-            read_by = TRANSFORMS.get(name).read_by  # in a run these are the run's own
-            given = [
-                ": ".join(pair)
-                for pair in re.findall(r" (\w+)=(\[.*?\]|\S+)", rest)
-                if pair[0] not in read_by
-            ]
-            settings = ", ".join([f"name: {name}", *given])
-            steps.append(f"{{{settings}}}" if given else name)
+            kind = TRANSFORMS.get(name)
+            typed = dict(re.findall(r" (\w+)=(\[.*?\]|\S+)", rest))
+            given = {**kind.in_run, **typed}
+            # How the rows are read is the run's own.
+            pairs = [f"{key}: {value}" for key, value in given.items() if key not in kind.read_by]
+            settings = ", ".join([f"name: {name}", *pairs])
+            steps.append(f"{{{settings}}}" if pairs else name)
     return steps
 
 

@@ -7,6 +7,7 @@ import re
 from pathlib import Path
 
 from tunesmith.data.files.paths import SUFFIXES, every_file
+from tunesmith.data.files.yaml_rows import ENDINGS
 from tunesmith.data.find import means_a_file
 from tunesmith.errors import Problem
 from tunesmith.report.runs import name_of_run, run_folders
@@ -17,6 +18,9 @@ DATA, CHATS, ARENAS = "data", "chats", "arenas"
 """The folders of dropped files, conversations and arenas, beside the runs."""
 TAKEN = frozenset({DATA, CHATS, ARENAS})
 """Names that no run may have."""
+ROWS = (*SUFFIXES, *ENDINGS)
+"""How files end that may be dropped. In a folder of rows a YAML file is none: settings lie beside
+data there."""
 LONGEST_NAME = 80
 MOST = 200
 """Files and models that a page lists."""
@@ -88,7 +92,7 @@ class Places:
             path
             for path in self.data.iterdir()
             if path.is_file()
-            and path.name.lower().removesuffix(".gz").endswith(SUFFIXES)
+            and path.name.lower().removesuffix(".gz").endswith(ROWS)
             and self._holds(path)
         ]
         newest = sorted(dropped, key=lambda path: -path.stat().st_mtime)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shlex
 from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import Executor
@@ -17,7 +18,7 @@ from tunesmith.ui.composed_fields import composed_fields
 from tunesmith.ui.draft import Draft, draft_from_yaml, draft_of, named
 from tunesmith.ui.drawn import drawn
 from tunesmith.ui.fields import BESIDE, drawer
-from tunesmith.ui.forms import at_field, by_field, form_of
+from tunesmith.ui.forms import as_typed, at_field, by_field, form_of, within
 from tunesmith.ui.goals import GOALS
 from tunesmith.ui.look import Asked
 from tunesmith.ui.looks import Looks
@@ -226,9 +227,10 @@ class StartPages:
         planned = self._look(full, row, probe=probe, patience=PATIENCE)
         if planned is None:
             return self.views.page("new_wait", **self._told(full, template))
-        problems = [Problem(problem["where"], problem["text"]) for problem in planned["problems"]]
+        told = [Problem(problem["where"], problem["text"]) for problem in planned["problems"]]
+        problems = [as_typed(problem, _places(full)) for problem in told]
         opened = [file["path"] for file in planned.get("files", ())]
-        missing = set(full.files) - set(opened)
+        missing = {path for path in full.files if os.path.abspath(path) not in opened}
         at_start = [
             problem
             for problem in problems
@@ -319,9 +321,15 @@ def _of_rows(problem: Problem, draft: Draft) -> bool:
     if typed or problem.where == draft.values.get(HELD_OUT):
         return False
     of_run = {path.partition(".")[0] for path in _every_path()} | {"out", "model"}
-    return root == "data" or (
-        root not in of_run and problem.where != draft.values.get("model.path")
-    )
+    others = (draft.values.get(path, "") for path in ("model.path", "questions"))
+    of_others = any(within(problem.where, place) for place in others)
+    return root == "data" or (root not in of_run and not of_others)
+
+
+def _places(draft: Draft) -> list[str]:
+    """Returns what a draft names that may lie on this machine, as it was typed."""
+    named_places = (draft.values.get(path, "") for path in (*BESIDE, HELD_OUT))
+    return [*draft.files, *filter(None, named_places)]
 
 
 def _with(draft: Draft, settings: Sequence[str]) -> list[tuple[str, str]]:

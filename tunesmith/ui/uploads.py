@@ -9,9 +9,9 @@ import shutil
 from collections.abc import AsyncIterator
 from pathlib import Path
 
-from tunesmith.data.files.paths import SUFFIXES
 from tunesmith.display.table import readable
 from tunesmith.errors import DataError, DiskError, Problem
+from tunesmith.ui.places import ROWS
 from tunesmith.words import say
 
 MOST = 4 << 30
@@ -30,7 +30,7 @@ async def keep(name: str, length: int | None, parts: AsyncIterator[bytes], folde
     DiskError where there is no room.
     """
     wanted = _plain(name)
-    if not wanted.lower().removesuffix(".gz").endswith(SUFFIXES):
+    if not wanted.lower().removesuffix(".gz").endswith(ROWS):
         raise DataError(Problem("data", say("ui_new.no_rows", name=wanted, kinds=_kinds())))
     if length is not None and length > MOST:
         raise DataError(Problem("data", say("ui_new.too_large", most=readable(MOST))))
@@ -98,4 +98,4 @@ def _named(draft: Path, wanted: Path) -> Path:
 
 
 def _kinds() -> str:
-    return ", ".join(SUFFIXES)
+    return ", ".join(ROWS)

@@ -179,6 +179,8 @@ class Transform:
     """Who says what is odd about rows: who reads them brings it."""
     read_by: ClassVar[tuple[str, ...]] = ()
     """Settings by which the verb reads the rows, as a run does by its own."""
+    in_run: ClassVar[Mapping[str, str]] = {}
+    """What is set of it as a step of a run, where it could be none with its defaults alone."""
 
     def __init__(self, config: Any) -> None:
         self.config = config

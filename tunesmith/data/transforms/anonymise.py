@@ -46,6 +46,8 @@ Kind = Literal[
 class Anonymise(Transform):
     """Anonymisation: replaces personal data in every text of a row."""
 
+    in_run = {"how": "mask"}  # noqa: RUF012
+
     class Config(Spec):
         """What is looked for, and what becomes of it."""
 
