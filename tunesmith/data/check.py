@@ -28,6 +28,8 @@ if TYPE_CHECKING:
     from tunesmith.data.rendering.tokenizers import Tokenizer
 
 SHOWN = 3
+FILES = 20
+"""Files with a line of their own."""
 BAR = 40
 
 
@@ -66,7 +68,12 @@ class Check:
         """Returns the lines printed above the sample rows; learned text in these is coloured, or
         ``marked``.
         """
-        lines = [_file_line(entry) for entry in self.ledger.files]
+        files = self.ledger.files
+        lines = [_file_line(entry) for entry in files[:FILES]]
+        if len(files) > FILES:
+            rest = files[FILES:]
+            rows = sum(entry["rows"] for entry in rest)
+            lines.append(say("check.more_files", count=len(rest), rows=rows))
         lines += ["", *self.ledger.lines()]
         dropped = self.ledger.dropped[:SHOWN]
         if dropped:

@@ -14,11 +14,12 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 from tunesmith.data.choose_reader import choose, choose_unanswered, completed
+from tunesmith.data.class_files import as_documents, class_notes, class_of, is_bare
 from tunesmith.data.columns.finishing import example_of, finished
 from tunesmith.data.columns.turns import TURNS, shown
 from tunesmith.data.files.numbers import gapped
-from tunesmith.data.files.paths import every_file
-from tunesmith.data.files.sources import Faults, Located, facts, part_for, rows
+from tunesmith.data.files.paths import every_file, on_disk
+from tunesmith.data.files.sources import DOCUMENT, Faults, Located, facts, part_for, rows
 from tunesmith.data.find import find_data
 from tunesmith.data.ledger import counted
 from tunesmith.data.odd_rows import odd_rows
@@ -41,7 +42,7 @@ from tunesmith.examples import Chat, Example, Labelled, Text
 from tunesmith.plain import JsonObject
 from tunesmith.settings.run import Data
 from tunesmith.settings.sources import First, Source
-from tunesmith.words import say
+from tunesmith.words import say, some
 
 _FIRST = 20
 _MORE = 1000
@@ -109,11 +110,13 @@ class Reading:
             group = _Group([], take)
             try:
                 files = find_data(path)
+                if self.eats is Labelled and not (source.columns or self.data.columns):
+                    files = as_documents(files)
             except DataError as error:
                 problems += error.problems
                 continue
             if left := _left(path, files):
-                fields = {"folder": Path(path).name, "files": ", ".join(left)}
+                fields = {"folder": Path(path).name, "files": some(left)}
                 self._beside.append(say("reader.note_left", **fields))
             for file in files:
                 try:
@@ -130,6 +133,9 @@ class Reading:
         if part := part_for(file_facts, self.eats, named=bool(columns)):
             file = file.with_name(f"{file.name}#{part}")
             file_facts = facts(file, columns=columns)
+        if self.eats is Labelled and file_facts.format == DOCUMENT:
+            labelled = READERS.get("labelled")()
+            return Opened(file_facts, labelled, {}, label=class_of(file), weight=source.weight)
         if self.eats is Text and file_facts.format == "questions and answers":
             columns = columns or {"text": "text"}
         first = list(islice(rows(file, columns=columns, faults=Faults()), _FIRST))
@@ -141,19 +147,11 @@ class Reading:
         options["gapped"] = frozenset(
             name for name in file_facts.columns if gapped([row.get(name) for row in sample])
         )
-        bare = (
-            self.eats is Labelled
-            and several
-            and file_facts.columns == ("text",)
-            and not (columns or named)
-        )
-        # A folder with a file for each class; lines that name their class themselves need no other
-        # name.
-        if bare and not READERS.get("label_first").matches(
-            frozenset(file_facts.columns), first[0].row if first else {}
-        ):
-            label = file.name.partition(".")[0]
-            return Opened(file_facts, READERS.get("labelled")(), {}, label=label, **options)
+        # A folder with a file, or a folder, for each class; lines that name their class need none.
+        apart = self.eats is Labelled and several and not (columns or named)
+        if apart and is_bare(file):
+            labelled = READERS.get("labelled")()
+            return Opened(file_facts, labelled, {}, label=class_of(file), **options)
         try:
             chosen = choose(
                 file_facts,
@@ -214,6 +212,7 @@ class Reading:
     def notes(self) -> list[str]:
         """What a person should know about how the rows were read, in the language in use."""
         notes = [*self._beside, *self._twice, *self._account.step_lines()]
+        notes += class_notes(self.opened)
         for opened in self.opened:
             path = opened.facts.path
             notes += notes_of(opened.facts)
@@ -222,8 +221,6 @@ class Reading:
                 notes.append(say(f"reader.note_by_{opened.told_by}", file=path.name, roles=roles))
             if opened.reader.note is not None:
                 notes.append(say(f"reader.note_{opened.reader.note}", file=path.name))
-            if opened.label is not None:
-                notes.append(say("labelled.note_file", file=path.name, label=opened.label))
             left = [name for name in unused(opened) if name not in self._in_template]
             if left:
                 notes.append(say("reader.note_unused", file=path.name, columns=", ".join(left)))
@@ -378,7 +375,8 @@ def _left(path: str, found: list[Path]) -> list[str]:
     here = Path(path).expanduser()
     if not here.is_dir():
         return []
-    left = [file for file in every_file(here) if file not in found]
+    read = {on_disk(file)[0] for file in found}
+    left = [file for file in every_file(here) if file not in read]
     return [str(file.relative_to(here)) for file in left]
 
 

@@ -14,7 +14,9 @@ from typing import Any
 from tunesmith.data.columns.cells import question_in
 from tunesmith.data.columns.names import plain, words_of
 from tunesmith.data.columns.turns import as_text, field_problem, json_list, json_of, shown, text_of
+from tunesmith.errors import DataError, Problem
 from tunesmith.plain import Row
+from tunesmith.words import say
 
 LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
 SETS = (
@@ -251,7 +253,8 @@ def right_letter(value: object, options: Options, field: str, *, first: int | No
     text = as_text(value, field).strip()
     places = _places(text, options, number=isinstance(value, int), first=first)
     if places is None and text.isdecimal() and first is None:
-        raise field_problem(field, "choices.counted", seen=text, count=len(options.texts))
+        fields = {"field": field, "seen": text, "count": len(options.texts)}
+        raise DataError(Problem(field, say("choices.counted", **fields)))
     if places is None or not all(0 <= index < len(options.texts) for index in places):
         raise field_problem(
             field, "choices.no_such", seen=shown(value), known=laid_out(options).replace("\n", "; ")

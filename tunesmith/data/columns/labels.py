@@ -148,6 +148,25 @@ def pair_columns(
     return {"text": texts[0], "second": texts[1], **({"similarity": numbers[0]} if numbers else {})}
 
 
+_DEGREE = re.compile(
+    r"similar|related|(?:^|[_ .-])(?:sim|sts|gold|match)(?:[_ .-]|$)|相似|相关|匹配", re.IGNORECASE
+)
+
+
+def degree_column(columns: Sequence[str], rows: Sequence[Mapping[str, object]]) -> str | None:
+    """Finds the column of numbers that says, by its name, how much two texts belong together; None
+    where no column, or more than one, does.
+    """
+    found = [
+        name
+        for name in columns
+        if _DEGREE.search(name)
+        and len({str(row.get(name)) for row in rows}) > 1
+        and all(_is_number(row.get(name)) for row in rows if row.get(name) not in (None, ""))
+    ]
+    return found[0] if len(found) == 1 else None
+
+
 def codes_of_labels(columns: Sequence[str], rows: Sequence[Mapping[str, object]]) -> list[str]:
     """Finds the columns of numbers that say the same as a column of words: 100 wherever another
     says news_story.

@@ -20,6 +20,7 @@ from tunesmith.data.files import (
     keyed_answers,
     parts_of_rows,
     published,
+    table_rows,
     tables,
     threads,
     workbooks,
@@ -27,7 +28,6 @@ from tunesmith.data.files import (
 from tunesmith.data.files.decoding import compressed, encoding_of, open_bytes
 from tunesmith.data.files.file_facts import Faults, FileFacts, Located
 from tunesmith.data.files.paths import files, on_disk
-from tunesmith.data.files.sheet_cells import ERRORS
 from tunesmith.data.files.yaml_rows import open_rows
 from tunesmith.errors import DataError, Problem
 from tunesmith.examples import parts_of
@@ -36,6 +36,8 @@ from tunesmith.storage.headers import is_pointer
 from tunesmith.words import say
 
 _SAMPLE = 1 << 20
+DOCUMENT = "document"
+"""The part of a text file that is all of it as one row: ``file.txt#document``."""
 _FIRST = 20
 """Rows from which the columns are taken."""
 
@@ -69,6 +71,8 @@ def _facts(path: Path, _version: tuple[int, int], named: tuple[tuple[str, str], 
         raise DataError(Problem(str(path), say("source.lfs_pointer")))
     if part in parts_of_rows.READ and _parts_in(facts(whole)) == part:
         return _put_together(replace(facts(whole), path=path), part)
+    if part == DOCUMENT and suffix == ".txt":
+        return FileFacts(path, DOCUMENT, encoding_of(path), packed, ("text",), None)
     if part == threads.REPLIES:
         thread = facts(whole)
         if thread.threads:
@@ -314,14 +318,14 @@ def _read(found: FileFacts, faults: Faults) -> Iterator[Located]:
             yield from _within(found, located, faults)
         elif found.format == "excel":
             read = workbooks.excel(found.path, *found.key)
-            yield from _table(found, read, faults)
+            yield from table_rows.read(found, read, faults)
         else:
             assert found.encoding, f"{found.path} has no encoding"
             table = found.format in ("csv", "tsv")
             with open_rows(found.path, found.encoding, newline="" if table else None) as stream:
                 if table:
                     read = tables.records(stream, delimiter=found.delimiter, quotes=found.quotes)
-                    yield from _table(found, read, faults)
+                    yield from table_rows.read(found, read, faults)
                 else:
                     read = _TEXT[found.format](found, stream, faults)
                     read = jsonrows.headed(found, read, faults) if found.header else read
@@ -361,27 +365,9 @@ def _within(found: FileFacts, read: Iterator[Located], faults: Faults) -> Iterat
                 yield Located(found.path, number, row)
 
 
-def _table(found: FileFacts, read: Iterator[list[Any]], faults: Faults) -> Iterator[Located]:
-    for number, cells in enumerate(read, 0 if found.header else 1):
-        if number == 0:
-            continue
-        if found.header and tables.repeats(cells, found.columns):
-            text = found.delimiter.join(map(str, cells))[:80]
-            faults.skipped.append(Located(found.path, number, {"text": text}))
-            continue
-        if len(cells) == len(found.columns):
-            row = dict(zip(found.columns, cells, strict=True))
-            if not ERRORS.isdisjoint(cells):
-                faults.note_errors(found.path, number, row, ERRORS)
-            yield Located(found.path, number, row)
-        else:
-            text = say(
-                "source.ragged",
-                count=len(cells),
-                columns=len(found.columns),
-                names=", ".join(found.columns),
-            )
-            faults.add(found.path, number, text)
+def _document(found: FileFacts, stream: Any, _: Faults) -> Iterator[Located]:
+    if text := stream.read().strip():
+        yield Located(found.path, 1, {"text": text})
 
 
 def _lines(found: FileFacts, stream: Any, faults: Faults) -> Iterator[Located]:
@@ -392,6 +378,7 @@ def _lines(found: FileFacts, stream: Any, faults: Faults) -> Iterator[Located]:
 
 _TEXT: dict[str, Callable[[FileFacts, object, Faults], Iterator[Located]]] = {
     "text": _lines,
+    DOCUMENT: _document,
     "conll": conll.read,
     "questions and answers": faq.read,
     keyed_answers.FORMAT: keyed_answers.read,

@@ -29,6 +29,8 @@ from tunesmith.examples import Chat, Turn
 
 _ASKED = [*QUESTION, "sentence", "sent1", "activitylabel"]
 _ABOUT = [*ABOUT, "article", "ctx", "context"]
+_TEXT = ("text", "content", "文本", "原文")
+"""What a question is about, where it does not hold the question itself."""
 
 
 @READERS.register
@@ -54,6 +56,8 @@ class Choices(Reader):
 
     def __init__(self) -> None:
         self.first: int | None = None
+        self._asked_in: set[str] = set()
+        """Columns that the first rows are asked in."""
 
     @classmethod
     def matches(cls, columns: frozenset[str], row: Row) -> bool:
@@ -73,13 +77,14 @@ class Choices(Reader):
         """Returns the reader's own fields, and this file's columns of options and answers."""
         row = dict.fromkeys(columns)
         options = {*option_columns(columns), options_name(columns) or "", *wrong_columns(columns)}
-        there = {*options, *_asked(row)}
+        there = {*options, *_asked(row), *self._asked_in}
         right = {name for name in columns if plain(name) in {plain(usual) for usual in RIGHT}}
         return frozenset({*self.fields, *there, *right})
 
     def look(self, rows: Sequence[Row]) -> None:
         """Learns from many rows from which number their answers count."""
         values = []
+        self._asked_in = {name for row in map(opened_question, rows) for name in _asked(row)}
         for row in map(opened_question, rows):
             try:
                 options = options_of(row)
@@ -118,4 +123,10 @@ def _asked(row: Row) -> list[str]:
     filled = [name for name in rest if row[name] not in (None, "")] or rest
     questions = ranked(_ASKED, [name for name in filled if name not in ("input",)])
     about = [name for name in ranked(_ABOUT, filled) if name not in questions[:1]]
+    if questions and not about:
+        asked = str(row[questions[0]]).strip()
+        texts = [name for name in ranked(_TEXT, filled) if name not in questions[:1]]
+        about = [name for name in texts if asked and asked not in str(row[name])]
+    if questions and plain(questions[0]) == "activitylabel":  # what goes on stands before it
+        return [*questions[:1], *about[:1]]
     return [*about[:1], *questions[:1]]

@@ -9,6 +9,7 @@ from collections.abc import Collection, Mapping, Sequence
 from typing import Any, ClassVar
 
 from tunesmith.data.columns.asking import flag_of
+from tunesmith.data.columns.labels import degree_column
 from tunesmith.data.columns.turns import (
     ANOTHER_TASK,
     CHOICES,
@@ -85,6 +86,8 @@ class TextPairReader(Reader):
     def __init__(self) -> None:
         self._inference: tuple[str, Mapping[str, float]] | None = None
         """The column that says what follows from what, and the degree that each word is."""
+        self._degree: str | None = None
+        """The column of degrees, where it has none of the usual names."""
 
     @classmethod
     def matches(cls, columns: frozenset[str], row: Row) -> bool:
@@ -94,16 +97,21 @@ class TextPairReader(Reader):
         )
 
     def uses(self, columns: Collection[str]) -> frozenset[str]:
-        """Returns the reader's own fields, and the column that says what follows from what."""
-        return frozenset({*self.fields, *([self._inference[0]] if self._inference else [])})
+        """Returns the reader's own fields, and the column that grades the pairs."""
+        graded = self._degree or (self._inference[0] if self._inference else "")
+        return frozenset({*self.fields, graded})
 
     def look(self, rows: Sequence[Row]) -> None:
-        """Learns whether the pairs are graded by what follows from what: their classes are no
-        numbers of likeness, and as such would stand in the wrong order.
+        """Learns which column grades the pairs where none has a usual name, and whether they are
+        graded by what follows from what: such classes are no numbers of likeness, and as such
+        would stand in the wrong order.
         """
         graded = any({"similarity", "score", "similarity_score"} & row.keys() for row in rows)
         self._inference = None if graded else _inference(rows)
-        self.note = "inference" if self._inference else None
+        named = any({*GRADES, *NEGATIVES} & row.keys() for row in rows)
+        columns = dict.fromkeys(name for row in rows for name in row)
+        self._degree = None if named or self._inference else degree_column([*columns], rows)
+        self.note = "inference" if self._inference else "degree" if self._degree else None
 
     def read(self, row: Row) -> TextPair:
         """Reads the two texts, their grade and the negatives; the second is empty where a row has
@@ -129,7 +137,7 @@ class TextPairReader(Reader):
         if self._inference is not None:
             name, degrees = self._inference
             return degrees.get(str(row.get(name)).strip().lower(), math.nan)
-        name = next((name for name in GRADES if name in row), None)
+        name = next((name for name in (*GRADES, self._degree) if name in row), None)
         return None if name is None else _number(row[name], name)
 
 
