@@ -239,11 +239,12 @@ class Encoder:
 
     def _kept(self, tokens: Tokens) -> Tokens:
         source = tokens.source_ids_T
-        return replace(
-            tokens,
-            ids_T=self._tokens.keep(tokens.ids_T),
-            weights_T=self._tokens.keep(tokens.weights_T),
-            source_ids_T=None if source is None else self._tokens.keep(source),
+        return Tokens(
+            self._tokens.keep(tokens.ids_T),
+            self._tokens.keep(tokens.weights_T),
+            tokens.columns,
+            None if source is None else self._tokens.keep(source),
+            tokens.lost,
         )
 
     @property

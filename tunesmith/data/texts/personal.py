@@ -13,7 +13,7 @@ from tunesmith.data.texts.addresses import addresses_in
 
 _WIDE = {code: code - 0xFEE0 for code in range(0xFF01, 0xFF5F)}
 """Full-width signs to plain ones, one for one, so that places stay true."""
-_WIDE_SIGN = re.compile("[\uff01-\uff5e]")
+_WIDE_LETTER = re.compile("[\uff20-\uff3a\uff41-\uff5a]")
 # Powers of 2 modulo 11, from 2^17 down (GB 11643).
 _WEIGHTS = (7, 9, 10, 5, 8, 4, 2, 1, 6, 3, 7, 9, 10, 5, 8, 4, 2)
 _CHECKS = "10X98765432"
@@ -178,8 +178,14 @@ def found_in(text: str, kinds: tuple[str, ...] = KINDS) -> list[Found]:
     """Finds the parts of a text that are of one of these kinds, by their place; none overlaps
     another.
     """
-    wide = not text.isascii() and _WIDE_SIGN.search(text)
-    plain = text.translate(_WIDE) if wide else text
+    # Full-width letters may be anything once they are plain. A text without them is made plain only
+    # where it may hold something: that takes four times as long as to look (measured: 50 and 12 us
+    # a Chinese row of 400 characters).
+    met: dict[re.Pattern[str], bool] = {}
+    lettered = not text.isascii() and _WIDE_LETTER.search(text)
+    if not lettered and not any(_may_hold(text, kind, met) for kind in kinds):
+        return []
+    plain = text.translate(_WIDE)
     found: list[Found] = []
     for one in _all_in(plain, kinds):
         if all(one.end <= other.start or other.end <= one.start for other in found):
@@ -190,10 +196,11 @@ def found_in(text: str, kinds: tuple[str, ...] = KINDS) -> list[Found]:
 
 _SECRETS = ("sk-", "ghp_", "gho_", "ghu_", "ghs_", "ghr_", "hf_", "AKIA", "AIza", "xox", "LTAI")
 _SECRETS += ("eyJ", "token=", "key=", "password=")
-_MANY_DIGITS = re.compile(r"\d(?:[ ().-]{0,2}\d){6}")
+_MANY_DIGITS = re.compile(r"\d(?:[ ().（）．－-]{0,2}\d){6}")
 _NEEDS = {
     **dict.fromkeys(("identity_card", "phone", "bank_card", "landline"), _MANY_DIGITS),
-    "ip": re.compile(r"\d\.\d"),
+    "credit_code": re.compile(r"\d{6}"),  # its third to eighth signs are a region's digits
+    "ip": re.compile(r"\d[.．]\d"),
     "plate": re.compile("[京津沪渝冀豫云辽黑湘皖鲁新苏浙赣鄂桂甘晋蒙陕吉闽贵粤青藏川宁琼][A-Z]"),
 }
 _DIGITS = re.compile(r"\d{3}")
@@ -206,6 +213,8 @@ def _may_hold(plain: str, kind: str, met: dict[re.Pattern[str], bool]) -> bool:
     Words are sought with ``in``, which takes a sixth of the time of a pattern of them (measured on
     5 000 rows of 700 characters).
     """
+    if kind == "address":
+        return True
     if kind == "mail":
         return "@" in plain
     if kind == "secret":

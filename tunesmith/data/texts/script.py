@@ -7,13 +7,14 @@ from typing import Literal
 
 Script = Literal["zh", "ja", "ko", "latin", "cyrillic", "arabic", "other"]
 _LETTERS = {
-    "zh": re.compile("[\u3400-\u4dbf\u4e00-\u9fff]"),
-    "ja": re.compile("[\u3040-\u30ff]"),
-    "ko": re.compile("[\uac00-\ud7a3]"),
-    "latin": re.compile("[A-Za-z\u00c0-\u024f]"),
-    "cyrillic": re.compile("[\u0400-\u04ff]"),
-    "arabic": re.compile("[\u0600-\u06ff]"),
+    "zh": re.compile("[\u3400-\u4dbf\u4e00-\u9fff]+"),
+    "ja": re.compile("[\u3040-\u30ff]+"),
+    "ko": re.compile("[\uac00-\ud7a3]+"),
+    "latin": re.compile("[A-Za-z\u00c0-\u024f]+"),
+    "cyrillic": re.compile("[\u0400-\u04ff]+"),
+    "arabic": re.compile("[\u0600-\u06ff]+"),
 }
+"""By runs: counting letter by letter takes three times as long."""
 
 
 def script_of(text: str) -> Script | None:
@@ -24,7 +25,7 @@ def script_of(text: str) -> Script | None:
     """
     if text.isascii():
         return "latin" if _LETTERS["latin"].search(text) else None
-    counts = {name: len(form.findall(text)) for name, form in _LETTERS.items()}
+    counts = {name: sum(map(len, form.findall(text))) for name, form in _LETTERS.items()}
     if counts["ja"] > 0.1 * (counts["ja"] + counts["zh"]) and counts["ja"]:
         return "ja"
     counts["zh"] *= 3
