@@ -25,7 +25,7 @@ SIZE = runpy.run_path(str(PACKAGE.parent / "benchmarks" / "size.py"))
 
 FILE_LINES, FUNCTION_LINES, POSITIONAL, REPEATED = 400, 60, 5, 0.03
 TEMPLATE_LINES = 300
-ANY_A_THOUSAND, NODES_A_LINE, VAGUE_PERCENT = 12, 9.9, 2
+ANY_A_THOUSAND, NODES_A_LINE, VAGUE_PERCENT = 12, 9.9, 0.5
 MAY_GUESS = {
     *("models/loading/load.py", "models/calling/routing.py", "models/structure/kinds.py"),
     "models/structure/imports.py",

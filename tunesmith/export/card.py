@@ -98,10 +98,10 @@ def languages(texts: Sequence[str]) -> list[str]:
     scripts = Counter(script_of(text) for text in texts)
     latin = [text for text in texts if script_of(text) == "latin"]
     english = sum(bool(ENGLISH & {*text.casefold().split()}) for text in latin)
-    found = [name for name in ("zh", "ja", "ko") if scripts[name] >= SEEN * len(texts) > 0]
+    codes = [name for name in ("zh", "ja", "ko") if scripts[name] >= SEEN * len(texts) > 0]
     if len(latin) >= SEEN * len(texts) and 2 * english >= len(latin) > 0:
-        found.append("en")
-    return found
+        codes.append("en")
+    return codes
 
 
 def _header(fmt: ExportFormat, source: Source, page: Page, name: str) -> str:
@@ -116,7 +116,8 @@ def _header(fmt: ExportFormat, source: Source, page: Page, name: str) -> str:
     if proof and page.verdict in ("same", "within the noise"):
         text = say("card.held_out", items=proof["items"])
         results = [
-            EvalResult(TASKS[source.head], "held-out", text, **one) for one in _measured(proof)
+            EvalResult(TASKS[source.head], "held-out", text, **result)
+            for result in _measured(proof)
         ]
     data = ModelCardData(
         model_name=name if results else None,
@@ -134,22 +135,22 @@ def _header(fmt: ExportFormat, source: Source, page: Page, name: str) -> str:
 
 def _measured(proof: Named) -> list[JsonObject]:
     """Returns the tuned model's metrics, that of the verdict with the interval of its change."""
-    found = []
+    results = []
     for name in metrics(proof):
         value = proof["contenders"][TUNED].get(name)
         if value is None:
             continue
-        one: JsonObject = {"metric_type": name, "metric_name": metric_name(name),
+        result: JsonObject = {"metric_type": name, "metric_name": metric_name(name),
                            "metric_value": value}  # fmt: skip
         rival = rival_of(proof)
         compared = proof["differences"].get(rival, {}).get(name)
         if compared:
-            one["metric_args"] = {
+            result["metric_args"] = {
                 "against": rival,
                 **{key: compared[key] for key in ("difference", "low", "high")},
             }
-        found.append(one)
-    return found
+        results.append(result)
+    return results
 
 
 def section(name: str, lines: Sequence[str]) -> list[str]:
@@ -168,17 +169,17 @@ def _rows(source: Source) -> list[str]:
     ledger = source.folder.read(source.folder.ledger)
     if not ledger:
         return [say("card.rows_of", names=names)]
-    table = [[one.name, str(one.count)] for one in shares(ledger, Say(language()))]
-    told = [say("card.rows_of", names=names), "", say("card.rows_went")]
-    return [*told, "", *_table([["", say("card.rows")], *table])]
+    table = [[share.name, str(share.count)] for share in shares(ledger, Say(language()))]
+    lines = [say("card.rows_of", names=names), "", say("card.rows_went")]
+    return [*lines, "", *_table([["", say("card.rows")], *table])]
 
 
 def _training(source: Source) -> list[str]:
     """Lists what the plan settled: the settings that another run would need first."""
-    train, told = source.run.train, source.told
+    train, facts = source.run.train, source.told
     settled = {
         "epochs": train.epochs,
-        "steps": told.get("step") or train.steps,
+        "steps": facts.get("step") or train.steps,
         "batch": train.batch,
         "learning_rate": train.learning_rate,
         "optimizer": train.optimizer.name,

@@ -20,10 +20,10 @@ def held() -> int | None:
     What is resident of the whole process does not tell, since freed blocks are kept.
     """
     gc.collect()
-    given = handed_out()
-    if given is None or not MAPS.is_file():
+    allocated = handed_out()
+    if allocated is None or not MAPS.is_file():
         return None
-    return round(given) + _mapped(MAPS.read_text(encoding="utf-8", errors="replace"))
+    return round(allocated) + _mapped(MAPS.read_text(encoding="utf-8", errors="replace"))
 
 
 def since(start: int | None) -> int | None:
@@ -38,8 +38,8 @@ def _mapped(maps: str) -> int:
     for line in maps.splitlines():
         # What is told of a mapping begins with a capital letter; the table has 40 000 lines.
         if not line[:1].isupper():
-            found = MAPPED.match(line)
-            counts = bool(found) and Path(found[1].removesuffix(" (deleted)")).suffix in WEIGHTS
+            mapping = MAPPED.match(line)
+            counts = bool(mapping) and Path(mapping[1].removesuffix(" (deleted)")).suffix in WEIGHTS
         elif counts and line.startswith("Rss:"):
             total += int(line.split()[1]) * 1024
     return total

@@ -62,11 +62,11 @@ class HeldOut:
         self.tell(0, len(self.items))
         output = self.prepared.objective.output
         asked = (self.run, self.prepared, self.items)
-        found = output.measure(*asked, {name: _InPieces(engine, self.tell)}, self.fitted)
-        if found is None:
+        outcome = output.measure(*asked, {name: _InPieces(engine, self.tell)}, self.fitted)
+        if outcome is None:
             self.missing = say("export.no_metric", objective=self.run.objective.name)
         else:
-            self.found[name] = found
+            self.found[name] = outcome
 
     def judged(self) -> JsonObject | None:
         """Compares the exported with the trained model by the run's metrics; None where nothing was
@@ -108,11 +108,11 @@ class _InPieces:
         self, prompts: Sequence[np.ndarray], settings: Generate, stop_ids: Sequence[int]
     ) -> list[Answer]:
         """Writes an answer to each prompt, some prompts at a time."""
-        found: list[Answer] = []
+        answers: list[Answer] = []
         for start in range(0, len(prompts), PIECE):
-            found += self.engine.write(prompts[start : start + PIECE], settings, stop_ids)
-            self.tell(len(found), len(prompts))
-        return found
+            answers += self.engine.write(prompts[start : start + PIECE], settings, stop_ids)
+            self.tell(len(answers), len(prompts))
+        return answers
 
     def logits(self, prompts: Sequence[np.ndarray], last: int) -> list[np.ndarray]:
         """Computes what the engine computes."""
@@ -129,7 +129,7 @@ class _InPieces:
 
 def _same(line: JsonObject) -> bool:
     fields = [line[key] for key in ("predictions", "choices") if line[key]]
-    return all(given[TRAINED] == given[EXPORTED] for given in fields)
+    return all(values[TRAINED] == values[EXPORTED] for values in fields)
 
 
 def held_out(
@@ -140,12 +140,12 @@ def held_out(
     """
     from tunesmith.proving.contest import prepared_again
 
-    known = HeldOut(source.run, source.told.get("fitted", {}), tell=tell)
+    asked_items = HeldOut(source.run, source.told.get("fitted", {}), tell=tell)
     if not count:
-        return replace(known, missing=say("export.no_items"))
+        return replace(asked_items, missing=say("export.no_items"))
     try:
         prepared = prepared_again(source.folder, source.run, trained.tokenizer, Events())
     except TunesmithError as error:
         why = say("export.why_no_rows", reason=first_line(error))
-        return replace(known, missing=say("export.no_rows"), why=why)
-    return known.of(prepared, count)
+        return replace(asked_items, missing=say("export.no_rows"), why=why)
+    return asked_items.of(prepared, count)

@@ -102,14 +102,14 @@ class Exported:
 
     def lines(self) -> list[str]:
         """Returns lines for a person to read."""
-        told = [say("export.written", out=self.out, dtype=self.dtype)]
+        lines = [say("export.written", out=self.out, dtype=self.dtype)]
         for name, parity in (("merged", self.merged), ("saved", self.saved)):
             if parity is not None:
                 compared = parity.told()
-                told.append(say(f"export.parity_{name}", dtype=parity.dtype, compared=compared))
-        told += self.page.short()
-        told += [*self.warnings, say("export.load"), *(f"  {line}" for line in self.load)]
-        return told + (self.sent.lines() if self.sent else [])
+                lines.append(say(f"export.parity_{name}", dtype=parity.dtype, compared=compared))
+        lines += self.page.short()
+        lines += [*self.warnings, say("export.load"), *(f"  {line}" for line in self.load)]
+        return lines + (self.sent.lines() if self.sent else [])
 
 
 def export(
@@ -153,24 +153,24 @@ def export(
     rows = held_out(source, made.trained, settings.items, asked)
     rows.answer(TRAINED, seen.engine)
     speed = _speed(seen.engine, seen)
-    with draft(out) as place:
+    with draft(out) as draft_folder:
         tell("save")
-        fmt.write(made, place)
+        fmt.write(made, draft_folder)
         made.trained.model = None  # two models at once would need twice the memory
         tell("verify")
-        page, warnings = _looked_at(fmt, made, seen, rows, place)
+        page, warnings = _looked_at(fmt, made, seen, rows, draft_folder)
         if fmt.exact and page.probes is not None:
             refuse_different(page.probes, out)
         before = {"speed_before": speed, "memory_before": seen.memory}
-        page = replace(page, size=_bytes(place), **before)
-        write_page(page, place)
-        write_card(fmt, source, page, place, hub)
+        page = replace(page, size=_bytes(draft_folder), **before)
+        write_page(page, draft_folder)
+        write_card(fmt, source, page, draft_folder, hub)
         if hub and not folds:
-            name_base(place, base_id(source))
+            name_base(draft_folder, base_id(source))
     if source.run.model.quantize and source.adapter and folds:
         warnings = (say("export.dequantised", kind=source.run.model.quantize), *warnings)
-    told, load = (*made.notes, *warnings), tuple(fmt.use(source, out))
-    done = Exported(out, fmt.dtype(source), page, folded, load, told, settings.require)
+    notes, load = (*made.notes, *warnings), tuple(fmt.use(source, out))
+    done = Exported(out, fmt.dtype(source), page, folded, load, notes, settings.require)
     return replace(done, sent=send(hub, out, met=done.met, public=settings.public)) if hub else done
 
 
@@ -213,20 +213,20 @@ def _looked_at(
         return page, (*same, *unasked)
     seconds = time.perf_counter() - start
     memory = _held(engine, seen.prompts, free)
-    found = seen.ask(engine)
+    exported = seen.ask(engine)
     rows.answer(EXPORTED, engine)
     page = replace(
         page,
         library=engine.name,
         load_seconds=seconds,
-        probes=compare(seen.behaviour, found, kind),
+        probes=compare(seen.behaviour, exported, kind),
         speed=_speed(engine, seen),
         memory=memory,
         task=rows.judged(),
         task_missing=rows.missing,
         faults=tuple(fmt.faults(engine, made, seen.prompts)),
     )
-    return page, (*(same or rounded_away(seen.base, seen.behaviour, found, kind)), *unasked)
+    return page, (*(same or rounded_away(seen.base, seen.behaviour, exported, kind)), *unasked)
 
 
 @dataclass
@@ -257,9 +257,9 @@ class _Trained:
         del base
         put_on(trained, source)
         engine = TorchEngine(trained)
-        memory = _held(engine, prompts, free, sum(one.nbytes for one in before))
-        found = behaviour(engine, prompts, source.told["stop_ids"], source.head)
-        return cls(source, engine, prompts, before, found, memory)
+        memory = _held(engine, prompts, free, sum(array.nbytes for array in before))
+        behaviour_before = behaviour(engine, prompts, source.told["stop_ids"], source.head)
+        return cls(source, engine, prompts, before, behaviour_before, memory)
 
     def ask(self, engine: Engine) -> Behaviour:
         return behaviour(engine, self.prompts, self.source.told["stop_ids"], self.source.head)

@@ -38,9 +38,9 @@ def merged(model: PreTrainedModel, source: Source) -> Any:
 
     asked = source.run.model
     if asked.quantize:
-        how = asked.values("trust_remote_code", "quantize", "add_tokens")
+        options = asked.values("trust_remote_code", "quantize", "add_tokens")
         base = load_model(
-            source.base, dtype=torch.float32, device="cpu", **how, **head_in(source.told)
+            source.base, dtype=torch.float32, device="cpu", **options, **head_in(source.told)
         ).model
         model = attach(make_plain(base), source.place)
     return beside_base.merge(model)

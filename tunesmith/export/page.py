@@ -147,16 +147,16 @@ class Page:
         rows = []
         if self.speed and self.speed_before:
             unit = say(f"export.row_speed_{self.speed.unit}")
-            told = [f"{speed.a_second:.1f}" for speed in (self.speed_before, self.speed)]
-            rows.append([unit, *told])
+            speeds = [f"{speed.a_second:.1f}" for speed in (self.speed_before, self.speed)]
+            rows.append([unit, *speeds])
         if self.load_seconds is not None:
             rows.append([say("export.row_load"), "", f"{self.load_seconds:.1f} s"])
         return [*rows, *self._memory(), [say("export.row_size"), "", readable(self.size)]]
 
     def _memory(self) -> list[list[str]]:
         both = (self.memory_before, self.memory)
-        told = ["–" if one is None else readable(one) for one in both]
-        return [] if both == (None, None) else [[say("export.row_memory"), *told]]
+        sizes = ["–" if memory is None else readable(memory) for memory in both]
+        return [] if both == (None, None) else [[say("export.row_memory"), *sizes]]
 
     def _rows(self) -> list[list[str]]:
         """Returns the table: a name, the first model's value, the second one's."""
@@ -167,15 +167,15 @@ class Page:
             rows.append([say("export.row_top1"), "", f"{self.probes.top1_agreement:.1%}"])
             rows.append([say("export.row_divergence"), "", f"{self.probes.divergence:.4f}"])
         if self.probes:
-            told = f"{self.probes.largest_difference:.3g}"
-            rows.append([say("export.row_outputs"), "", told])
+            difference = f"{self.probes.largest_difference:.3g}"
+            rows.append([say("export.row_outputs"), "", difference])
         return rows + self._costs()
 
 
 def write_page(page: Page, place: Path) -> None:
     """Writes parity.json and parity.md into the folder of the export."""
-    told = json.dumps(page.to_json(), ensure_ascii=False, indent=2)
-    (place / "parity.json").write_text(told + "\n", encoding="utf-8")
+    text = json.dumps(page.to_json(), ensure_ascii=False, indent=2)
+    (place / "parity.json").write_text(text + "\n", encoding="utf-8")
     (place / "parity.md").write_text(page.markdown(), encoding="utf-8")
 
 
@@ -239,8 +239,12 @@ def _task_rows(task: JsonObject) -> list[list[str]]:
         if name == "nll":
             label, shown = say("export.row_perplexity"), [f"{math.exp(v):.4g}" for v in values]
         else:
-            one = task["differences"].get(TRAINED, {}).get(name)
-            shown[1] += f"  ({_interval(one)})" if one and one["difference"] is not None else ""
+            difference = task["differences"].get(TRAINED, {}).get(name)
+            shown[1] += (
+                f"  ({_interval(difference)})"
+                if difference and difference["difference"] is not None
+                else ""
+            )
         rows.append([label, *shown])
     same = f"{task['same_answers']} / {task['items']}"
     rows.append([say("export.row_same"), "", same])

@@ -121,16 +121,16 @@ def probes(folder: RunFolder, run: Run) -> list[Example]:
     """
     output = OBJECTIVES.make(run.objective).output
     ask = output.question if "questions" in output.takes else Text
-    found = {shown(example): example for example in _own(folder, run)[:PROBES]}
+    by_text = {shown(example): example for example in _own(folder, run)[:PROBES]}
     more: list[str] = []
     if folder.items.is_file():
         with open(folder.items, encoding="utf-8") as file:
             lines = islice(file, PROBES)
             more = [str(json.loads(line)["prompt"]) for line in lines]
     for text in (*more, *FIXED):
-        if len(found) < PROBES and text not in found:
-            found[text] = ask(text)
-    return [*found.values()]
+        if len(by_text) < PROBES and text not in by_text:
+            by_text[text] = ask(text)
+    return [*by_text.values()]
 
 
 def _own(folder: RunFolder, run: Run) -> list[Example]:
@@ -176,14 +176,14 @@ def behaviour(
     """Asks an engine for logits and greedy answers; one that writes no text for its likeliest
     classes.
     """
-    found = engine.logits(prompts, POSITIONS)
+    logits = engine.logits(prompts, POSITIONS)
     if head != "language":
-        single = head == "classes" and found[0].shape[-1] == 1
+        single = head == "classes" and logits[0].shape[-1] == 1
         kind, numbers = "scores" if single else head, single or head == "embedding"
-        answers = tuple(tuple(rows.argmax(-1).tolist()) for rows in found)
-        return Behaviour(tuple(found), answers, kind, numbers)
+        answers = tuple(tuple(rows.argmax(-1).tolist()) for rows in logits)
+        return Behaviour(tuple(logits), answers, kind, numbers)
     written = engine.write(prompts, Generate(max_new_tokens=NEW_TOKENS), tuple(stop_ids))
-    return Behaviour(tuple(found), tuple(answer.ids for answer in written))
+    return Behaviour(tuple(logits), tuple(answer.ids for answer in written))
 
 
 def compare(reference: Behaviour, other: Behaviour, dtype: str) -> Parity:

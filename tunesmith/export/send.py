@@ -57,9 +57,9 @@ class Sent:
 def name_base(place: Path, base: str | None) -> None:
     """Writes the base's id on a hub into an adapter, which may name a folder of this machine."""
     file = place / "adapter_config.json"
-    told = json.loads(file.read_text(encoding="utf-8"))
-    told["base_model_name_or_path"] = base
-    file.write_text(json.dumps(told, ensure_ascii=False, indent=2) + "\n", encoding="utf-8")
+    config = json.loads(file.read_text(encoding="utf-8"))
+    config["base_model_name_or_path"] = base
+    file.write_text(json.dumps(config, ensure_ascii=False, indent=2) + "\n", encoding="utf-8")
 
 
 def reached(name: str | None, where: str = "export.hub") -> Hub | None:

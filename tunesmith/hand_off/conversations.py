@@ -17,9 +17,9 @@ def conversations(run: Run, items: Sequence[Item]) -> Iterator[JsonObject]:
     """Yields the conversations of ``items``, in the order of the files; raises DataError where a
     row holds what messages have no place for.
     """
-    known = [(item.id, item.example) for item in items if item.example is not None]
-    if len(known) == len(items):
-        yield from (_row(example) for _, example in known)
+    examples = [(item.id, item.example) for item in items if item.example is not None]
+    if len(examples) == len(items):
+        yield from (_row(example) for _, example in examples)
         return
     wanted, names = {item.id for item in items}, Names()
     for located, example in Reading(run.data, Chat):
@@ -29,6 +29,6 @@ def conversations(run: Run, items: Sequence[Item]) -> Iterator[JsonObject]:
 
 def _row(example: Example) -> JsonObject:
     row = row_of(example, "messages")
-    known = ("role", "content", "reasoning_content", "tool_calls", "name")
-    turns = [{name: turn[name] for name in known if name in turn} for turn in row["messages"]]
+    names = ("role", "content", "reasoning_content", "tool_calls", "name")
+    turns = [{name: turn[name] for name in names if name in turn} for turn in row["messages"]]
     return {**row, "messages": turns}

@@ -10,7 +10,7 @@ def translate(recipe: Recipe) -> Translated:
     over the cards is left at 1: it follows from the cluster, and may be given behind the script.
     """
     run = recipe.run
-    found = Translated(
+    translated = Translated(
         {
             "model": recipe.model,
             "dataset": "rows/train.jsonl",
@@ -35,18 +35,18 @@ def translate(recipe: Recipe) -> Translated:
         notes=["packs", "per_token"],
     )
     if recipe.watched:
-        found.options["val_dataset"] = "rows/watch.jsonl"
+        translated.options["val_dataset"] = "rows/watch.jsonl"
     if recipe.lora is not None:
-        found.options |= {"tuner_type": "lora", "target_modules": "all-linear"}
-        found.options |= {"lora_rank": recipe.lora["rank"], "lora_alpha": recipe.lora["alpha"]}
-        found.options["merge_lora"] = "false"
+        translated.options |= {"tuner_type": "lora", "target_modules": "all-linear"}
+        translated.options |= {"lora_rank": recipe.lora["rank"], "lora_alpha": recipe.lora["alpha"]}
+        translated.options["merge_lora"] = "false"
     else:
-        found.options["tuner_type"] = "full"
+        translated.options["tuner_type"] = "full"
     warmup = run.train.warmup
     name = "lr_warmup_fraction" if warmup < 1 else "lr_warmup_iters"
-    found.options[name] = warmup if warmup < 1 else int(warmup)
+    translated.options[name] = warmup if warmup < 1 else int(warmup)
     style = "lr_decay_style"
-    found.choose(
+    translated.choose(
         "train.schedule",
         run.train.schedule.name,
         {
@@ -56,12 +56,12 @@ def translate(recipe: Recipe) -> Translated:
         },
     )
     if run.train.machine.checkpointing:
-        found.options |= {"recompute_granularity": "full", "recompute_method": "uniform"}
-        found.options["recompute_num_layers"] = 1
-    found.leave_common(recipe)
-    found.leave("data.system", run.data.system, None)
-    found.leave("source", run.source.name, "rows")
-    return found
+        translated.options |= {"recompute_granularity": "full", "recompute_method": "uniform"}
+        translated.options["recompute_num_layers"] = 1
+    translated.leave_common(recipe)
+    translated.leave("data.system", run.data.system, None)
+    translated.leave("source", run.source.name, "rows")
+    return translated
 
 
 def command(options: dict[str, object]) -> list[str]:

@@ -15,7 +15,7 @@ def translate(recipe: Recipe) -> Translated:
     run, objective, source = recipe.run, recipe.objective, recipe.source
     if objective["name"] == "ppo":
         raise SpecError(Problem("to", say("hand_off.no_ppo")))
-    found = Translated(
+    translated = Translated(
         {
             "rlhf_type": "grpo",
             "model": recipe.model,
@@ -45,25 +45,25 @@ def translate(recipe: Recipe) -> Translated:
         }
     )
     if recipe.lora is not None:
-        found.options |= {"tuner_type": "lora", "lora_rank": recipe.lora["rank"]}
-        found.options["lora_alpha"] = recipe.lora["alpha"]
+        translated.options |= {"tuner_type": "lora", "lora_rank": recipe.lora["rank"]}
+        translated.options["lora_alpha"] = recipe.lora["alpha"]
     else:
-        found.options["tuner_type"] = "full"
+        translated.options["tuner_type"] = "full"
     if recipe.watched:
-        found.options["val_dataset"] = "rows/watch.jsonl"
-    _optimizer(found, recipe)
-    _compared(found, objective, recipe.cap)
+        translated.options["val_dataset"] = "rows/watch.jsonl"
+    _optimizer(translated, recipe)
+    _compared(translated, objective, recipe.cap)
     if objective["kl"] == "none":
-        found.options["beta"] = 0
+        translated.options["beta"] = 0
     else:
-        found.options["beta"] = recipe.kl_weight
-        found.options["kl_in_reward"] = str(objective["kl"] == "reward").lower()
+        translated.options["beta"] = recipe.kl_weight
+        translated.options["kl_in_reward"] = str(objective["kl"] == "reward").lower()
     if objective["overlong"] == "masked":
-        found.options["overlong_filter"] = "true"
+        translated.options["overlong_filter"] = "true"
     else:
-        found.leave("objective.overlong", objective["overlong"], "kept")
-    found.leave_common(recipe)
-    return found
+        translated.leave("objective.overlong", objective["overlong"], "kept")
+    translated.leave_common(recipe)
+    return translated
 
 
 def _optimizer(found: Translated, recipe: Recipe) -> None:
@@ -71,12 +71,12 @@ def _optimizer(found: Translated, recipe: Recipe) -> None:
     if train.optimizer.name == "adamw":
         found.options |= {"adam_beta1": train.optimizer.beta1, "adam_beta2": train.optimizer.beta2}
     kind = "lr_scheduler_type"
-    known: dict[str, dict[str, object]] = {
+    schedules: dict[str, dict[str, object]] = {
         "constant": {kind: "constant_with_warmup"},
         "linear": {kind: "linear"},
         "cosine": {kind: "cosine"},
     }
-    found.choose("train.schedule", train.schedule.name, known)
+    found.choose("train.schedule", train.schedule.name, schedules)
 
 
 def _compared(found: Translated, objective: dict[str, object], cap: float | None) -> None:
@@ -99,13 +99,13 @@ def _compared(found: Translated, objective: dict[str, object], cap: float | None
     )
     losses = {"token": "dapo", "answer": "grpo", "constant": "dr_grpo"}
     loss = {"loss_type": losses[str(objective["aggregation"])]}
-    known: dict[str, dict[str, object]] = {
+    clips: dict[str, dict[str, object]] = {
         "ratio": {**loss},
         "two_sided": {**loss, "delta": cap},
     }
     if objective["aggregation"] == "token":
-        known["cispo"] = {"loss_type": "cispo", "epsilon_high": objective["cap"] or CAPS["cispo"]}
-    found.choose("objective.clip", objective["clip"], known)
+        clips["cispo"] = {"loss_type": "cispo", "epsilon_high": objective["cap"] or CAPS["cispo"]}
+    found.choose("objective.clip", objective["clip"], clips)
 
 
 def command(options: dict[str, object]) -> list[str]:

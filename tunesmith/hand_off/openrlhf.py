@@ -26,7 +26,7 @@ def translate(recipe: Recipe) -> Translated:
     run, objective, source = recipe.run, recipe.objective, recipe.source
     batch = run.train.batch or 1
     high = objective["high"] or objective["low"]
-    found = Translated(
+    translated = Translated(
         {
             "actor.model_name_or_path": recipe.model,
             "data.prompt_dataset": "rows/train.jsonl",
@@ -51,26 +51,26 @@ def translate(recipe: Recipe) -> Translated:
         | ONE_CARD,
         notes=["abstains"],
     )
-    _optimizer(found, recipe)
+    _optimizer(translated, recipe)
     # It counts passes over the prompts.
     if recipe.steps * batch != recipe.epochs * recipe.rows:
-        found.leave("train.steps", run.train.steps, None)
+        translated.leave("train.steps", run.train.steps, None)
     if recipe.cap is not None:
-        found.options["actor.dual_clip"] = recipe.cap
+        translated.options["actor.dual_clip"] = recipe.cap
     if recipe.lora is not None:
-        found.options["ds.lora.rank"] = recipe.lora["rank"]
-        found.options["ds.lora.alpha"] = recipe.lora["alpha"]
+        translated.options["ds.lora.rank"] = recipe.lora["rank"]
+        translated.options["ds.lora.alpha"] = recipe.lora["alpha"]
     if objective["name"] == "ppo":
-        _ppo(found, recipe)
+        _ppo(translated, recipe)
     else:
-        _grpo(found, recipe)
+        _grpo(translated, recipe)
     if objective["overlong"] == "punished":
         margin = objective["margin"] or max(1, source["max_new_tokens"] // 5)
-        found.options["reward.overlong_buffer_len"] = margin
+        translated.options["reward.overlong_buffer_len"] = margin
     elif objective["overlong"] != "kept":
-        found.missing.append(f"objective.overlong={objective['overlong']}")
-    found.leave_common(recipe)
-    return found
+        translated.missing.append(f"objective.overlong={objective['overlong']}")
+    translated.leave_common(recipe)
+    return translated
 
 
 def _optimizer(found: Translated, recipe: Recipe) -> None:
@@ -84,11 +84,11 @@ def _optimizer(found: Translated, recipe: Recipe) -> None:
         found.options["actor.adam.betas"] = f"{train.optimizer.beta1} {train.optimizer.beta2}"
     kind = "actor.lr_scheduler"
     # Its "linear" is given a least rate that transformers' schedule of that name does not take.
-    known: dict[str, dict[str, object]] = {
+    schedules: dict[str, dict[str, object]] = {
         "constant": {kind: "constant_with_warmup"},
         "cosine": {kind: "cosine_with_min_lr", "actor.min_lr_ratio": 0.0},
     }
-    found.choose("train.schedule", train.schedule.name, known)
+    found.choose("train.schedule", train.schedule.name, schedules)
 
 
 def _grpo(found: Translated, recipe: Recipe) -> None:

@@ -77,11 +77,11 @@ class Translated:
 
     def choose(self, path: str, value: object, known: dict[str, dict[str, object]]) -> None:
         """Takes the options of ``value``; notes that it is missing where there are none."""
-        found = known.get(str(value))
-        if found is None:
+        options = known.get(str(value))
+        if options is None:
             self.missing.append(f"{path}={value}")
         else:
-            self.options |= found
+            self.options |= options
 
     def leave(self, path: str, value: object, usual: object) -> None:
         """Notes a setting that has no counterpart, unless it has its usual value."""

@@ -93,15 +93,17 @@ def translate(recipe: Recipe) -> Translated:
     run = recipe.run
     if run.method.name != "full":
         raise SpecError(Problem("to", say("hand_off.titan_full", method=run.method.name)))
-    found = Translated({"module": CONFIG, "config": "run"}, notes=["titan_packs", "per_token"])
-    found.leave("train.schedule", run.train.schedule.name if _decay(recipe) is None else "", "")
-    found.leave("train.optimizer", run.train.optimizer.name, "adamw")
-    found.leave("train.weight_decay", run.train.weight_decay, 0.1)
-    found.leave("train.clip", run.train.clip, 1.0)
-    found.leave("data.system", run.data.system, None)
-    found.leave("data.template", run.data.template, None)
-    found.leave("source", run.source.name, "rows")
-    return found
+    translated = Translated({"module": CONFIG, "config": "run"}, notes=["titan_packs", "per_token"])
+    translated.leave(
+        "train.schedule", run.train.schedule.name if _decay(recipe) is None else "", ""
+    )
+    translated.leave("train.optimizer", run.train.optimizer.name, "adamw")
+    translated.leave("train.weight_decay", run.train.weight_decay, 0.1)
+    translated.leave("train.clip", run.train.clip, 1.0)
+    translated.leave("data.system", run.data.system, None)
+    translated.leave("data.template", run.data.template, None)
+    translated.leave("source", run.source.name, "rows")
+    return translated
 
 
 def _decay(recipe: Recipe) -> str | None:

@@ -16,7 +16,7 @@ def translate(recipe: Recipe) -> Translated:
     actor, rollout = "actor_rollout_ref.actor", "actor_rollout_ref.rollout"
     # It leaves out the rows of an epoch that fill no batch, and reads a file to watch in any case.
     a_pass = max(1, recipe.rows // (run.train.batch or 1))
-    found = Translated(
+    translated = Translated(
         {
             "data.train_files": "rows/train.parquet",
             "data.val_files": f"rows/{'watch' if recipe.watched else 'train'}.parquet",
@@ -53,14 +53,14 @@ def translate(recipe: Recipe) -> Translated:
         },
         notes=["abstains", "verl_reward_key"],
     )
-    _optimizer(found, recipe, f"{actor}.optim")
+    _optimizer(translated, recipe, f"{actor}.optim")
     if recipe.lora is not None:
-        found.options["actor_rollout_ref.model.lora_rank"] = recipe.lora["rank"]
-        found.options["actor_rollout_ref.model.lora_alpha"] = recipe.lora["alpha"]
-    _ppo(found, recipe) if objective["name"] == "ppo" else _grpo(found, recipe, actor)
-    found.leave("objective.overlong", objective["overlong"], "kept")
-    found.leave_common(recipe)
-    return found
+        translated.options["actor_rollout_ref.model.lora_rank"] = recipe.lora["rank"]
+        translated.options["actor_rollout_ref.model.lora_alpha"] = recipe.lora["alpha"]
+    _ppo(translated, recipe) if objective["name"] == "ppo" else _grpo(translated, recipe, actor)
+    translated.leave("objective.overlong", objective["overlong"], "kept")
+    translated.leave_common(recipe)
+    return translated
 
 
 def _optimizer(found: Translated, recipe: Recipe, where: str) -> None:
@@ -71,11 +71,11 @@ def _optimizer(found: Translated, recipe: Recipe, where: str) -> None:
         f"{where}.clip_grad": train.clip or NEVER,
     }
     kind = f"{where}.lr_scheduler_type"
-    known: dict[str, dict[str, object]] = {
+    schedules: dict[str, dict[str, object]] = {
         "constant": {kind: "constant"},
         "cosine": {kind: "cosine", f"{where}.min_lr_ratio": 0.0},
     }
-    found.choose("train.schedule", train.schedule.name, known)
+    found.choose("train.schedule", train.schedule.name, schedules)
 
 
 def _grpo(found: Translated, recipe: Recipe, actor: str) -> None:

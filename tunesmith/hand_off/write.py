@@ -139,9 +139,9 @@ def _refuse(run: Run, to: str, out: Path) -> None:
     rewarded = run.source.name == "rollout" and OBJECTIVES.make(run.objective).by_rewards
     taken = rewarded if to not in TARGETS or TARGETS[to].rewards else run.objective.name == "sft"
     if not taken:
-        known = [name for name, one in TARGETS.items() if one.rewards == rewarded]
+        fitting = [name for name, target_here in TARGETS.items() if target_here.rewards == rewarded]
         key = "hand_off.no_rewards" if rewarded or run.objective.name == "sft" else "hand_off.never"
-        text = say(key, objective=run.objective.name, known=", ".join(known))
+        text = say(key, objective=run.objective.name, known=", ".join(fitting))
         problems.append(Problem("objective", text))
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
         problems.append(Problem("out", say("hand_off.out_there", out=out)))
@@ -185,9 +185,11 @@ def _own_notes(run: Run, found: Translated, *, rewards: bool) -> list[str]:
 def _on_this_disk(run: Run) -> list[str]:
     """Returns the files and folders that the rewards read: functions of one's own, and models."""
     settings = [reward.model_dump() for reward in run.source.rewards]
-    named = [str(one[key]) for one in settings for key in ("path", "run") if one.get(key)]
-    places = [one.rpartition(":")[0] if ".py:" in one else one for one in named]
-    return [one for one in dict.fromkeys(places) if Path(one).exists()]
+    named = [
+        str(setting[key]) for setting in settings for key in ("path", "run") if setting.get(key)
+    ]
+    places = [name.rpartition(":")[0] if ".py:" in name else name for name in named]
+    return [path for path in dict.fromkeys(places) if Path(path).exists()]
 
 
 def _ends(prepared: Prepared) -> list[str]:
@@ -213,15 +215,15 @@ def _rows(items: Sequence[Item], run: Run, to: str) -> Iterator[JsonObject]:
     """Yields the prompts as the target reads them, the run's own system turn before those that have
     none, with all that a reward looks at as JSON.
     """
-    own = [{"role": "system", "content": run.data.system}] if run.data.system else []
+    system = [{"role": "system", "content": run.data.system}] if run.data.system else []
     for index, item in enumerate(items):
         columns = item.tokens[0].columns
         row, turns = columns["row"], columns["turns"]
-        prompt = turns if any(turn["role"] == "system" for turn in turns) else [*own, *turns]
-        told = json.dumps({"row": row, "turns": turns}, ensure_ascii=False, default=str)
+        prompt = turns if any(turn["role"] == "system" for turn in turns) else [*system, *turns]
+        row_json = json.dumps({"row": row, "turns": turns}, ensure_ascii=False, default=str)
         if to == "verl":
             answer = {"style": "rule", "ground_truth": str(row.get("answer", ""))}
-            info = {"index": index, "tunesmith": told}
+            info = {"index": index, "tunesmith": row_json}
             yield {
                 "data_source": "tunesmith",
                 "prompt": prompt,
@@ -230,6 +232,6 @@ def _rows(items: Sequence[Item], run: Run, to: str) -> Iterator[JsonObject]:
                 "extra_info": info,
             }
         elif to == "openrlhf":
-            yield {"input": prompt, "label": told}
+            yield {"input": prompt, "label": row_json}
         else:
-            yield {"messages": prompt, "tunesmith": told}
+            yield {"messages": prompt, "tunesmith": row_json}

@@ -128,21 +128,21 @@ def temperature(outputs_nC: np.ndarray, labels: np.ndarray) -> float:
         total = highest + np.log(np.exp(scaled - highest[:, None]).sum(-1))
         return float((total - scaled[np.arange(len(labels)), labels]).mean())
 
-    found: Any = minimize_scalar(loss, bounds=(-3, 3), method="bounded")
-    return round(float(np.exp(found.x)), 4)
+    optimum: Any = minimize_scalar(loss, bounds=(-3, 3), method="bounded")
+    return round(float(np.exp(optimum.x)), 4)
 
 
 def best_cut(chances_n: np.ndarray, labels_n: np.ndarray) -> float:
     """Finds the probability from which naming the second of two classes gives the best macro-F1;
     among equals the nearest to half.
     """
-    order, known = np.argsort(chances_n), np.unique(chances_n)
-    cuts = np.append((known[1:] + known[:-1]) / 2, 0.5)
+    order, chances = np.argsort(chances_n), np.unique(chances_n)
+    cuts = np.append((chances[1:] + chances[:-1]) / 2, 0.5)
     below = np.searchsorted(chances_n[order], cuts)
     missed = np.append(0, np.cumsum(labels_n[order]))[below]
     right = {1: labels_n.sum() - missed, 0: below - missed}
     wrong = missed + len(labels_n) - below - right[1]
-    macro = np.mean([2 * one / np.maximum(2 * one + wrong, 1) for one in right.values()], axis=0)
+    macro = np.mean([2 * hits / np.maximum(2 * hits + wrong, 1) for hits in right.values()], axis=0)
     best = cuts[macro >= macro.max() - 1e-12]
     return round(float(best[np.abs(best - 0.5).argmin()]), 6)
 

@@ -30,8 +30,8 @@ def likelihood_of(
         return [0.0, 0.0]
     rows = logits(tokens.ids_T, scored.tolist()).astype(np.float64)
     weights = tokens.weights_T[scored + 1].astype(np.float64)
-    found = log_softmax(rows, -1)[np.arange(len(scored)), tokens.ids_T[scored + 1]]
-    return [float(-(weights * found).sum()), float(weights.sum())]
+    logprobs = log_softmax(rows, -1)[np.arange(len(scored)), tokens.ids_T[scored + 1]]
+    return [float(-(weights * logprobs).sum()), float(weights.sum())]
 
 
 class Engine(Protocol):
@@ -80,7 +80,7 @@ class TorchEngine:
 
         from tunesmith.models.structure.kinds import head_of
 
-        model, found = self.loaded.model, []
+        model, by_prompt = self.loaded.model, []
         writes = head_of(model) == "language"
         two_sides = writes and model.config.is_encoder_decoder
         with torch.no_grad():
@@ -94,8 +94,8 @@ class TorchEngine:
                 # A row for each token, or one for the text.
                 rows = rows[0, -last:] if rows.dim() == 3 else rows
                 # Copied, for a view keeps all positions: 330 MiB for the starter's 24 probes.
-                found.append(np.array(rows.float().numpy()))
-        return found
+                by_prompt.append(np.array(rows.float().numpy()))
+        return by_prompt
 
     def write(
         self, prompts: Sequence[np.ndarray], settings: Generate, stop_ids: Sequence[int]

@@ -29,7 +29,7 @@ class Fitting:
     @property
     def longest(self) -> int | None:
         """The model's limit or that of the run, whichever is less."""
-        limits = [one for one in (self.run.data.max_length, self.limit) if one is not None]
+        limits = [length for length in (self.run.data.max_length, self.limit) if length is not None]
         return min(limits, default=None)
 
     def told(self, rows: int) -> str:

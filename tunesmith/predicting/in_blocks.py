@@ -51,15 +51,15 @@ def look_through(answerer: Answerer, asked: Iterable[Asked]) -> tuple[int, set[s
     """
     count, names = 0, set[str]()
     problems = Alike()
-    for place, one in asked:
-        row = _row(answerer, one)
+    for number, line in asked:
+        row = _row(answerer, line)
         count += 1
         try:
             names |= {*row}
             answerer.refuse_unread(row)
         except DataError as error:
             for problem in error.problems:
-                problems.add(place, problem)
+                problems.add(number, problem)
     if problems.kinds:
         raise DataError(problems.told())
     return count, names
@@ -86,8 +86,8 @@ def answered(
             if progress:
                 progress(before + now * size // max(1, of), total)
 
-        rows = [_row(answerer, one) for _, one in block]
-        places = [place for place, _ in block]
+        rows = [_row(answerer, line) for _, line in block]
+        places = [number for number, _ in block]
         yield answerer.predict(rows, places=places, progress=told, taken=names)
         done += len(block)
 
@@ -103,8 +103,8 @@ class Unfinished:
 
     def __init__(self, out: Path, folder: RunFolder, file: Path, engine: str | None) -> None:
         self.out = out
-        told = [folder.settings_text, engine, *map(_state, sorted(folder.model.glob("*")))]
-        mark = hashlib.sha256(json.dumps([*told, _state(file)]).encode()).hexdigest()[:12]
+        parts = [folder.settings_text, engine, *map(_state, sorted(folder.model.glob("*")))]
+        mark = hashlib.sha256(json.dumps([*parts, _state(file)]).encode()).hexdigest()[:12]
         self.path = out.with_name(f".{out.name}.{mark}.part")
 
     def done(self) -> int:
@@ -140,5 +140,5 @@ def lines(rows: Iterable[JsonObject]) -> str:
 
 
 def _state(file: Path) -> tuple[str, int, int]:
-    known = file.stat()
-    return str(file.resolve()), known.st_size, known.st_mtime_ns
+    stat = file.stat()
+    return str(file.resolve()), stat.st_size, stat.st_mtime_ns

@@ -78,18 +78,18 @@ class Predictor:
             raise DataError(problems.told())
         if self.fitting.cut:
             tell(self.fitting.told(len(rows)))
-        known = {*taken, *(name for row in rows for name in row)}
-        found = output.answer(self, asked, progress)
-        names = {name: free_name(known, name) for one in found for name in one}
+        columns = {*taken, *(name for row in rows for name in row)}
+        answers = output.answer(self, asked, progress)
+        names = {name: free_name(columns, name) for answer in answers for name in answer}
         return [
-            {**row, **{names[name]: value for name, value in one.items()}}
-            for row, one in zip(rows, found, strict=True)
+            {**row, **{names[name]: value for name, value in answer.items()}}
+            for row, answer in zip(rows, answers, strict=True)
         ]
 
     def refuse_unread(self, row: Row) -> None:
         """Raises DataError for a row that cannot be asked."""
-        [one] = mappings([row], self.rows.needed[0] if self.rows.needed else ("text",))
-        self.objective.output.ask(self, one)
+        [asked] = mappings([row], self.rows.needed[0] if self.rows.needed else ("text",))
+        self.objective.output.ask(self, asked)
 
     def chat(self, messages: Sequence[Row]) -> str:
         """Answers a conversation in OpenAI's form: ``[{"role": "user", "content": …}]``."""

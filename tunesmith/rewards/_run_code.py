@@ -73,19 +73,21 @@ def go_apart() -> None:
 def _see_only_python() -> None:
     """Makes an empty folder in memory the root, with Python's own files to be read."""
     libraries = ["/lib", "/lib64", "/usr/lib", "/usr/lib64", os.path.join(sys.base_prefix, "lib")]
-    shown = [one for one in [*libraries, *sys.path] if os.path.isdir(one)]
+    shown = [folder for folder in [*libraries, *sys.path] if os.path.isdir(folder)]
     root = os.getcwd()
     libc_call("mount", None, b"/", None, RECURSIVE | PRIVATE, None)
-    how = NO_SUID | NO_DEVICES
-    libc_call("mount", b"tmpfs", root.encode(), b"tmpfs", how, b"size=16m,nr_inodes=2000,mode=755")
-    for one in dict.fromkeys(shown):
-        place = root + one
-        if os.path.isdir(place) and os.listdir(place):
+    flags = NO_SUID | NO_DEVICES
+    libc_call(
+        "mount", b"tmpfs", root.encode(), b"tmpfs", flags, b"size=16m,nr_inodes=2000,mode=755"
+    )
+    for folder in dict.fromkeys(shown):
+        mounted = root + folder
+        if os.path.isdir(mounted) and os.listdir(mounted):
             continue  # within one that is shown already
-        os.makedirs(place, exist_ok=True)
-        libc_call("mount", one.encode(), place.encode(), None, BIND | RECURSIVE, None)
+        os.makedirs(mounted, exist_ok=True)
+        libc_call("mount", folder.encode(), mounted.encode(), None, BIND | RECURSIVE, None)
         wanted = (ctypes.c_uint64 * 4)(READ_ONLY | NO_SUID, 0, 0, 0)
-        values = (MOUNT_SETATTR, -100, place.encode(), 0x8000, wanted, 32)
+        values = (MOUNT_SETATTR, -100, mounted.encode(), 0x8000, wanted, 32)
         libc_call("syscall", *values)
     os.mkdir(root + PLACE)
     os.chmod(root + PLACE, 0o777)
@@ -126,20 +128,20 @@ def passes(source: str, names: dict[str, object]) -> bool:
 def main() -> None:
     """Runs what standard input asks for; nothing where it was to be apart and is not."""
     asked = json.load(sys.stdin)
-    word, told = asked.pop("word"), os.dup(1)
+    word, report = asked.pop("word"), os.dup(1)
     os.close(0)
     if asked["apart"]:
         try:
             go_apart()
         except OSError as error:
-            os.write(told, (json.dumps({"word": word, "refused": str(error)}) + "\n").encode())
+            os.write(report, (json.dumps({"word": word, "refused": str(error)}) + "\n").encode())
             os._exit(0)
     limit(asked["seconds"], asked["mebibytes"])
     names: dict[str, object] = {"__name__": "answer"}
     with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()):
         loaded = passes(asked["code"], names)
         passed = [loaded and passes(test, dict(names)) for test in asked["tests"]]
-    os.write(told, ("\n" + json.dumps({"word": word, "passed": passed}) + "\n").encode())
+    os.write(report, ("\n" + json.dumps({"word": word, "passed": passed}) + "\n").encode())
     os._exit(0)
 
 

@@ -83,8 +83,8 @@ def _typed(value: Any, said: Any, schema: JsonObject, whole: JsonObject) -> bool
 
 
 def _others(value: Any, said: Any, schema: JsonObject, whole: JsonObject) -> bool:
-    own = schema.get("properties", {})
-    return all(holds(one, said, whole) for key, one in value.items() if key not in own)
+    named = schema.get("properties", {})
+    return all(holds(member, said, whole) for key, member in value.items() if key not in named)
 
 
 def _multiple(value: Any, said: Any, schema: JsonObject, whole: JsonObject) -> bool:
@@ -109,7 +109,7 @@ def _parts(count: Callable[[Iterator[bool]], bool]) -> Keyword:
     """Makes a rule of several schemas, of which so many must hold."""
 
     def fits(value: Any, said: Any, schema: JsonObject, whole: JsonObject) -> bool:
-        return count(holds(value, one, whole) for one in said)
+        return count(holds(value, part, whole) for part in said)
 
     return Keyword((list,), lambda value: True, fits)
 
@@ -117,14 +117,16 @@ def _parts(count: Callable[[Iterator[bool]], bool]) -> Keyword:
 KEYWORDS: dict[str, Keyword] = {
     "type": Keyword((str, list), lambda value: True, _typed),
     "enum": Keyword(
-        (list,), lambda value: True, lambda value, said, *_: any(_same(value, one) for one in said)
+        (list,),
+        lambda value: True,
+        lambda value, said, *_: any(_same(value, choice) for choice in said),
     ),
     "const": Keyword((object,), lambda value: True, lambda value, said, *_: _same(value, said)),
     "properties": Keyword(
         (dict,),
         TYPES["object"],
         lambda value, said, schema, whole: all(
-            holds(value[key], one, whole) for key, one in said.items() if key in value
+            holds(value[key], part, whole) for key, part in said.items() if key in value
         ),
     ),
     "required": Keyword(
@@ -136,7 +138,7 @@ KEYWORDS: dict[str, Keyword] = {
     "items": Keyword(
         (dict, bool),
         TYPES["array"],
-        lambda value, said, schema, whole: all(holds(one, said, whole) for one in value),
+        lambda value, said, schema, whole: all(holds(item, said, whole) for item in value),
     ),
     "minItems": _size(True, list),
     "maxItems": _size(False, list),
@@ -172,10 +174,10 @@ def _referred(name: str, whole: JsonObject) -> Any:
     """
     if name == "#":
         return whole
-    found = _REFERRED.fullmatch(name)
-    if found is None:
+    reference = _REFERRED.fullmatch(name)
+    if reference is None:
         raise LookupError(name)
-    return whole[found[1]][found[2]]
+    return whole[reference[1]][reference[2]]
 
 
 def _wrong(schema: Any, whole: JsonObject, place: str) -> Iterator[str]:
@@ -192,11 +194,11 @@ def _wrong(schema: Any, whole: JsonObject, place: str) -> Iterator[str]:
         elif not _readable(name, said, whole):
             yield say("rewards.schema_value", place=here, value=repr(said)[:60])
         elif name in ("properties", "$defs", "definitions"):
-            for key, one in said.items():
-                yield from _wrong(one, whole, f"{here}/{key}")
+            for key, part in said.items():
+                yield from _wrong(part, whole, f"{here}/{key}")
         elif name in ("anyOf", "allOf", "oneOf"):
-            for index, one in enumerate(said):
-                yield from _wrong(one, whole, f"{here}/{index}")
+            for index, part in enumerate(said):
+                yield from _wrong(part, whole, f"{here}/{index}")
         elif name in ("items", "additionalProperties", "not"):
             yield from _wrong(said, whole, here)
 
@@ -212,7 +214,7 @@ def _readable(name: str, said: Any, whole: JsonObject) -> bool:
         if name == "$ref":
             _referred(said, whole)
         if name == "type":
-            return all(one in TYPES for one in ([said] if isinstance(said, str) else said))
+            return all(kind in TYPES for kind in ([said] if isinstance(said, str) else said))
     except (re.error, LookupError, TypeError):
         return False
     if name in ("$defs", "definitions"):

@@ -67,7 +67,7 @@ def said(reward: AnswerReward, answers: Sequence[Asked]) -> list[JsonObject]:
     found}``.
     """
     try:
-        return [_value(one) for one in reward.rewards(answers)]
+        return [_value(reward_given) for reward_given in reward.rewards(answers)]
     except KeyError as error:
         fault = {"fault": "column", "told": str(error)}
     except (*RAISED, TunesmithError) as error:

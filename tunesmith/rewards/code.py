@@ -81,30 +81,30 @@ class Code(AnswerReward):
         tests = tests_of(row[self.config.column])
         if not tests:
             return None
-        found = _FENCED.findall(final(completion))
-        code = "\n\n".join(found) if found else final(completion)
+        blocks = _FENCED.findall(final(completion))
+        code = "\n\n".join(blocks) if blocks else final(completion)
         passed = self._passed(code, tests)
         return sum(passed) / len(tests)
 
     def _passed(self, code: str, tests: Sequence[str]) -> list[bool]:
-        how = self.config.values("seconds", "mebibytes", "apart")
-        told = _run({"code": code, "tests": tests, **how})
-        if "refused" in told:
-            raise OSError(told["refused"])
-        return [one is True for one in told.get("passed", [])]
+        limits = self.config.values("seconds", "mebibytes", "apart")
+        report = _run({"code": code, "tests": tests, **limits})
+        if "refused" in report:
+            raise OSError(report["refused"])
+        return [result is True for result in report.get("passed", [])]
 
 
 @cache
 def refused_apart() -> str | None:
     """Returns why this system does not let code run apart from it; None where it does."""
-    told = _run({"code": "", "tests": [], "seconds": 10, "mebibytes": 512, "apart": True})
-    return None if "passed" in told else str(told.get("refused", sys.platform))
+    report = _run({"code": "", "tests": [], "seconds": 10, "mebibytes": 512, "apart": True})
+    return None if "passed" in report else str(report.get("refused", sys.platform))
 
 
 def _run(asked: JsonObject) -> JsonObject:
     """Returns what the process said, nothing where it said nothing in time."""
     word = secrets.token_hex(16)
-    given = json.dumps(asked | {"word": word}).encode()
+    request = json.dumps(asked | {"word": word}).encode()
     with (
         tempfile.TemporaryDirectory(prefix="tunesmith-code-") as folder,
         # A file and not a pipe: what the code writes counts as the size of a file.
@@ -120,15 +120,15 @@ def _run(asked: JsonObject) -> JsonObject:
             start_new_session=True,
         )
         with suppress(subprocess.TimeoutExpired):
-            process.communicate(given, 2 * asked["seconds"])
+            process.communicate(request, 2 * asked["seconds"])
         _end_all(process)
         said.seek(0)
         lines = said.read().splitlines()
     try:
-        told = json.loads(lines[-1])
+        report = json.loads(lines[-1])
     except (ValueError, IndexError):
         return {}
-    return told if isinstance(told, dict) and told.get("word") == word else {}
+    return report if isinstance(report, dict) and report.get("word") == word else {}
 
 
 def _end_all(process: subprocess.Popen[bytes]) -> None:
@@ -150,4 +150,4 @@ def tests_of(value: object) -> list[str]:
             return [str(value)]
     if isinstance(value, str):
         return [value] if value.strip() else []
-    return [str(one) for one in value] if isinstance(value, list | tuple) else []
+    return [str(line) for line in value] if isinstance(value, list | tuple) else []

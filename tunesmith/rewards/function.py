@@ -55,12 +55,14 @@ class OwnFunction(AnswerReward):
         except FAULTS as error:
             text = say("rewards.broken_file", file=file, error=repr(error))
             raise SpecError(Problem("", text)) from None
-        found = vars(module).get(name)
-        if not callable(found):
-            known = ", ".join(key for key, one in vars(module).items() if callable(one)) or "–"
-            text = say("rewards.no_function", file=file, name=repr(name), known=known)
+        function = vars(module).get(name)
+        if not callable(function):
+            functions = (
+                ", ".join(key for key, value in vars(module).items() if callable(value)) or "–"
+            )
+            text = say("rewards.no_function", file=file, name=repr(name), known=functions)
             raise SpecError(Problem("", text))
-        self._function = found
+        self._function = function
 
     def rewards(self, answers: Sequence[Asked]) -> list[float | None]:
         """Returns what the function returns, for a metric or for a reward."""

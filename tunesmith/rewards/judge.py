@@ -71,10 +71,10 @@ class Judge(AnswerReward):
                     return None
 
             with ThreadPoolExecutor(self.config.requests) as pool:
-                found = list(pool.map(grade, answers))
+                grades = list(pool.map(grade, answers))
         if len(failed) == len(answers):
             raise TunesmithError(say("rewards.judge_silent", url=self.config.url, told=failed[0]))
-        return found
+        return grades
 
     def _grade(self, client: httpx.Client, one: Asked) -> float | None:
         config = self.config

@@ -25,10 +25,10 @@ class Language(AnswerReward):
         """Returns a reward between 0 and 1; 0 for an answer without letters."""
         letters = [letter for letter in completion if letter.isalpha()]
         wanted = self.config.language
-        own = sum(
+        counted = sum(
             (wanted == "en" and letter.isascii())
             or (wanted in ("zh", "ja") and has_han(letter))
             or (wanted == "ja" and has_kana(letter))
             for letter in letters
         )
-        return own / len(letters) if letters else 0.0
+        return counted / len(letters) if letters else 0.0

@@ -73,10 +73,10 @@ class Likelihood(AnswerReward):
         from tunesmith.models.finding.hub import find_model
         from tunesmith.models.loading.tokenizer import load_tokenizer
 
-        place = (
+        folder = (
             RunFolder(Path(self.config.run)).model if self._is_run else find_model(self.config.run)
         )
-        if load_tokenizer(place).chat_template is None:
+        if load_tokenizer(folder).chat_template is None:
             raise SpecError(Problem("run", say("rewards.no_turns", run=self.config.run)))
 
     def load(self) -> None:
@@ -115,8 +115,8 @@ class Likelihood(AnswerReward):
         read = [self._read(answer, render) for answer in answers]
         fits = [loaded.limit is None or len(tokens) <= loaded.limit for tokens in read]
         kept = [[tokens] for tokens, fit in zip(read, fits, strict=True) if fit]
-        found = iter(likelihoods(loaded, kept) if kept else ())
-        return [_mean_probability(next(found)) if fit else None for fit in fits]
+        sums = iter(likelihoods(loaded, kept) if kept else ())
+        return [_mean_probability(next(sums)) if fit else None for fit in fits]
 
     def _read(self, one: Asked, render: Render) -> Tokens:
         """Returns the conversation that ends with the right answer, which alone is scored."""

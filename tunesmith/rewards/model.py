@@ -126,12 +126,12 @@ class RewardModel(AnswerReward):
         if not (run.model / FACTS).is_file():
             key = "load.still_training" if run.busy else "load.no_run_model"
             raise ModelError(Problem("", say(key, folder=str(run.path))))
-        told = head_in(run.read(run.model / FACTS))
-        if told["head"] != "classes":
+        head = head_in(run.read(run.model / FACTS))
+        if head["head"] != "classes":
             objective = run.resolved().run.objective.name
             fields = {"run": run.path, "objective": objective}
             raise SpecError(Problem("", say("rewards.run_gives_no_number", **fields)))
-        return told["outputs"]
+        return head["outputs"]
 
     def _of_config(self) -> Outputs:
         from tunesmith.models.finding.hub import find_model

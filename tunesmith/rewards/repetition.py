@@ -28,5 +28,5 @@ class Repetition(AnswerReward):
         short to have any.
         """
         said, size = words(completion), self.config.ngram
-        found = [tuple(said[start : start + size]) for start in range(len(said) - size + 1)]
-        return len(set(found)) / len(found) - 1 if found else 0.0
+        runs = [tuple(said[start : start + size]) for start in range(len(said) - size + 1)]
+        return len(set(runs)) / len(runs) - 1 if runs else 0.0

@@ -13,12 +13,12 @@ def numbers_of(groups: Sequence[Group]) -> dict[str, float]:
     """Returns the numbers recorded of the answers of a step, whatever is learned from them."""
     answers = [answer for group in groups for answer in group.answers]
     sums = np.concatenate([group.rewards_G for group in groups])
-    known = sums[~np.isnan(sums)]
+    rewards = sums[~np.isnan(sums)]
     compared = any(len(group.answers) > 1 for group in groups)
     teaching = float(np.mean([group.teaches for group in groups]))
     entropy = float(np.concatenate([answer.entropies_T for answer in answers]).mean())
     return {
-        "reward_std": float(known.std()) if len(known) else 0.0,
+        "reward_std": float(rewards.std()) if len(rewards) else 0.0,
         **({"teaching": teaching} if compared else {}),
         "length": float(np.mean([len(answer.ids_T) for answer in answers])),
         "stopped": float(np.mean([answer.stopped for answer in answers])),

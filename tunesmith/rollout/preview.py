@@ -26,26 +26,26 @@ def lines(questions: Sequence[str], groups: Sequence[Group], texts: Sequence[str
     """Lists each prompt, then its different answers with their rewards, how often each came, and
     whether it was cut.
     """
-    found = [say("rollout.preview")]
-    given = iter(texts)
+    shown = [say("rollout.preview")]
+    remaining = iter(texts)
     for question, group in zip(questions, groups, strict=True):
-        found.append(f"  {group.id}  {_short(question)}")
-        told = [
-            (NONE if np.isnan(reward) else f"{reward:.3g}", _short(next(given)), answer.stopped)
+        shown.append(f"  {group.id}  {_short(question)}")
+        answers = [
+            (NONE if np.isnan(reward) else f"{reward:.3g}", _short(next(remaining)), answer.stopped)
             for reward, answer in zip(group.rewards_G.tolist(), group.answers, strict=True)
         ]
-        for (reward, text, stopped), count in Counter(told).items():
+        for (reward, text, stopped), count in Counter(answers).items():
             cut = "" if stopped else say("rollout.cut")
             times = f" ×{count}" if count > 1 else ""
-            found.append(f"    {reward:>6}{times}  {text}{cut}")
-    return found
+            shown.append(f"    {reward:>6}{times}  {text}{cut}")
+    return shown
 
 
 def faults_told(faults: Sequence[str]) -> list[str]:
     """Lists the first faults in words, and how many more there were."""
-    told = [say("rollout.fault", told=text) for text in faults[:FAULTS]]
+    lines = [say("rollout.fault", told=text) for text in faults[:FAULTS]]
     more = len(faults) - FAULTS
-    return [*told, say("rollout.more_faults", count=more)] if more > 0 else told
+    return [*lines, say("rollout.more_faults", count=more)] if more > 0 else lines
 
 
 def hopeless(groups: Sequence[Group], *, compares: bool) -> bool:
@@ -65,8 +65,8 @@ def _differ(groups: Sequence[Group], *, compares: bool) -> bool:
     """
     if compares:
         return any(group.teaches for group in groups)
-    known = _known(groups)
-    return len(known) > 1 and known.max() > known.min()
+    rewards = _known(groups)
+    return len(rewards) > 1 and rewards.max() > rewards.min()
 
 
 def _known(groups: Sequence[Group]) -> np.ndarray:
@@ -90,13 +90,13 @@ def refuse_hopeless(
         raise SpecError(Problem("source.max_new_tokens", say("rollout.all_cut", **limit)))
     if _differ(groups, compares=compares):
         return
-    known = _known(groups)
+    rewards = _known(groups)
     facts = {"groups": len(groups), "samples": config.samples, "shown": shown}
-    facts |= {"low": f"{known.min():.3g}", "high": f"{known.max():.3g}"}
+    facts |= {"low": f"{rewards.min():.3g}", "high": f"{rewards.max():.3g}"}
     key = "rollout.all_equal" if compares else "rollout.all_alike"
-    raise SpecError(Problem("source.rewards", say(key, count=len(known), **facts)))
+    raise SpecError(Problem("source.rewards", say(key, count=len(rewards), **facts)))
 
 
 def _short(text: str) -> str:
-    one = " ".join(text.split())
-    return one if len(one) <= WIDEST else one[: WIDEST - 1] + "…"
+    line = " ".join(text.split())
+    return line if len(line) <= WIDEST else line[: WIDEST - 1] + "…"

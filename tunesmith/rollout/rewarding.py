@@ -56,7 +56,9 @@ class Rewarding:
             again = seen[reward.name] > 1
             self.names.append(f"{reward.name}-{seen[reward.name]}" if again else reward.name)
         self._scorer = Scorer(rewards, timeout, where)
-        self.calibrated_R = np.array([one.calibrated for one in self._scorer.rewards], dtype=bool)
+        self.calibrated_R = np.array(
+            [reward.calibrated for reward in self._scorer.rewards], dtype=bool
+        )
 
     def check(self) -> None:
         """Raises SpecError where a reward could not load."""
@@ -70,8 +72,8 @@ class Rewarding:
         """Rewards each answer."""
         values, faults = self._scorer.scores(asked)
         table_nR = np.array(values, dtype=float).reshape(len(asked), len(self.names))
-        told = [f"{fault.row}: {fault.text}" for fault in faults]
-        return Rewarded(self.sums(table_nR), table_nR, told)
+        texts = [f"{fault.row}: {fault.text}" for fault in faults]
+        return Rewarded(self.sums(table_nR), table_nR, texts)
 
     def sums(self, table_nR: np.ndarray) -> np.ndarray:
         """Computes [n] the weighted sum of each answer's rewards, with calibration for those
@@ -86,10 +88,10 @@ class Rewarding:
         """Gives these answers mean 0 and standard deviation 1 by each reward that has no scale of
         its own (Huang et al. 2024, detail 12): what was learned from pairs is only differences.
         """
-        for place in np.flatnonzero(self.calibrated_R):
-            known = table_nR[~np.isnan(table_nR[:, place]), place]
-            if len(known) > 1 and known.max() > known.min():
-                self.shift_R[place], self.scale_R[place] = known.mean(), known.std(ddof=1)
+        for column in np.flatnonzero(self.calibrated_R):
+            values = table_nR[~np.isnan(table_nR[:, column]), column]
+            if len(values) > 1 and values.max() > values.min():
+                self.shift_R[column], self.scale_R[column] = values.mean(), values.std(ddof=1)
 
     def means(self, rewarded: Rewarded) -> dict[str, float]:
         """Averages the sum, and each reward, uncalibrated, where there are several or one is
@@ -100,8 +102,8 @@ class Rewarding:
         named = {"reward": rewarded.sums_n} | {
             f"reward/{name}": values for name, values in parts.items() if apart
         }
-        known = {name: values[~np.isnan(values)] for name, values in named.items()}
-        return {name: float(values.mean()) for name, values in known.items() if len(values)}
+        given_by = {name: values[~np.isnan(values)] for name, values in named.items()}
+        return {name: float(values.mean()) for name, values in given_by.items() if len(values)}
 
     def state(self) -> dict[str, Any]:
         """Returns the state for a checkpoint."""

@@ -75,29 +75,29 @@ def sample(
     """Samples the answers of each prompt, by its place in the step. A prompt is computed once for
     all of them; ``budget`` bounds the tokens whose keys and values are in memory at once.
     """
-    found: dict[int, list[Sampled]] = {}
+    by_prompt: dict[int, list[Sampled]] = {}
     with as_given(policy.model):
         for part in _parts(prompts, settings, budget):
             rows = [
                 [
-                    _Row(settings.uniform_T(step, place, answer))
+                    _Row(settings.uniform_T(step, prompt, answer))
                     for answer in range(settings.samples)
                 ]
-                for place in part
+                for prompt in part
             ]
             flat = [row for answers in rows for row in answers]
-            chosen = [prompts[place] for place in part]
+            chosen = [prompts[prompt] for prompt in part]
             if not (policy.layout == "forest" and _share_prompts(policy, chosen, flat, settings)):
                 _one_by_one(policy, chosen, flat, settings)
-            for place, answers in zip(part, rows, strict=True):
-                found[place] = [row.sampled() for row in answers]
-    return found
+            for prompt, answers in zip(part, rows, strict=True):
+                by_prompt[prompt] = [row.sampled() for row in answers]
+    return by_prompt
 
 
 def _parts(prompts: Mapping[int, np.ndarray], how: Sampling, budget: int) -> Iterator[list[int]]:
     """Yields the prompts that are answered together, longest first; at least one."""
     # Longest first: the first of a part then says how much room each of it may need.
-    order = sorted(prompts, key=lambda place: (-len(prompts[place]), place))
+    order = sorted(prompts, key=lambda prompt: (-len(prompts[prompt]), prompt))
     while order:
         size = max(1, budget // (how.samples * (len(prompts[order[0]]) + how.most)))
         yield order[:size]
@@ -120,18 +120,18 @@ def _share_prompts(
     if not all(type(layer) is DynamicLayer for layer in cache.layers):
         return False
     cache.batch_repeat_interleave(how.samples)
-    logits_BV, mask = (one.repeat_interleave(how.samples, 0) for one in (logits_BV, mask))
+    logits_BV, mask = (tensor.repeat_interleave(how.samples, 0) for tensor in (logits_BV, mask))
     live = list(rows)
     while True:
         drawn = _draw(logits_BV, live, how)
-        going = [place for place, row in enumerate(live) if not _ended(row, how)]
+        going = [index for index, row in enumerate(live) if not _ended(row, how)]
         if not going:
             return True
         if len(going) < len(live):
             kept = torch.tensor(going, device=model.device)
             cache.batch_select_indices(kept)
-            mask, live = mask.index_select(0, kept), [live[place] for place in going]
-            drawn = [drawn[place] for place in going]
+            mask, live = mask.index_select(0, kept), [live[index] for index in going]
+            drawn = [drawn[index] for index in going]
         mask = torch.cat([mask, mask.new_ones(len(live), 1)], 1)
         ids = torch.tensor(drawn, device=model.device)[:, None]
         logits_BV = _last_logits(model, ids, mask, mask.sum(-1, keepdim=True) - 1, cache)
@@ -181,9 +181,9 @@ class _Drawing(LogitsProcessor):
         self.rows, self.how = rows, how
 
     def __call__(self, input_ids: torch.LongTensor, scores: torch.FloatTensor) -> torch.FloatTensor:
-        live = [place for place, row in enumerate(self.rows) if not _ended(row, self.how)]
+        live = [index for index, row in enumerate(self.rows) if not _ended(row, self.how)]
         kept = torch.tensor(live, device=scores.device)
-        drawn = _draw(scores.index_select(0, kept), [self.rows[place] for place in live], self.how)
+        drawn = _draw(scores.index_select(0, kept), [self.rows[index] for index in live], self.how)
         only = torch.full_like(scores, -torch.inf)
         only[:, 0] = 0.0  # of rows that have ended, whose tokens nobody reads
         only[kept, 0] = -torch.inf

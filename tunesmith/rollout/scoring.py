@@ -118,12 +118,12 @@ class Scorer:
             for start in range(0, len(asked), reward.at_once):
                 part = asked[start : start + reward.at_once]
                 rows = values[start : start + len(part)]
-                for row, one, said in zip(rows, part, self._ask(index, part), strict=True):
+                for row, answer, said in zip(rows, part, self._ask(index, part), strict=True):
                     row.append(said.get("value"))
                     if "fault" in said:
-                        fields = {"reward": reward.name, "row": one.id, "told": said["told"]}
+                        fields = {"reward": reward.name, "row": answer.id, "told": said["told"]}
                         text = say(f"rewards.fault_{said['fault']}", **fields)
-                        faults.append(Fault(one.id, text, said["fault"], said["told"]))
+                        faults.append(Fault(answer.id, text, said["fault"], said["told"]))
         return values, faults
 
     def _ask(self, place: int, answers: Sequence[Asked]) -> list[JsonObject]:

@@ -58,10 +58,10 @@ def without_server(run: Run, server: str | None) -> Iterator[Problem]:
     if method.name != "lora":
         yield Problem(where, say("rollout.server_lora", method=method.name))
         return
-    given = method.model_dump()
+    settings = method.model_dump()
     for name, able in PLAIN.items():
-        if given[name] not in able:
-            fields = {"name": f"method.{name}", "value": given[name], "known": ", ".join(able)}
+        if settings[name] not in able:
+            fields = {"name": f"method.{name}", "value": settings[name], "known": ", ".join(able)}
             yield Problem(where, say("rollout.server_plain", **fields))
 
 
@@ -82,9 +82,9 @@ class Server:
         try:
             with self._client() as client:
                 listed = self._sent(client, "GET", "/v1/models")["data"]
-                base = [one["id"] for one in listed if not one.get("parent")]
-                prompt, one = np.array([1, 2], np.int32), {"n": 1, "max_tokens": 1}
-                self._asked(client, prompt, {"model": base[0], **one}, ())
+                base = [model["id"] for model in listed if not model.get("parent")]
+                prompt, sampling = np.array([1, 2], np.int32), {"n": 1, "max_tokens": 1}
+                self._asked(client, prompt, {"model": base[0], **sampling}, ())
         except (httpx.HTTPError, _Failed, LookupError, TypeError, ValueError) as error:
             text = say("rollout.no_server", url=self.url, reason=_reason(error))
             raise SpecError(Problem(WHERE, text)) from None
@@ -200,10 +200,10 @@ class _Failed(Exception):
 
 def _answer(choice: JsonObject, prompt_T: np.ndarray, stop_ids: tuple[int, ...]) -> Sampled:
     """Returns one answer as it was sampled; raises _Failed where it is text alone."""
-    ids, told = choice.get("token_ids"), (choice.get("logprobs") or {}).get("token_logprobs")
+    ids, logprobs = choice.get("token_ids"), (choice.get("logprobs") or {}).get("token_logprobs")
     if not isinstance(ids, list) or not ids:
         raise _Failed(say("rollout.text_alone"))
-    if not isinstance(told, list) or len(told) != len(ids) or None in told:
+    if not isinstance(logprobs, list) or len(logprobs) != len(ids) or None in logprobs:
         raise _Failed(say("rollout.no_logprobs"))
     if (choice.get("prompt_token_ids") or prompt_T.tolist()) != prompt_T.tolist():
         raise _Failed(say("rollout.other_prompt"))
@@ -212,7 +212,7 @@ def _answer(choice: JsonObject, prompt_T: np.ndarray, stop_ids: tuple[int, ...])
         raise _Failed(say("rollout.without_stop", token=ids[-1]))
     return Sampled(
         np.array(ids, np.int32),
-        np.array(told, np.float32),
+        np.array(logprobs, np.float32),
         np.full(len(ids), np.nan, np.float32),
         ids[-1] in stop_ids,
     )

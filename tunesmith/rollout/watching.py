@@ -74,8 +74,8 @@ class Watching:
         """
         self._last = {"reward": trained_I} | ({} if unseen_I is None else {"unseen": unseen_I})
         for name, values_I in self._last.items():
-            known = [None if np.isnan(value) else value for value in values_I.tolist()]
-            self._first.setdefault(name, known)
+            values = [None if np.isnan(value) else value for value in values_I.tolist()]
+            self._first.setdefault(name, values)
         self._answers = [
             {
                 "id": items[index].id,
@@ -94,14 +94,14 @@ class Watching:
         """Returns what the last look showed: some answers, and once that the trained reward rose
         while the other did not.
         """
-        found: list[Event] = [WatchedAnswers(step, self._answers)]
+        events: list[Event] = [WatchedAnswers(step, self._answers)]
         trained, unseen = self._change("reward"), self._change("unseen")
         if self._told or trained is None or unseen is None:
-            return found
+            return events
         if trained[0] > CLEAR * trained[1] and unseen[0] <= 0:
             self._told = True
-            found.append(UnseenRewardStays(step, round(trained[0], 4), round(unseen[0], 4)))
-        return found
+            events.append(UnseenRewardStays(step, round(trained[0], 4), round(unseen[0], 4)))
+        return events
 
     def _change(self, name: str) -> tuple[float, float] | None:
         """Computes by how much a reward rose since the first look, on average over the prompts, and

@@ -53,7 +53,7 @@ class App:
     """The routes over the served models."""
 
     def __init__(self, served: Sequence[Served], limits: Limits) -> None:
-        self.served = {one.name: one for one in served}
+        self.served = {run.name: run for run in served}
         self.limits, self.counts = limits, Counts(served)
         # One thread, for a tokenizer must not read two texts at once.
         self.reading: Executor = ThreadPoolExecutor(1, "tunesmith-prompts")
@@ -100,40 +100,41 @@ class App:
         body = await web.body()
         request = await self._aside(lambda: parsed(body, ReadRequest))
         served = self._found(request.model, "embeddings")
-        if not all(isinstance(one, str) for one in request.rows):
+        if not all(isinstance(row, str) for row in request.rows):
             raise DataError(Problem("input", say("serve.texts")))
-        found, tokens = await self._answers(served, request)
-        vectors = [one[COLUMN] for one in found]
+        answers, tokens = await self._answers(served, request)
+        vectors = [answer[COLUMN] for answer in answers]
         if request.dimensions not in (None, len(vectors[0])):
-            told = say("serve.dimensions", size=len(vectors[0]))
-            raise DataError(Problem("dimensions", told))
+            text = say("serve.dimensions", size=len(vectors[0]))
+            raise DataError(Problem("dimensions", text))
         coded = [
-            base64.b64encode(struct.pack(f"<{len(one)}f", *one)).decode()
+            base64.b64encode(struct.pack(f"<{len(vector)}f", *vector)).decode()
             if request.encoding_format == "base64"
-            else one
-            for one in vectors
+            else vector
+            for vector in vectors
         ]
         data = [
-            {"object": "embedding", "index": n, "embedding": one} for n, one in enumerate(coded)
+            {"object": "embedding", "index": n, "embedding": vector}
+            for n, vector in enumerate(coded)
         ]
         usage = {"prompt_tokens": tokens, "total_tokens": tokens}
-        told = {"object": "list", "data": data, "model": served.name, "usage": usage}
-        return JSONResponse(told, headers=_headers(request))
+        reply = {"object": "list", "data": data, "model": served.name, "usage": usage}
+        return JSONResponse(reply, headers=_headers(request))
 
     async def read(self, web: Web) -> Response:
         """Returns classes, entities or scores, in the columns that ``predict`` adds to a row."""
         body = await web.body()
         request = await self._aside(lambda: parsed(body, ReadRequest))
         served = self._found(request.model, web.url.path.removeprefix("/v1/"))
-        found, tokens = await self._answers(served, request)
-        data = [{"index": n, **one} for n, one in enumerate(found)]
+        answers, tokens = await self._answers(served, request)
+        data = [{"index": n, **answer} for n, answer in enumerate(answers)]
         usage = {"prompt_tokens": tokens, "total_tokens": tokens}
-        told = {"object": "list", "data": data, "model": served.name, "usage": usage}
-        return JSONResponse(told, headers=_headers(request))
+        reply = {"object": "list", "data": data, "model": served.name, "usage": usage}
+        return JSONResponse(reply, headers=_headers(request))
 
     async def models(self, web: Web) -> Response:
         """Lists what may be named as ``model``."""
-        data = [_told(one) for one in self.served.values()]
+        data = [_told(run) for run in self.served.values()]
         return JSONResponse({"object": "list", "data": data})
 
     async def model(self, web: Web) -> Response:
@@ -164,10 +165,10 @@ class App:
             return _Stream(_joined(opening, events), headers=headers)
         async with _Listening(web, rows):
             first = None
-            async with aclosing(steps(served, rows, heard, self.limits)) as told:
-                async for place, what in told:
+            async with aclosing(steps(served, rows, heard, self.limits)) as progress:
+                async for choice, told in progress:
                     first = first or time.monotonic()
-                    reply.choices[place].add(what)
+                    reply.choices[choice].add(told)
         self.counts.finished(rows, first)
         return JSONResponse(reply.whole(), headers=_headers(request))
 
@@ -175,13 +176,13 @@ class App:
         self, served: Served, reply: Reply, rows: list[Row], heard: Heard
     ) -> AsyncGenerator[str, None]:
         first = None
-        async with aclosing(steps(served, rows, heard, self.limits)) as told:
+        async with aclosing(steps(served, rows, heard, self.limits)) as progress:
             try:
-                async for place, what in told:
+                async for choice, told in progress:
                     if first is None:
                         first = time.monotonic()
                         yield "".join(reply.begin())
-                    yield "".join(reply.piece(place, what))
+                    yield "".join(reply.piece(choice, told))
             except Refused as refused:
                 if first is None:
                     raise
@@ -203,8 +204,8 @@ class App:
 
         def ask() -> list[Any]:
             asked, problems = [], []
-            for index, one in enumerate(request.rows):
-                row = predictor.rows.row_of(one) if isinstance(one, str) else one
+            for index, asked_row in enumerate(request.rows):
+                row = predictor.rows.row_of(asked_row) if isinstance(asked_row, str) else asked_row
                 try:
                     asked.append(predictor.objective.output.ask(predictor, row))
                 except DataError as error:
@@ -221,10 +222,10 @@ class App:
         except Full:
             raise too_busy() from None
         try:
-            found = await asyncio.wait_for(future, self.limits.answer_seconds)
+            answers = await asyncio.wait_for(future, self.limits.answer_seconds)
         except asyncio.TimeoutError:
             raise Refused(504, say("serve.late"), code="generation_timeout") from None
-        return found, sum(map(_tokens, asked))
+        return answers, sum(map(_tokens, asked))
 
     async def _aside(self, work: Callable[[], Kind]) -> Kind:
         """Does what takes as long as a text is long in the thread for that."""
@@ -233,14 +234,14 @@ class App:
     def _found(self, name: str, endpoint: str) -> Served:
         """Returns the model of a request; one that names none gets the only one of this route."""
         if not name:
-            fitting = [one for one in self.served.values() if endpoint in one.endpoints]
+            fitting = [run for run in self.served.values() if endpoint in run.endpoints]
             if len(fitting) != 1:
                 allowed = ", ".join(self.served)
                 raise DataError(Problem("model", say("serve.no_model", known=allowed)))
             return fitting[0]
         served = self._named(name)
         if endpoint not in served.endpoints:
-            routes = ", ".join(f"/v1/{one}" for one in sorted(served.endpoints))
+            routes = ", ".join(f"/v1/{route}" for route in sorted(served.endpoints))
             text = say("serve.other_route", name=name, routes=routes)
             raise Refused(400, text, param="model", code="wrong_endpoint")
         return served
@@ -313,8 +314,8 @@ def _headers(request: Any) -> dict[str, str]:
 
 
 def _told(served: Served) -> JsonObject:
-    told = {"id": served.name, "object": "model", "created": served.created}
-    return {**told, "owned_by": "tunesmith", "endpoints": sorted(served.endpoints)}
+    facts = {"id": served.name, "object": "model", "created": served.created}
+    return {**facts, "owned_by": "tunesmith", "endpoints": sorted(served.endpoints)}
 
 
 def _tokens(asked: Any) -> int:
@@ -339,8 +340,8 @@ async def _wrong(web: Web, error: Exception) -> Response:
 async def _no_route(web: Web, error: Exception) -> Response:
     assert isinstance(error, HTTPException), "the app calls it for these alone"
     key = "serve.no_method" if error.status_code == 405 else "serve.no_route"
-    told = Refused(error.status_code, say(key), headers=error.headers)
-    return await _refuse(web, told)
+    refused = Refused(error.status_code, say(key), headers=error.headers)
+    return await _refuse(web, refused)
 
 
 async def _failed(web: Web, error: Exception) -> Response:

@@ -61,13 +61,13 @@ def serve_by_vllm(
         raise SpecError(Problem("--engine", say("serve.no_vllm")))
     asked = asked_runs(runs, which)
     refuse_for_vllm(asked)
-    keys, made = read_keys(service.address.keys)
+    keys, new = read_keys(service.address.keys)
     if len(keys) > 1:
         raise SpecError(Problem("--keys", say("serve.one_key")))
     with bound(service.address) as listener:
         address = replace(service.address, port=listener.getsockname()[1])
-    with tempfile.TemporaryDirectory(prefix="tunesmith-vllm-") as place:
-        words = command_for(asked, Path(place))
+    with tempfile.TemporaryDirectory(prefix="tunesmith-vllm-") as folder:
+        words = command_for(asked, Path(folder))
         words += ["--host", address.host, "--port", str(address.port)]
         words += ["--max-num-seqs", str(service.at_once)]
         tell([say("serve.loading_vllm", line=" ".join(words))])
@@ -76,7 +76,7 @@ def serve_by_vllm(
         with StopSignal() as stop, _running([program, *words[1:]], env, service) as process:
             if _answers(process, address, stop):
                 served = dict.fromkeys(_names(asked), ROUTES)
-                tell(ready(served, address, keys[0] if made else None))
+                tell(ready(served, address, keys[0] if new else None))
                 while process.poll() is None and not stop.received:
                     time.sleep(LOOK_EVERY)
             if not stop.received:
@@ -87,16 +87,16 @@ def serve_by_vllm(
 def refuse_for_vllm(asked: Sequence[Asked]) -> None:
     """Raises SpecError with all that vLLM could not serve as it is."""
     problems: list[Problem] = []
-    for one in asked:
-        if not OBJECTIVES.make(one.run.objective).output.writes:
-            text = say("serve.vllm_writes", objective=one.run.objective.name)
-            problems.append(Problem(one.name, text))
-        elif not _is_whole(one) and not _is_lora(one):
-            text = say("serve.vllm_export", method=one.run.method.name, run=one.folder.path)
-            problems.append(Problem(one.name, text))
-    models = {one.base if _is_lora(one) else one.folder.path for one in asked}
+    for run in asked:
+        if not OBJECTIVES.make(run.run.objective).output.writes:
+            text = say("serve.vllm_writes", objective=run.run.objective.name)
+            problems.append(Problem(run.name, text))
+        elif not _is_whole(run) and not _is_lora(run):
+            text = say("serve.vllm_export", method=run.run.method.name, run=run.folder.path)
+            problems.append(Problem(run.name, text))
+    models = {run.base if _is_lora(run) else run.folder.path for run in asked}
     if len(models) > 1 and not problems:
-        names = ", ".join(one.name for one in asked)
+        names = ", ".join(run.name for run in asked)
         problems.append(Problem(names, say("serve.vllm_one_base")))
     if problems:
         raise SpecError(problems)
@@ -110,32 +110,32 @@ def command_for(asked: Sequence[Asked], place: Path) -> list[str]:
     from tunesmith.models.loading.tokenizer import load_tokenizer
 
     first, templates = asked[0], []
-    for one in asked:
-        code = one.run.model.trust_remote_code
-        words = load_tokenizer(one.folder.model, trust_remote_code=code)
-        templates.append(asking_template(renderer(one.folder.model, words, one.run)))
-        (place / one.name).mkdir()
-        if _is_lora(one):
-            write_lora(read_lora(one.folder.model), place / one.name)
-            copy_beside(one.folder.model, place / one.name)
+    for run in asked:
+        code = run.run.model.trust_remote_code
+        words = load_tokenizer(run.folder.model, trust_remote_code=code)
+        templates.append(asking_template(renderer(run.folder.model, words, run.run)))
+        (place / run.name).mkdir()
+        if _is_lora(run):
+            write_lora(read_lora(run.folder.model), place / run.name)
+            copy_beside(run.folder.model, place / run.name)
         if templates[-1] is not None:
-            (place / one.name / TEMPLATE).write_text(templates[-1], encoding="utf-8")
+            (place / run.name / TEMPLATE).write_text(templates[-1], encoding="utf-8")
     if len(set(templates)) > 1:
-        names = ", ".join(one.name for one in asked)
+        names = ", ".join(run.name for run in asked)
         raise SpecError(Problem(names, say("serve.vllm_one_template")))
     options = {"template": templates[0] is not None, "code": first.run.model.trust_remote_code}
     if _is_whole(first):
         line = vllm_command(first.folder.model.resolve(), [first.name], {}, **options)
-        own = ["--chat-template", str(place / first.name / TEMPLATE)]
-        return line + (own if templates[0] is not None else [])
-    rank = max(largest_rank(place / one.name) for one in asked)
-    adapters = {one.name: place / one.name for one in asked}
+        templated = ["--chat-template", str(place / first.name / TEMPLATE)]
+        return line + (templated if templates[0] is not None else [])
+    rank = max(largest_rank(place / run.name) for run in asked)
+    adapters = {run.name: place / run.name for run in asked}
     return vllm_command(first.base[0], _names(asked)[len(asked) :], adapters, rank=rank, **options)
 
 
 def _names(asked: Sequence[Asked]) -> list[str]:
     """Returns what requests may ask for: the runs, and the base that adapters stand on."""
-    names = [one.name for one in asked]
+    names = [run.name for run in asked]
     return names if _is_whole(asked[0]) else [*names, Path(asked[0].base[0]).name]
 
 
@@ -145,8 +145,8 @@ def _is_whole(one: Asked) -> bool:
 
 def _is_lora(one: Asked) -> bool:
     changed = one.run.model.quantize or one.run.model.add_tokens
-    place = one.folder.model
-    return not changed and is_plain(place) and room_for(largest_rank(place)) is not None
+    model = one.folder.model
+    return not changed and is_plain(model) and room_for(largest_rank(model)) is not None
 
 
 @contextmanager

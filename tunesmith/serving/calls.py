@@ -18,10 +18,10 @@ def calls_in(text: str, names: Collection[str]) -> tuple[str, list[JsonObject]]:
     but one object with a tool's name (Llama 3) is a call too.
     """
     whole = text.strip()
-    found = [(one[0], _call(one[1], names)) for one in CALL.finditer(text)]
-    calls = [call for _, call in found if call is not None]
+    parts = [(match[0], _call(match[1], names)) for match in CALL.finditer(text)]
+    calls = [call for _, call in parts if call is not None]
     if calls:
-        for part, call in found:
+        for part, call in parts:
             text = text.replace(part, "", 1) if call is not None else text
         return text.strip(), calls
     call = _call(whole, names) if whole.startswith("{") else None
@@ -30,15 +30,19 @@ def calls_in(text: str, names: Collection[str]) -> tuple[str, list[JsonObject]]:
 
 def _call(text: str, names: Collection[str]) -> JsonObject | None:
     try:
-        told = json.loads(text)
+        value = json.loads(text)
     except (ValueError, RecursionError):
         return None
-    if not isinstance(told, dict) or told.get("name") not in names:
+    if not isinstance(value, dict) or value.get("name") not in names:
         return None
-    given = told.get("arguments", told.get("parameters", {}))
-    arguments = given if isinstance(given, str) else json.dumps(given, ensure_ascii=False)
+    given_arguments = value.get("arguments", value.get("parameters", {}))
+    arguments = (
+        given_arguments
+        if isinstance(given_arguments, str)
+        else json.dumps(given_arguments, ensure_ascii=False)
+    )
     return {
         "id": f"call_{secrets.token_hex(12)}",
         "type": "function",
-        "function": {"name": told["name"], "arguments": arguments},
+        "function": {"name": value["name"], "arguments": arguments},
     }

@@ -24,7 +24,9 @@ def next_tokens(logits_BV: torch.Tensor, rows: Sequence[Row]) -> list[tuple[int,
     """
     scores_BV = logits_BV.float()
     # Before any score is shaped: what is told is the likelihood that the model gives.
-    told = {index: scores_BV[index].log_softmax(-1) for index, row in enumerate(rows) if _told(row)}
+    logprobs_of = {
+        index: scores_BV[index].log_softmax(-1) for index, row in enumerate(rows) if _told(row)
+    }
     for index, row in enumerate(rows):
         if _shaped(row):
             scores_BV[index] = _shape(scores_BV[index], row)
@@ -34,7 +36,10 @@ def next_tokens(logits_BV: torch.Tensor, rows: Sequence[Row]) -> list[tuple[int,
             chosen[index] = _draw(scores_BV[index], row)
     ids = chosen.tolist()
     return [
-        (token, _likely(told[index], token, row.likely or 0) if index in told else None)
+        (
+            token,
+            _likely(logprobs_of[index], token, row.likely or 0) if index in logprobs_of else None,
+        )
         for index, (token, row) in enumerate(zip(ids, rows, strict=True))
     ]
 
@@ -44,27 +49,29 @@ def _told(row: Row) -> bool:
 
 
 def _shaped(row: Row) -> bool:
-    how = row.settings
-    return row.grammar is not None or how.repetition_penalty != 1 or how.no_repeat_ngram > 0
+    settings = row.settings
+    return (
+        row.grammar is not None or settings.repetition_penalty != 1 or settings.no_repeat_ngram > 0
+    )
 
 
 def _shape(scores_V: torch.Tensor, row: Row) -> torch.Tensor:
     """Applies what ``generate`` applies, in its order, and bars what the grammar forbids."""
-    how, scores = row.settings, scores_V[None].clone()
+    settings, scores = row.settings, scores_V[None].clone()
     ids = torch.from_numpy(row.tokens()).long()[None].to(scores.device)
-    if how.repetition_penalty != 1:
-        scores = RepetitionPenaltyLogitsProcessor(how.repetition_penalty)(ids, scores)  # type: ignore[arg-type]
-    if how.no_repeat_ngram > 0:
-        scores = NoRepeatNGramLogitsProcessor(how.no_repeat_ngram)(ids, scores)  # type: ignore[arg-type]
+    if settings.repetition_penalty != 1:
+        scores = RepetitionPenaltyLogitsProcessor(settings.repetition_penalty)(ids, scores)  # type: ignore[arg-type]
+    if settings.no_repeat_ngram > 0:
+        scores = NoRepeatNGramLogitsProcessor(settings.no_repeat_ngram)(ids, scores)  # type: ignore[arg-type]
     if row.grammar is not None:
         row.grammar.bar(scores[0])
     return scores[0]
 
 
 def _draw(scores_V: torch.Tensor, row: Row) -> torch.Tensor:
-    how, scores = row.settings, scores_V[None] / row.settings.temperature
-    if how.top_p < 1:
-        scores = TopPLogitsWarper(how.top_p)(torch.empty(0), scores)  # type: ignore[arg-type]
+    settings, scores = row.settings, scores_V[None] / row.settings.temperature
+    if settings.top_p < 1:
+        scores = TopPLogitsWarper(settings.top_p)(torch.empty(0), scores)  # type: ignore[arg-type]
     return drawn(scores.log_softmax(-1), [row.uniform()])[0, 0].to(scores_V.device)
 
 

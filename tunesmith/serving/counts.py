@@ -35,9 +35,9 @@ class Counts:
             f"{name}answer_seconds", "To the end of the answer.", buckets=SECONDS, registry=where
         )
         self.running = Gauge(f"{name}rows", "Rows that wait or are being written.", registry=where)
-        workers = [one.engine or one.reader for one in served]
+        workers = [run.engine or run.reader for run in served]
         self.workers = {id(worker): worker for worker in workers if worker is not None}
-        self.running.set_function(lambda: sum(one.busy for one in self.workers.values()))
+        self.running.set_function(lambda: sum(worker.busy for worker in self.workers.values()))
 
     def finished(self, rows: Sequence[Row], first: float | None) -> None:
         """Counts an answer, that was first heard at ``first``."""

@@ -36,8 +36,8 @@ class Full(Exception):
 
 def tell_each(told: list[tuple[Row, Told]]) -> None:
     """Tells every row in the engine's own thread."""
-    for row, what in told:
-        row.hear(what)
+    for row, added in told:
+        row.hear(added)
 
 
 @dataclass(frozen=True)
@@ -116,27 +116,27 @@ class Engine:
         """Takes rows in, computes a part of what is new of their prompts, and one token of each
         answer. An error ends the rows that are there, not the engine.
         """
-        told: list[tuple[Row, Told]] = []
+        progress: list[tuple[Row, Told]] = []
         try:
             # First, so that the slots of clients that have left go to rows that wait.
-            told += self._drop_gone()
+            progress += self._drop_gone()
             self._admit()
             fresh = self._advance(self.writing, self._prompts())
             self.writing += len(fresh)
-            told += fresh
+            progress += fresh
             self._leave([row for row, _ in fresh if row.finish])
             more = self._advance(0, self.writing)
-            told += more
+            progress += more
             self._leave([row for row, _ in more if row.finish])
             if not self.live and self.slots.places > IDLE:
                 self.slots.clear()
         except Exception as error:
             # Whose row it was cannot be told: they were one call. Those that wait are untouched.
             log_fault(error)
-            told += [(row, Told(finish="error")) for row in self.live]
+            progress += [(row, Told(finish="error")) for row in self.live]
             self.live, self.writing = [], 0
             self.slots.clear()
-        self.tell(told)
+        self.tell(progress)
 
     def _drop_gone(self) -> list[tuple[Row, Told]]:
         with self._wake:
@@ -161,11 +161,11 @@ class Engine:
             # overtaken by every later one, which moves into the hole of a finished row: under load
             # a request of a hundred seconds stood beside others of six.
             fresh = self.live[self.writing :]
-            longest = max((min(one.new, CHUNK) for one in fresh), default=0)
+            longest = max((min(other.new, CHUNK) for other in fresh), default=0)
             if (len(fresh) + 1) * longest > CHUNK:
                 break
             # All slots are as long as the longest row needs: one tensor holds them.
-            most = max(one.most for one in (*self.live, row))
+            most = max(beside.most for beside in (*self.live, row))
             if len(self.live) == self.sizes.at_once or (
                 self.live and most * (len(self.live) + 1) > self.sizes.tokens
             ):
@@ -183,9 +183,9 @@ class Engine:
         prompt = row.prompt[:-1]
         stored, length = self.kept.find(row.adapter, prompt)
         beside = [
-            (in_common(one.tokens()[: one.known], prompt), one.slot)
-            for one in self.live[: row.slot]
-            if one.adapter == row.adapter
+            (in_common(other.tokens()[: other.known], prompt), other.slot)
+            for other in self.live[: row.slot]
+            if other.adapter == row.adapter
         ]
         most, slot = max(beside, default=(0, -1))
         if most > length and most >= FEWEST:
@@ -216,10 +216,10 @@ class Engine:
         if not rows:
             return []
         logits_BV = self.forward(rows, first)
-        whole = [place for place, row in enumerate(rows) if row.new == 0]
+        whole = [index for index, row in enumerate(rows) if row.new == 0]
         if not whole:
             return []
-        some = [rows[place] for place in whole]
+        some = [rows[index] for index in whole]
         chosen = next_tokens(logits_BV[whole], some)
         return [
             (row, row.take(token, self.tokenizer, likely))

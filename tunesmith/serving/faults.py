@@ -42,8 +42,8 @@ class Refused(Exception):
     def to_json(self) -> JsonObject:
         """Returns the body of the answer."""
         kind = KINDS.get(self.status, "server_error")
-        told = {"message": self.message, "type": kind, "param": self.param, "code": self.code}
-        return {"error": told}
+        fields = {"message": self.message, "type": kind, "param": self.param, "code": self.code}
+        return {"error": fields}
 
 
 def of_input(error: TunesmithError) -> Refused:

@@ -101,12 +101,12 @@ class Guard:
 
     def _key(self, header: bytes) -> int:
         """Returns the number of the request's key. Every key is compared, each in constant time."""
-        scheme, _, given = header.partition(b" ")
-        digest = _digest(given.strip() if scheme.lower() == b"bearer" else b"")
+        scheme, _, credentials = header.partition(b" ")
+        digest = _digest(credentials.strip() if scheme.lower() == b"bearer" else b"")
         same = [hmac.compare_digest(digest, key) for key in self.keys]
         if True not in same:
-            told = {"www-authenticate": "Bearer"}
-            raise Refused(401, say("serve.key"), code="invalid_api_key", headers=told)
+            headers = {"www-authenticate": "Bearer"}
+            raise Refused(401, say("serve.key"), code="invalid_api_key", headers=headers)
         return same.index(True)
 
     async def _body(self, headers: dict[bytes, bytes], receive: Receive) -> bytes:
@@ -153,13 +153,13 @@ def _too_long(most: int) -> Refused:
 
 def _replayed(body: bytes, receive: Receive) -> Callable[[], Awaitable[Message]]:
     """Returns a ``receive`` that gives the body, then what the client does."""
-    given = False
+    body_given = False
 
     async def replay() -> Message:
-        nonlocal given
-        if given:
+        nonlocal body_given
+        if body_given:
             return await receive()
-        given = True
+        body_given = True
         return {"type": "http.request", "body": body, "more_body": False}
 
     return replay
@@ -180,8 +180,8 @@ def _name(address: str) -> str:
 
 def _route(path: str) -> str:
     """Returns one of a few routes: a client cannot fill the log and the metrics with names."""
-    known = {f"/v1/{name}" for name in ROUTES} | {"/health", "/metrics"}
-    return path if path in known else "other"
+    routes = {f"/v1/{name}" for name in ROUTES} | {"/health", "/metrics"}
+    return path if path in routes else "other"
 
 
 def _place(error: BaseException) -> str:

@@ -35,28 +35,28 @@ def load(runs: Sequence[Asked], sizes: Sizes, tell: Tell) -> list[Served]:
     """Loads the runs; those that can share a base do, and its name answers without an adapter."""
     served: list[Served] = []
     groups: dict[tuple[str, str | None], Served] = {}
-    for one in runs:
-        if not one.tuned and one.base in groups:
+    for run in runs:
+        if not run.tuned and run.base in groups:
             continue
-        first = groups.get(one.base) if one.mixes else None
+        first = groups.get(run.base) if run.mixes else None
         if first is not None:
-            served.append(_beside(first, one))
+            served.append(_beside(first, run))
             continue
-        loaded = _alone(one, sizes, tell)
+        loaded = _alone(run, sizes, tell)
         served.append(loaded)
-        if one.mixes and isinstance(loaded.engine, Engine):
+        if run.mixes and isinstance(loaded.engine, Engine):
             loaded.adapter = "default"
-            groups[one.base] = loaded
-    names = {one.name for one in served}
+            groups[run.base] = loaded
+    names = {loaded_run.name for loaded_run in served}
     for first in groups.values():
         name = Path(first.predictor.run.model.path).name
         if name not in names:
             served.append(replace(first, name=name, adapter=""))
             names.add(name)
-    for one in served:
-        if one.reader is not None:
-            one.reader.start()
-    for engine in {id(one.engine): one.engine for one in served if one.engine}.values():
+    for run in served:
+        if run.reader is not None:
+            run.reader.start()
+    for engine in {id(run.engine): run.engine for run in served if run.engine}.values():
         engine.start()
     return served
 
@@ -82,11 +82,11 @@ def _alone(one: Asked, sizes: Sizes, tell: Tell) -> Served:
 def _beside(first: Served, one: Asked) -> Served:
     """Puts a further adapter on a base that is loaded."""
     model = first.predictor.loaded.model
-    place = one.folder.model
-    model.load_adapter(str(place), one.name, is_trainable=False)
-    tokenizer = load_tokenizer(place)
+    adapter = one.folder.model
+    model.load_adapter(str(adapter), one.name, is_trainable=False)
+    tokenizer = load_tokenizer(adapter)
     loaded = replace(
-        first.predictor.loaded, tokenizer=tokenizer, render=renderer(place, tokenizer, one.run)
+        first.predictor.loaded, tokenizer=tokenizer, render=renderer(adapter, tokenizer, one.run)
     )
     predictor = Predictor(one.folder, loaded=loaded)
     return replace(first, name=one.name, predictor=predictor, adapter=one.name)

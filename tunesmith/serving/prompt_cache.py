@@ -27,12 +27,12 @@ class Kept:
 
     def find(self, adapter: str, prompt: np.ndarray) -> tuple[Stored | None, int]:
         """Returns the entry with the longest common beginning, and the length of that."""
-        found = [
+        shared = [
             (in_common(ids, prompt), key)
             for key, (name, ids, _) in self._entries.items()
             if name == adapter
         ]
-        length, key = max(found, default=(0, -1))
+        length, key = max(shared, default=(0, -1))
         if length < FEWEST:
             return None, 0
         self._entries.move_to_end(key)

@@ -67,12 +67,12 @@ class Reader:
         wanted = [
             (asked, future) for asked, future in batch if future.set_running_or_notify_cancel()
         ]
-        rows = [one for asked, _ in wanted for one in asked]
+        rows = [row for asked, _ in wanted for row in asked]
         try:
             output = self.predictor.objective.output
-            found = iter(output.answer(self.predictor, rows, None) if rows else [])
+            answers = iter(output.answer(self.predictor, rows, None) if rows else [])
             for asked, future in wanted:
-                future.set_result([next(found) for _ in asked])
+                future.set_result([next(answers) for _ in asked])
         except Exception as error:
             for _, future in wanted:
                 if not future.done():

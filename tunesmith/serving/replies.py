@@ -103,8 +103,8 @@ class Reply:
         asked = self.rows[place].likely is not None
         logprobs = self._likelihoods(choice.likely) if asked else None
         if not self.chat:
-            told = {"text": choice.text, "finish_reason": choice.finish}
-            return {"index": place, **told, "logprobs": logprobs}
+            fields = {"text": choice.text, "finish_reason": choice.finish}
+            return {"index": place, **fields, "logprobs": logprobs}
         message, finish = self._message(choice)
         message = {"role": "assistant", "refusal": None, **message}
         return {"index": place, "message": message, "logprobs": logprobs, "finish_reason": finish}
@@ -125,13 +125,13 @@ class Reply:
 
     def _likelihoods(self, likely: Sequence[Likely]) -> JsonObject:
         if self.chat:
-            return {"content": [self._token(one) for one in likely], "refusal": None}
-        texts = [self._text(one.token) for one in likely]
+            return {"content": [self._token(token) for token in likely], "refusal": None}
+        texts = [self._text(token.token) for token in likely]
         lengths = [0, *map(len, texts)]
         return {
             "tokens": texts,
-            "token_logprobs": [one.logprob for one in likely],
-            "top_logprobs": [{self._text(t): p for t, p in one.top} for one in likely],
+            "token_logprobs": [token.logprob for token in likely],
+            "top_logprobs": [{self._text(t): p for t, p in token.top} for token in likely],
             "text_offset": [sum(lengths[: n + 1]) for n in range(len(texts))],
         }
 
@@ -141,9 +141,9 @@ class Reply:
 
     def _one(self, token: int, logprob: float) -> JsonObject:
         text = self._text(token)
-        known = None if BROKEN in text else list(text.encode())
+        code_units = None if BROKEN in text else list(text.encode())
         # JSON has no minus infinity.
-        return {"token": text, "logprob": max(logprob, -9999.0), "bytes": known}
+        return {"token": text, "logprob": max(logprob, -9999.0), "bytes": code_units}
 
     def _text(self, token: int) -> str:
         return self.tokenizer.decode([token], clean_up_tokenization_spaces=False)

@@ -136,13 +136,13 @@ OWN_WORDS = {
 def parsed(body: bytes, kind: type[Kind]) -> Kind:
     """Reads a body; raises DataError with the path of each field that is wrong."""
     try:
-        found = json.loads(body)
+        value = json.loads(body)
     except (ValueError, RecursionError):
         raise DataError(Problem("", say("serve.no_json"))) from None
-    if not isinstance(found, dict):
+    if not isinstance(value, dict):
         raise DataError(Problem("", say("serve.no_object")))
     try:
-        return kind.model_validate(found)
+        return kind.model_validate(value)
     except RecursionError:
         raise DataError(Problem("", say("serve.no_json"))) from None
     except ValidationError as error:
@@ -151,13 +151,13 @@ def parsed(body: bytes, kind: type[Kind]) -> Kind:
 
 def _problems(error: ValidationError) -> list[Problem]:
     """Returns the first fields that are wrong; one that takes several kinds names them all."""
-    found: dict[str, list[str]] = {}
-    for one in error.errors(include_url=False, include_input=False)[:LOOKED_AT]:
-        found.setdefault(_path(one["loc"]), []).append(_wrong(one))
+    texts: dict[str, list[str]] = {}
+    for error_at in error.errors(include_url=False, include_input=False)[:LOOKED_AT]:
+        texts.setdefault(_path(error_at["loc"]), []).append(_wrong(error_at))
     # Of the kinds that a field takes, the one that was gone into is meant: texts, not a text.
-    meant = [path for path in found if not any(other.startswith(f"{path}.") for other in found)]
-    joined = [(path, say("spec.or").join(dict.fromkeys(found[path]))) for path in meant[:TOLD]]
-    return [Problem(*one) for one in joined]
+    meant = [path for path in texts if not any(other.startswith(f"{path}.") for other in texts)]
+    joined = [(path, say("spec.or").join(dict.fromkeys(texts[path]))) for path in meant[:TOLD]]
+    return [Problem(*problem) for problem in joined]
 
 
 def _wrong(one: ErrorDetails) -> str:
@@ -176,7 +176,7 @@ def _wrong(one: ErrorDetails) -> str:
 
 def _path(loc: tuple[int | str, ...]) -> str:
     """Returns a field's dotted path, without what pydantic says of the kinds that it may have."""
-    names = [str(one) for one in loc]
+    names = [str(part) for part in loc]
     kinds = ("str", "bool")
     return ".".join(name for name in names if re.fullmatch(r"\w+", name) and name not in kinds)
 
@@ -194,22 +194,22 @@ def settings(request: Written, run: Generate, limits: Limits) -> Generate:
     problems = [*_beyond(request, limits), *_without_effect(request)]
     if problems:
         raise DataError(problems)
-    given: dict[str, Any] = {"samples": 1, "stop": (*run.stop, *stops(request))}
+    changes: dict[str, Any] = {"samples": 1, "stop": (*run.stop, *stops(request))}
     most = request.max_tokens
     if isinstance(request, ChatRequest):
         most = request.max_completion_tokens or most
-    given["max_new_tokens"] = min(most or run.max_new_tokens, limits.new_tokens)
+    changes["max_new_tokens"] = min(most or run.max_new_tokens, limits.new_tokens)
     if request.temperature is not None:
-        given["temperature"] = request.temperature
+        changes["temperature"] = request.temperature
     if request.top_p is not None:
-        given["top_p"] = request.top_p
-    return run.model_copy(update=given)
+        changes["top_p"] = request.top_p
+    return run.model_copy(update=changes)
 
 
 def stops(request: Written) -> list[str]:
     """Returns the request's stop texts."""
-    found = [request.stop] if isinstance(request.stop, str) else request.stop or []
-    return [stop for stop in found if stop]
+    asked = [request.stop] if isinstance(request.stop, str) else request.stop or []
+    return [stop for stop in asked if stop]
 
 
 def _beyond(request: Written, limits: Limits) -> list[Problem]:
@@ -221,16 +221,16 @@ def _beyond(request: Written, limits: Limits) -> list[Problem]:
         sizes["tools"] = (len(request.tools or ()), limits.tools)
     if isinstance(request, CompletionRequest):
         sizes["logprobs"] = (request.logprobs or 0, limits.likely)
-    found = [
-        Problem(name, say("serve.too_many", given=given, most=most))
-        for name, (given, most) in sizes.items()
-        if given > most
+    problems = [
+        Problem(name, say("serve.too_many", given=count, most=most))
+        for name, (count, most) in sizes.items()
+        if count > most
     ]
     longest = max(map(len, stops(request)), default=0)
     if longest > limits.stop_length:
         text = say("serve.stop_length", given=longest, most=limits.stop_length)
-        found.append(Problem("stop", text))
-    return found
+        problems.append(Problem("stop", text))
+    return problems
 
 
 def _without_effect(request: Written) -> list[Problem]:

@@ -73,9 +73,9 @@ async def _run(
     while not (server.started or running.done()):
         # uvicorn sets a flag, which nobody can wait for.
         await asyncio.sleep(0.01)
-    ready({one.name: one.endpoints for one in served})
+    ready({run.name: run.endpoints for run in served})
     await running
-    workers = {id(worker): worker for one in served for worker in (one.engine, one.reader)}
+    workers = {id(worker): worker for run in served for worker in (run.engine, run.reader)}
     for worker in workers.values():
         if worker is not None:
             worker.close()

@@ -54,9 +54,9 @@ class Asked:
         """The number of weights that are loaded for it alone."""
         if not self.tuned:
             return weights_in(Path(self.base[0]))
-        place = self.folder.model
-        adapter = (place / "adapter_config.json").is_file()
-        return weights_in(Path(self.base[0])) if adapter else weights_in(place)
+        model = self.folder.model
+        adapter = (model / "adapter_config.json").is_file()
+        return weights_in(Path(self.base[0])) if adapter else weights_in(model)
 
 
 @dataclass
@@ -83,16 +83,16 @@ def asked_runs(words: Sequence[str], which: Callable[[Path], RunFolder]) -> list
     """Reads ``RUN`` and ``NAME=RUN``; raises SpecError with all that is wrong, before weights
     load.
     """
-    found: list[Asked] = []
+    runs: list[Asked] = []
     problems: list[Problem] = []
     for word in words:
         named = "=" in word and not Path(word).exists()
-        name, _, place = word.partition("=") if named else ("", "", word)
-        folder = which(Path(place))
-        name = name or Path(place).resolve().name
+        name, _, path = word.partition("=") if named else ("", "", word)
+        folder = which(Path(path))
+        name = name or Path(path).resolve().name
         if not NAME.match(name):
             problems.append(Problem(word, say("serve.bad_name", name=name)))
-        if any(one.name == name for one in found):
+        if any(other.name == name for other in runs):
             problems.append(Problem(word, say("serve.same_name", name=name)))
         if not (folder.model / FACTS).is_file():
             key = "load.still_training" if folder.busy else "load.no_run_model"
@@ -102,22 +102,22 @@ def asked_runs(words: Sequence[str], which: Callable[[Path], RunFolder]) -> list
         if not OBJECTIVES.make(run.objective).output.endpoints:
             problems.append(Problem(word, say("serve.cannot", objective=run.objective.name)))
             continue
-        found.append(Asked(name, folder, run, mixes(folder, run)))
+        runs.append(Asked(name, folder, run, mixes(folder, run)))
     if problems:
         raise SpecError(problems)
-    return found
+    return runs
 
 
 def with_bases(runs: Sequence[Asked]) -> list[Asked]:
     """Adds the base of each run that writes, once, under its own name where no run has that."""
-    found = list(runs)
+    served = list(runs)
     for run in runs:
         name = Path(run.run.model.path).name
-        known = any(other.base == run.base for other in found if not other.tuned)
-        taken = known or any(other.name == name for other in found)
+        has_base = any(other.base == run.base for other in served if not other.tuned)
+        taken = has_base or any(other.name == name for other in served)
         if not taken and NAME.match(name) and OBJECTIVES.make(run.run.objective).output.writes:
-            found.append(replace(run, name=name, mixes=False, tuned=False))
-    return found
+            served.append(replace(run, name=name, mixes=False, tuned=False))
+    return served
 
 
 def mixes(folder: RunFolder, run: Run) -> bool:
@@ -128,11 +128,11 @@ def mixes(folder: RunFolder, run: Run) -> bool:
 
 def refuse_too_large(runs: Sequence[Asked]) -> None:
     """Raises SpecError where the weights alone need more memory than is free."""
-    shared = {one.base: one.weights for one in runs if one.mixes}
-    apart = [one for one in runs if not one.mixes and (one.tuned or one.base not in shared)]
-    weights = sum(shared.values()) + sum(one.weights for one in apart)
+    shared = {run.base: run.weights for run in runs if run.mixes}
+    apart = [run for run in runs if not run.mixes and (run.tuned or run.base not in shared)]
+    weights = sum(shared.values()) + sum(run.weights for run in apart)
     _, free = total_and_free()
     needed = 4.0 * weights
     if free is not None and needed > free:
         text = say("serve.too_large", needed=f"{needed / GIB:.1f}", free=f"{free / GIB:.1f}")
-        raise SpecError(Problem(", ".join(one.name for one in runs), text))
+        raise SpecError(Problem(", ".join(run.name for run in runs), text))

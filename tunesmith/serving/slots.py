@@ -49,13 +49,13 @@ class Slots(Cache):
             self.keys.append(self._empty(key_states[0].transpose(0, 1)))
             self.values.append(self._empty(value_states[0].transpose(0, 1)))
         end = self._first + len(key_states)
-        found = []
+        joined = []
         for kept, new in ((self.keys, key_states), (self.values, value_states)):
             rows = kept[layer_idx][self._first : end]
             index_B1 = torch.arange(len(rows), device=rows.device)[:, None]
             rows[index_B1, self._places_BT] = new.transpose(1, 2)
-            found.append(rows[:, : self._length].transpose(1, 2))
-        return found[0], found[1]
+            joined.append(rows[:, : self._length].transpose(1, 2))
+        return joined[0], joined[1]
 
     def get_seq_length(self, layer_idx: int = 0) -> int:
         """Returns how many places the call looks at; positions are always given beside it."""
@@ -92,7 +92,9 @@ class Slots(Cache):
 
     def token_bytes(self) -> int:
         """Returns the bytes of one token in all layers, once a call was made."""
-        return sum(one.element_size() * one[0, 0].numel() for one in (*self.keys, *self.values))
+        return sum(
+            tensor.element_size() * tensor[0, 0].numel() for tensor in (*self.keys, *self.values)
+        )
 
     def _empty(self, like_CHD: torch.Tensor) -> torch.Tensor:
         return like_CHD.new_zeros(self.slots, self.places, *like_CHD.shape[1:])

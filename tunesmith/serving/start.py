@@ -54,16 +54,16 @@ def serve(
     if service.bases:
         asked = with_bases(asked)
     address = service.address
-    keys, made = read_keys(address.keys)
+    keys, new = read_keys(address.keys)
     refuse_open(address)
     refuse_too_large(asked)
     with closing(bound(address)) as listener:
         address = replace(address, port=listener.getsockname()[1])
-        tell([say("serve.loading", names=", ".join(one.name for one in asked))])
+        tell([say("serve.loading", names=", ".join(run.name for run in asked))])
         from tunesmith.serving.run import run
 
         def is_ready(served: Mapping[str, frozenset[str]]) -> None:
-            tell(ready(served, address, keys[0] if made else None))
+            tell(ready(served, address, keys[0] if new else None))
             if answers is not None:
                 answers(served, address, keys)
 
@@ -76,15 +76,15 @@ def ready(served: Mapping[str, frozenset[str]], address: Address, key: str | Non
     works; the key where it was made here, for it is written nowhere else.
     """
     name = next(iter(served))
-    route = next(one for one in BODIES if one in served[name])
+    route = next(body for body in BODIES if body in served[name])
     body = json.dumps({"model": name, **BODIES[route]}, ensure_ascii=False)
     shown = key or "$KEY"
     lines = [say("serve.ready", url=address.url)]
     if key is not None:
         lines.append(say("serve.key_made", key=key))
-    for one, routes in served.items():
-        told = ", ".join(f"/v1/{route}" for route in sorted(routes))
-        lines.append(say("serve.model", name=one, routes=told))
+    for run_name, routes in served.items():
+        listed = ", ".join(f"/v1/{route}" for route in sorted(routes))
+        lines.append(say("serve.model", name=run_name, routes=listed))
     auth = f"-H 'Authorization: Bearer {shown}'" if key else f'-H "Authorization: Bearer {shown}"'
     kind = "-H 'Content-Type: application/json'"
     lines.append(say("serve.try"))

@@ -28,7 +28,7 @@ def rows_of(served: Served, request: Written, limits: Limits, heard: Heard) -> l
     """Makes the rows of a request, ``n`` for each prompt; raises DataError for one that cannot be
     asked. Takes as long as its text is long: not for the thread that answers.
     """
-    how = settings(request, served.predictor.run.generate, limits)
+    settings_asked = settings(request, served.predictor.run.generate, limits)
     likely = _likely(request)
     engine, predictor = served.engine, served.predictor
     assert engine is not None, "only models that write are asked for answers"
@@ -36,7 +36,7 @@ def rows_of(served: Served, request: Written, limits: Limits, heard: Heard) -> l
     if (likely is not None or schema is not None) and not engine.likelihoods:
         name = "logprobs" if likely is not None else "response_format"
         raise DataError(Problem(name, say("serve.alone")))
-    room = Room.of(predictor.loaded.model, predictor.loaded.tokenizer, how)
+    room = Room.of(predictor.loaded.model, predictor.loaded.tokenizer, settings_asked)
     # numpy takes no negative seed, and a request may have one.
     seed = secrets.randbits(63) if request.seed is None else request.seed % 2**63
     rows: list[Row] = []
@@ -45,12 +45,12 @@ def rows_of(served: Served, request: Written, limits: Limits, heard: Heard) -> l
     for prompt in prompts:
         first: Row | None = None
         for choice in range(request.n):
-            place = len(rows)
+            number = len(rows)
             row = Row(
                 prompt,
-                room.within(how, len(prompt)),
+                room.within(settings_asked, len(prompt)),
                 tuple(predictor.render.stop_ids),
-                lambda told, place=place: heard.put_nowait((place, told)),
+                lambda added, number=number: heard.put_nowait((number, added)),
                 adapter=served.adapter,
                 seed=(seed, choice) if choice else (seed,),
                 likely=likely,
@@ -83,18 +83,18 @@ async def steps(
             begun = any(row.begun is not None for row in rows)
             until = end_by if begun else min(begin_by, end_by)
             try:
-                place, told = await asyncio.wait_for(heard.get(), until - loop.time())
+                number, added = await asyncio.wait_for(heard.get(), until - loop.time())
             except asyncio.TimeoutError:
                 # One has begun while we waited for it: from then on it has the time of an answer.
                 if not begun and any(row.begun is not None for row in rows):
                     continue
                 raise _late(begun) from None
-            if told.finish == "error":
+            if added.finish == "error":
                 raise Refused(500, say("serve.failed"))
-            if told.finish == "gone":
+            if added.finish == "gone":
                 raise Refused(503, say("serve.ending"), headers={"retry-after": "5"})
-            open_rows -= told.finish is not None
-            yield place, told
+            open_rows -= added.finish is not None
+            yield number, added
     finally:
         for row in rows:
             row.gone = True
@@ -132,17 +132,17 @@ def _prompts(served: Served, request: Written, limits: Limits) -> list[np.ndarra
     if isinstance(request, ChatRequest):
         return [_chat(served, request)]
     assert isinstance(request, CompletionRequest), "there are two kinds of requests"
-    given = request.prompt
-    if isinstance(given, str):
-        given = [given]
-    if given and isinstance(given[0], int):
-        given = [given]  # type: ignore[list-item]
-    if not given:
+    prompts = request.prompt
+    if isinstance(prompts, str):
+        prompts = [prompts]
+    if prompts and isinstance(prompts[0], int):
+        prompts = [prompts]  # type: ignore[list-item]
+    if not prompts:
         raise DataError(Problem("prompt", say("serve.no_prompt")))
-    if len(given) > limits.prompts:
-        text = say("serve.too_many", given=len(given), most=limits.prompts)
+    if len(prompts) > limits.prompts:
+        text = say("serve.too_many", given=len(prompts), most=limits.prompts)
         raise DataError(Problem("prompt", text))
-    return [_text(served, one) for one in given]  # type: ignore[arg-type]
+    return [_text(served, prompt) for prompt in prompts]  # type: ignore[arg-type]
 
 
 def _text(served: Served, prompt: str | list[int]) -> np.ndarray:

@@ -29,7 +29,7 @@ class Ballot:
     @property
     def digest(self) -> str:
         """A hash of all that is shown, by which a vote is known to belong to it."""
-        shown = [self.item.messages, *(self.item.answers[one] for one in (self.left, self.right))]
+        shown = [self.item.messages, *(self.item.answers[side] for side in (self.left, self.right))]
         return hashlib.sha256(json.dumps(shown).encode()).hexdigest()[:16]
 
     def swapped(self) -> Ballot:
@@ -40,7 +40,7 @@ class Ballot:
 def differing(item: Item) -> list[tuple[int, int]]:
     """Returns the pairs of contenders whose answers to a prompt differ."""
     pairs = combinations(sorted(item.answers), 2)
-    return [(one, other) for one, other in pairs if item.answers[one] != item.answers[other]]
+    return [(left, right) for left, right in pairs if item.answers[left] != item.answers[right]]
 
 
 def ballots(items: Sequence[Item], twice: float, seed: int) -> list[Ballot]:
@@ -58,10 +58,10 @@ def ballots(items: Sequence[Item], twice: float, seed: int) -> list[Ballot]:
         left, right = generator.permutation(pair).tolist()
         deck.append(Ballot(item.id, item, left, right))
     order = generator.permutation(len(deck)).tolist()
-    deck = [deck[place] for place in order]
+    deck = [deck[index] for index in order]
     early = deck[: len(deck) // 3]
     count = min(len(early), round(twice * len(deck)))
     again = generator.permutation(len(early))[:count].tolist()
     half = len(deck) // 2
-    late = [*deck[half:], *(early[place].swapped() for place in again)]
-    return [*deck[:half], *(late[place] for place in generator.permutation(len(late)).tolist())]
+    late = [*deck[half:], *(early[index].swapped() for index in again)]
+    return [*deck[:half], *(late[index] for index in generator.permutation(len(late)).tolist())]

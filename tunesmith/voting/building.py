@@ -142,28 +142,33 @@ def _prompts(how: Arena, names: Sequence[str], events: Events) -> tuple[list[Jso
     was trained on; and counts these.
     """
     questions = Questions(Data(path=how.data, columns=how.columns, reader=how.reader))
-    found: dict[int, list[JsonObject]] = {}
+    by_content: dict[int, list[JsonObject]] = {}
     for question in questions.asked():
         said = messages(question.chat.turns)
-        found.setdefault(fold(str(turn["content"]) for turn in said), said)
-    if not found:
+        by_content.setdefault(fold(str(turn["content"]) for turn in said), said)
+    if not by_content:
         raise DataError(Problem("data", say("arena.no_prompts", path=how.data)))
-    every = list(found.values())
-    asked = [[str(turn["content"]) for turn in one if turn["role"] != "system"] for one in every]
-    known: set[int] = set()
+    every = list(by_content.values())
+    asked = [
+        [str(turn["content"]) for turn in messages if turn["role"] != "system"]
+        for messages in every
+    ]
+    of_trained: set[int] = set()
     for name in names:
         trained = trained_on(asked, name, events)
         fields = {"count": len(trained), "of": len(every), "name": name}
         if trained:
             events.tell(say("arena.trained", **fields))
-        known |= trained
-    if len(known) == len(every):
+        of_trained |= trained
+    if len(of_trained) == len(every):
         raise DataError(Problem("data", say("arena.all_trained", path=how.data, of=len(every))))
-    every = [one for place, one in enumerate(every) if place not in known]
+    every = [messages for index, messages in enumerate(every) if index not in of_trained]
     generator = np.random.default_rng(how.seed)
     drawn = generator.permutation(len(every))[: how.prompts]
-    chosen = [every[place] for place in sorted(drawn.tolist())]
-    return [{"messages": one, NUMBER: n} for n, one in enumerate(chosen, 1)], len(known)
+    chosen = [every[index] for index in sorted(drawn.tolist())]
+    return [{"messages": messages, NUMBER: n} for n, messages in enumerate(chosen, 1)], len(
+        of_trained
+    )
 
 
 def _items(folder: ArenaFolder, names: Sequence[str]) -> tuple[list[Item], dict[str, int]]:
@@ -183,26 +188,28 @@ def _items(folder: ArenaFolder, names: Sequence[str]) -> tuple[list[Item], dict[
                     left["betrays"] += 1
                 else:
                     answers.setdefault(row[NUMBER], {})[number] = text
-    items, known = [], Counter[str]()
+    items, counts = [], Counter[str]()
     for line in folder.prompts.read_text(encoding="utf-8").splitlines():
         row = json.loads(line)
         item = Item(str(row[NUMBER]), row["messages"], answers.get(row[NUMBER], {}))
-        known["prompts"] += 1
+        counts["prompts"] += 1
         if len(item.answers) < 2:
             left["unpaired"] += 1
         elif not differing(item):
             left["same"] += 1
         items.append(item)
-    return items, {**known, **left}
+    return items, {**counts, **left}
 
 
 def betrays(text: str, names: Sequence[str]) -> bool:
     """Tells whether an answer says whose it is: the name of a contender, or of a known model where
     it speaks of itself.
     """
-    own = [Path(name.partition("#")[2] or name).name.casefold() for name in names]
+    betraying = [Path(name.partition("#")[2] or name).name.casefold() for name in names]
     said = text.casefold()
-    if any(re.search(rf"(?<!\w){re.escape(name)}(?!\w)", said) for name in own if len(name) > 3):
+    if any(
+        re.search(rf"(?<!\w){re.escape(name)}(?!\w)", said) for name in betraying if len(name) > 3
+    ):
         return True
     return any(
         _MADE_BY.search(part) is not None and _SPEAKS.search(part) is not None
@@ -212,9 +219,9 @@ def betrays(text: str, names: Sequence[str]) -> bool:
 
 def left_out(left: dict[str, int]) -> str:
     """Tells in words what is not voted on, and why; empty where all is."""
-    told = [
+    counted = [
         say(f"arena.left_{name}", count=left[name])
         for name in ("trained", "cut", "betrays", "unpaired", "same")
         if left.get(name)
     ]
-    return ", ".join(told)
+    return ", ".join(counted)

@@ -69,8 +69,8 @@ class ArenaFolder:
         )
         text = "".join(json.dumps(line, ensure_ascii=False) + "\n" for line in lines)
         write_whole(self.items, text.encode("utf-8", "replace"))
-        known = {**facts, "items": sha256(self.items)}
-        write_whole(self.facts, json.dumps(known, ensure_ascii=False, indent=1) + "\n")
+        facts_whole = {**facts, "items": sha256(self.items)}
+        write_whole(self.facts, json.dumps(facts_whole, ensure_ascii=False, indent=1) + "\n")
 
     def read_items(self) -> list[Item]:
         """Reads the items; raises DataError where the file is not the one that was written."""
@@ -81,7 +81,7 @@ class ArenaFolder:
             raise DataError(Problem(str(self.items), say("arena.items_changed")))
         items = []
         for line in self.items.read_text(encoding="utf-8").splitlines():
-            told = json.loads(line)
-            answers = {int(number): text for number, text in told["answers"]}
-            items.append(Item(told["id"], told["messages"], answers))
+            stored = json.loads(line)
+            answers = {int(number): text for number, text in stored["answers"]}
+            items.append(Item(stored["id"], stored["messages"], answers))
         return items

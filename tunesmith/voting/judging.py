@@ -41,7 +41,7 @@ def judge(comparison: Comparison, model: str, events: Events) -> int:
     )
     who = f"judge:{model}"
     done = {vote.ballot.id for vote in comparison.votes.read() if vote.who == who}
-    asked = [one for one in _each_once(comparison.ballots) if one.id not in done]
+    asked = [ballot for ballot in _each_once(comparison.ballots) if ballot.id not in done]
     lost = 0
     with StopSignal() as signal:
         for ballot, verdict in _verdicts(run, asked, events, signal):
@@ -62,15 +62,17 @@ def _verdicts(
 ) -> Iterator[tuple[Ballot, Choice | None]]:
     """Yields each ballot with what the judge decided, once both of its replies are there."""
     both = [side for ballot in ballots for side in (ballot, ballot.swapped())]
-    questions = (Question(one.id, Chat((Turn("user", asked_of(one)),)), "", {}) for one in both)
+    questions = (
+        Question(ballot.id, Chat((Turn("user", asked_of(ballot)),)), "", {}) for ballot in both
+    )
     said: dict[int, str | None] = {}
     teacher = teacher_of(run, events)
     for number, answer in teacher.answers(questions, (), lambda: signal.received is not None):
         said[number] = letter_in(answer.text) if answer.finish == "stop" else None
-        place = number // 2
+        index = number // 2
         events.phase(say("arena.judging"), len(said), len(both))
-        if {2 * place, 2 * place + 1} <= said.keys():
-            yield ballots[place], _together(said[2 * place], said[2 * place + 1])
+        if {2 * index, 2 * index + 1} <= said.keys():
+            yield ballots[index], _together(said[2 * index], said[2 * index + 1])
 
 
 def _together(first: str | None, second: str | None) -> Choice | None:

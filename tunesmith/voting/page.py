@@ -63,25 +63,25 @@ class Page:
         except TunesmithError as error:
             return self._page({"problem": str(error)}, status=500)
         waiting = left_of(self.comparison.ballots, votes, self.who)
-        own = [vote.ballot.id for vote in votes if vote.who == self.who]
+        voted = [vote.ballot.id for vote in votes if vote.who == self.who]
         total = len(self.comparison.ballots)
-        told: dict[str, object] = {"done": total - len(waiting), "total": total}
+        progress: dict[str, object] = {"done": total - len(waiting), "total": total}
         again = self.known.get(request.query_params.get("again", ""))
-        if again is None and not own and "start" not in request.query_params:
-            return self._page({**told, "before": self.comparison.before()})
+        if again is None and not voted and "start" not in request.query_params:
+            return self._page({**progress, "before": self.comparison.before()})
         if again is None and not waiting:
-            return self._page({**told, "finished": True})
+            return self._page({**progress, "finished": True})
         ballot = again or waiting[0]
         self.shown.setdefault(ballot.id, time.monotonic())
         answers = ballot.item.answers
         return self._page(
             {
-                **told,
+                **progress,
                 "ballot": ballot.id,
                 "turns": ballot.item.messages,
                 "answers": [answers[ballot.left], answers[ballot.right]],
                 "keys": KEYS,
-                "before_this": own[-1] if own and again is None else None,
+                "before_this": voted[-1] if voted and again is None else None,
             }
         )
 
@@ -122,7 +122,7 @@ class Page:
 
 
 def _choice(sent: str) -> Choice | None:
-    return next((one for one in CHOICES if one == sent), None)
+    return next((choice for choice in CHOICES if choice == sent), None)
 
 
 @cache

@@ -117,7 +117,7 @@ def tally(votes: Sequence[Vote], contenders: int) -> Tally:
     decisive = [vote for vote in said if vote.winner is not None]
     uneven = [vote for vote in decisive if _longer(vote)]
     pairs = [_pair(said, pair) for pair in combinations(range(contenders), 2)]
-    found = Tally(
+    result = Tally(
         votes=len(said),
         skipped=len(votes) - len(said),
         pairs=[pair for pair in pairs if pair.votes],
@@ -128,25 +128,25 @@ def tally(votes: Sequence[Vote], contenders: int) -> Tally:
         again=_again(said),
     )
     if len(said) >= FEWEST:
-        found.strengths.extend(_strengths(said, contenders, by_length=False))
-        found.at_equal_length.extend(_strengths(said, contenders, by_length=True))
-    return found
+        result.strengths.extend(_strengths(said, contenders, by_length=False))
+        result.at_equal_length.extend(_strengths(said, contenders, by_length=True))
+    return result
 
 
 def _pair(votes: Sequence[Vote], pair: tuple[int, int]) -> Pair:
     first, second = pair
-    own = [vote for vote in votes if {vote.ballot.left, vote.ballot.right} == set(pair)]
-    wins = sum(vote.winner == first for vote in own)
-    losses = sum(vote.winner == second for vote in own)
-    scores = [{first: 1.0, second: 0.0}.get(_won(vote), 0.5) for vote in own]
+    between = [vote for vote in votes if {vote.ballot.left, vote.ballot.right} == set(pair)]
+    wins = sum(vote.winner == first for vote in between)
+    losses = sum(vote.winner == second for vote in between)
+    scores = [{first: 1.0, second: 0.0}.get(_won(vote), 0.5) for vote in between]
     return Pair(
         first,
         second,
         wins,
         losses,
-        sum(vote.choice == "tie" for vote in own),
-        sum(vote.choice == "both_bad" for vote in own),
-        _share(own, scores) or Share(math.nan),
+        sum(vote.choice == "tie" for vote in between),
+        sum(vote.choice == "both_bad" for vote in between),
+        _share(between, scores) or Share(math.nan),
         sign_test(wins, losses),
     )
 
@@ -176,8 +176,8 @@ def _share(votes: Sequence[Vote], scores: Sequence[float]) -> Share | None:
     for vote, score in zip(votes, scores, strict=True):
         table[names[vote.ballot.item.id]] += (score, 1)
     sums = resample({"share": table}, seed=0)["share"]
-    found = interval(value - 0.5, _above_half(sums), without_each(table, _above_half))
-    return Share(value, max(0.0, 0.5 + found.low), min(1.0, 0.5 + found.high))
+    around_half = interval(value - 0.5, _above_half(sums), without_each(table, _above_half))
+    return Share(value, max(0.0, 0.5 + around_half.low), min(1.0, 0.5 + around_half.high))
 
 
 def _places(votes: Sequence[Vote]) -> dict[str, int]:
@@ -223,7 +223,7 @@ def _agreed(people: Sequence[Vote], judges: Sequence[Vote]) -> tuple[int, int]:
 def _longer(vote: Vote) -> float:
     """Returns the difference of the log lengths of the left and the right answer (characters)."""
     answers = vote.ballot.item.answers
-    left, right = (len(answers[one]) for one in (vote.ballot.left, vote.ballot.right))
+    left, right = (len(answers[side]) for side in (vote.ballot.left, vote.ballot.right))
     return math.log(max(left, 1) / max(right, 1))
 
 
@@ -262,8 +262,8 @@ def _plain(tally: Tally | None) -> JsonObject | None:
         "left": tally.left_share and tally.left_share.to_json(),
         "longer": tally.longer_share and tally.longer_share.to_json(),
         "again": {"same": tally.again[0], "of": tally.again[1]},
-        "preferred_to_first": [one.to_json() for one in tally.strengths],
-        "at_equal_length": [one.to_json() for one in tally.at_equal_length],
+        "preferred_to_first": [strength.to_json() for strength in tally.strengths],
+        "at_equal_length": [strength.to_json() for strength in tally.at_equal_length],
     }
 
 

@@ -69,7 +69,7 @@ def write_voted(votes: Sequence[Vote], contenders: Sequence[str], out: Path) -> 
         if isinstance(verdict, int):
             lost = said[0] if verdict == said[1] else said[1]
             pairs.append(_pair(vote, verdict, lost, contenders))
-        judged += [_judged(vote, one, one == verdict, contenders) for one in said]
+        judged += [_judged(vote, word, word == verdict, contenders) for word in said]
     if not judged:
         raise DataError(Problem(str(out), say("arena.nothing_decided", votes=len(kept))))
     if pairs:

@@ -21,8 +21,8 @@ def vote_here(
     end of what is typed.
     """
     votes = comparison.votes.read()
-    own = [vote.ballot for vote in votes if vote.who == who]
-    if not own:
+    voted = [vote.ballot for vote in votes if vote.who == who]
+    if not voted:
         tell("\n".join(comparison.before()))
     waiting = left_of(comparison.ballots, votes, who)
     total = len(comparison.ballots)
@@ -31,24 +31,24 @@ def vote_here(
         tell(_shown(ballot, total - len(waiting), total))
         began = time.monotonic()
         try:
-            key = _asked(ask, own)
+            key = _asked(ask, voted)
         except EOFError:
             return
         if key == END:
             return
         if key == BACK:
-            waiting.insert(0, own.pop())
+            waiting.insert(0, voted.pop())
             continue
         comparison.vote(ballot, KEYS[key], who, round(time.monotonic() - began, 1))
-        own.append(waiting.pop(0))
+        voted.append(waiting.pop(0))
     tell(say("arena.finished", total=total))
 
 
 def _asked(ask: Callable[[str], str], own: list[Ballot]) -> str:
     """Returns a key that means something."""
-    known = {*KEYS, END, *([BACK] if own else [])}
-    told = say("arena.keys_here") + (say("arena.key_back") if own else "") + " "
-    while (key := ask(told).strip().lower()) not in known:
+    keys = {*KEYS, END, *([BACK] if own else [])}
+    question = say("arena.keys_here") + (say("arena.key_back") if own else "") + " "
+    while (key := ask(question).strip().lower()) not in keys:
         continue
     return key
 

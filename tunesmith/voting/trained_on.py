@@ -24,7 +24,7 @@ def trained_on(asked: Sequence[Question], contender: str, events: Events) -> set
     was trained on or chosen by; those of the runs that it goes on from count too. A run whose rows
     are gone is told, and so is what was not looked up.
     """
-    found: set[int] = set()
+    rows: set[int] = set()
     path = contender
     while parent := parent_of(path):
         try:
@@ -33,9 +33,9 @@ def trained_on(asked: Sequence[Question], contender: str, events: Events) -> set
             fields = {"run": path, "reason": error.problems[0].text if error.problems else error}
             events.tell(say("arena.trained_unknown", **fields))
         else:
-            found |= _among(asked, seen)
+            rows |= _among(asked, seen)
         path = parent.folder.resolved().run.model.path
-    return found
+    return rows
 
 
 def _questions(folder: RunFolder, events: Events) -> Iterator[Question]:
@@ -54,8 +54,8 @@ def _among(asked: Sequence[Question], seen: Sequence[Question]) -> set[int]:
     """Returns the places of ``asked`` that are copies or near copies of one that was seen."""
     together = [*seen, *asked]
     clusters = Clusters(len(together))
-    clusters.join_equal([fold(one) for one in together])
-    join_near(clusters, [sketch_of("\n".join(one)) for one in together])
+    clusters.join_equal([fold(parts) for parts in together])
+    join_near(clusters, [sketch_of("\n".join(parts)) for parts in together])
     # A cluster is named by its first row.
     roots = clusters.roots()[len(seen) :]
     return {index for index, root in enumerate(roots) if root < len(seen)}

@@ -84,7 +84,7 @@ class Votes:
         """
         if not self.path.is_file():
             return []
-        found: dict[tuple[str, str], Vote] = {}
+        latest: dict[tuple[str, str], Vote] = {}
         problems = []
         for number, line in enumerate(self.path.read_bytes().split(b"\n")[:-1], 1):
             if not line.strip():
@@ -93,29 +93,31 @@ class Votes:
             if isinstance(vote, str):
                 problems.append(Problem(f"{self.path}:{number}", vote))
             else:
-                found[vote.ballot.id, vote.who] = vote
+                latest[vote.ballot.id, vote.who] = vote
         if problems:
             raise DataError(problems)
-        return list(found.values())
+        return list(latest.values())
 
     def _vote(self, line: bytes) -> Vote | str:
         """Returns the vote of a line, or what is wrong with it."""
         try:
-            told = json.loads(line)
+            stored = json.loads(line)
         except ValueError:
             return say("arena.vote_not_json")
-        if not isinstance(told, dict):
+        if not isinstance(stored, dict):
             return say("arena.vote_not_json")
-        ballot = self.known.get(str(told.get("ballot")))
+        ballot = self.known.get(str(stored.get("ballot")))
         if ballot is None:
-            return say("arena.vote_of_another", ballot=repr(told.get("ballot")))
-        if told.get("vote") not in CHOICES:
+            return say("arena.vote_of_another", ballot=repr(stored.get("ballot")))
+        if stored.get("vote") not in CHOICES:
             allowed = ", ".join(CHOICES)
-            return say("arena.vote_unknown", vote=repr(told.get("vote")), known=allowed)
+            return say("arena.vote_unknown", vote=repr(stored.get("vote")), known=allowed)
         sides = [self.contenders[ballot.left], self.contenders[ballot.right]]
-        if [told.get("left"), told.get("right")] != sides or told.get("shown") != ballot.digest:
+        if [stored.get("left"), stored.get("right")] != sides or stored.get(
+            "shown"
+        ) != ballot.digest:
             return say("arena.vote_changed")
-        return _made(ballot, told)
+        return _made(ballot, stored)
 
 
 def _made(ballot: Ballot, told: JsonObject) -> Vote:

@@ -113,10 +113,10 @@ def _tagged(text: str) -> Iterator[Found]:
     """
     if re.search("[\u4e00-\u9fff]{2}", text) is None:
         return
-    place = 0
+    end = 0
     for word, tag in _jieba().posseg.lcut(text):
-        start = place
-        place += len(word)
+        start = end
+        end += len(word)
         if tag != "nr" or not 2 <= len(word) <= 4 or _NO_CHARACTERS.search(word):
             continue
         if word[0] in _WORDS_TOO or _NOBODY.search(word):
@@ -124,4 +124,4 @@ def _tagged(text: str) -> Iterator[Found]:
         if _is_medicine(word):
             continue
         if (word[0] in SURNAMES or word[:2] in COMPOUND) and _frequency(word) < RARE:
-            yield Found(start, place, "name")
+            yield Found(start, end, "name")

@@ -24,19 +24,19 @@ def repeated_share(text: str) -> float:
     """Computes the share of a text's words in a run of them (10 Chinese characters, 5 words) that
     occurred before; 0 for a text with fewer.
     """
-    found = units(text)
-    wide = sum(len(one) == 1 and ord(one) > 0x2E80 for one in found)
-    run = RUN if 2 * wide > len(found) else RUN // 2
-    if len(found) < 2 * run:
+    signs = units(text)
+    wide = sum(len(sign) == 1 and ord(sign) > 0x2E80 for sign in signs)
+    run = RUN if 2 * wide > len(signs) else RUN // 2
+    if len(signs) < 2 * run:
         return 0.0
     seen: set[tuple[str, ...]] = set()
-    again = [False] * len(found)
-    for start in range(len(found) - run + 1):
-        words = tuple(found[start : start + run])
+    again = [False] * len(signs)
+    for start in range(len(signs) - run + 1):
+        words = tuple(signs[start : start + run])
         if words in seen:
             again[start : start + run] = [True] * run
         seen.add(words)
-    return sum(again) / len(found)
+    return sum(again) / len(signs)
 
 
 def broken_c4_rule(text: str) -> str | None:

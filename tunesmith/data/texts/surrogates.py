@@ -53,17 +53,17 @@ class Surrogates:
 
     def of(self, kind: str, value: str) -> str:
         """Returns the surrogate of a value; no two names have the same one."""
-        known = self.given.get((kind, _normal(value)))
-        if known is not None:
-            return known
+        earlier = self.given.get((kind, _normal(value)))
+        if earlier is not None:
+            return earlier
         tries = 0
-        made = self._made(kind, value, tries)
-        while kind == "name" and (made in self.taken or made == value) and tries < 1000:
+        surrogate = self._made(kind, value, tries)
+        while kind == "name" and (surrogate in self.taken or surrogate == value) and tries < 1000:
             tries += 1
-            made = self._made(kind, value, tries)
-        self.taken.add(made)
-        self.given[kind, _normal(value)] = made
-        return made
+            surrogate = self._made(kind, value, tries)
+        self.taken.add(surrogate)
+        self.given[kind, _normal(value)] = surrogate
+        return surrogate
 
     def avoid(self, names: set[str]) -> None:
         """Keeps the surrogates off the names that the rows hold."""
@@ -156,8 +156,8 @@ def _name(value: str, number: int) -> str:
     if not _HAN.search(value):
         first, last = _FIRST[number % len(_FIRST)], _LAST[number // 20 % len(_LAST)]
         return f"{first} {last}" if " " in value else last
-    given = len(value) - (2 if value[:2] in COMPOUND else 1)
-    signs = [_GIVEN[number // 20 // len(_GIVEN) ** n % len(_GIVEN)] for n in range(given)]
+    length = len(value) - (2 if value[:2] in COMPOUND else 1)
+    signs = [_GIVEN[number // 20 // len(_GIVEN) ** n % len(_GIVEN)] for n in range(length)]
     return _FAMILY[number % len(_FAMILY)] + "".join(signs)
 
 
@@ -173,14 +173,14 @@ def _in_places(value: str, digits: str) -> str:
 
 def _same_form(value: str, number: int) -> str:
     """Puts other digits and letters in the same places; somebody may have the result."""
-    made: list[str] = []
+    signs_made: list[str] = []
     for sign in value:
         number, step = divmod(number, 36)
         if sign.isdecimal():
-            made.append(str(step % 10))
+            signs_made.append(str(step % 10))
         else:
-            made.append(chr(65 + step % 26) if sign.isalpha() else sign)
-    return "".join(made)
+            signs_made.append(chr(65 + step % 26) if sign.isalpha() else sign)
+    return "".join(signs_made)
 
 
 _MAKERS = {

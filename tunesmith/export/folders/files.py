@@ -92,24 +92,24 @@ def draft(out: Path) -> Iterator[Path]:
     exists.
     """
     out.parent.mkdir(parents=True, exist_ok=True)
-    place = out.parent / f".{out.name}.tmp-{uuid.uuid4().hex[:8]}"
-    place.mkdir()
+    folder = out.parent / f".{out.name}.tmp-{uuid.uuid4().hex[:8]}"
+    folder.mkdir()
     try:
-        yield place
-        for path in place.rglob("*"):
+        yield folder
+        for path in folder.rglob("*"):
             if path.is_file():
                 with open(path, "rb+") as file:
                     os.fsync(file.fileno())
         if out.is_dir():
             out.rmdir()
-        os.replace(place, out)
+        os.replace(folder, out)
     except (OSError, SafetensorError) as error:
         reason = _of_disk(error)
         if reason is None:
             raise
         raise DiskError(Problem(str(out), say("export.disk", reason=reason))) from None
     finally:
-        shutil.rmtree(place, ignore_errors=True)
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 def _of_disk(error: OSError | SafetensorError) -> str | None:
@@ -119,8 +119,8 @@ def _of_disk(error: OSError | SafetensorError) -> str | None:
     short = isinstance(error, OSError) and error.errno is None
     if short and SHORT.search(str(error)):
         return str(error)
-    told = re.search(r"os error (\d+)", str(error))
-    number = error.errno if isinstance(error, OSError) else int(told[1]) if told else None
+    named = re.search(r"os error (\d+)", str(error))
+    number = error.errno if isinstance(error, OSError) else int(named[1]) if named else None
     return os.strerror(number) if number in DISK else None
 
 

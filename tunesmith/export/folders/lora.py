@@ -37,9 +37,9 @@ def is_plain(folder: Path) -> bool:
     file = folder / CONFIG
     if not file.is_file():
         return False
-    told = json.loads(file.read_text(encoding="utf-8"))
-    more = told.get("bias", "none") != "none" or any(told.get(name) for name in CHANGES_MORE)
-    return told.get("peft_type") == "LORA" and not more
+    config = json.loads(file.read_text(encoding="utf-8"))
+    more = config.get("bias", "none") != "none" or any(config.get(name) for name in CHANGES_MORE)
+    return config.get("peft_type") == "LORA" and not more
 
 
 def stands_alone(source: Source) -> bool:
@@ -63,8 +63,8 @@ class Lora:
 
 def largest_rank(folder: Path) -> int:
     """Returns the largest rank that a folder's settings name."""
-    told = json.loads((folder / CONFIG).read_text(encoding="utf-8"))
-    return max([told["r"], *(told.get("rank_pattern") or {}).values()])
+    config = json.loads((folder / CONFIG).read_text(encoding="utf-8"))
+    return max([config["r"], *(config.get("rank_pattern") or {}).values()])
 
 
 def layers_in(folder: Path) -> list[str]:
@@ -83,18 +83,18 @@ def read_lora(folder: Path) -> Lora:
     from peft.utils.other import get_pattern_key
     from safetensors.torch import load_file
 
-    told = json.loads((folder / CONFIG).read_text(encoding="utf-8"))
+    config = json.loads((folder / CONFIG).read_text(encoding="utf-8"))
     weights, pairs = load_file(folder / WEIGHTS), {}
-    alphas = told.get("alpha_pattern") or {}
+    alphas = config.get("alpha_pattern") or {}
     for key in weights:
         if not key.endswith(PAIR[0]):
             continue
         name = key.removeprefix(BEFORE).removesuffix(PAIR[0])
         down, up = weights[key].float(), weights[key.replace(*PAIR)].float()
         rank = down.shape[0]
-        alpha = alphas.get(get_pattern_key([*alphas], name), told["lora_alpha"])
-        pairs[name] = (down, up * (alpha / (rank**0.5 if told.get("use_rslora") else rank)))
-    return Lora(pairs, told)
+        alpha = alphas.get(get_pattern_key([*alphas], name), config["lora_alpha"])
+        pairs[name] = (down, up * (alpha / (rank**0.5 if config.get("use_rslora") else rank)))
+    return Lora(pairs, config)
 
 
 def write_lora(lora: Lora, place: Path) -> None:
@@ -104,11 +104,12 @@ def write_lora(lora: Lora, place: Path) -> None:
     weights, ranks = {}, {}
     for name, pair in lora.pairs.items():
         weights |= {
-            f"{BEFORE}{name}{end}": one.contiguous() for end, one in zip(PAIR, pair, strict=True)
+            f"{BEFORE}{name}{end}": weight.contiguous()
+            for end, weight in zip(PAIR, pair, strict=True)
         }
         if len(pair[0]) != lora.rank:
             ranks[name] = len(pair[0])
     save_file(weights, place / WEIGHTS, metadata={"format": "pt"})
     same = {"r": lora.rank, "lora_alpha": lora.rank, "use_rslora": False}
-    told = {**lora.config, **same, "rank_pattern": ranks, "alpha_pattern": ranks}
-    (place / CONFIG).write_text(json.dumps(told, indent=2), encoding="utf-8")
+    config = {**lora.config, **same, "rank_pattern": ranks, "alpha_pattern": ranks}
+    (place / CONFIG).write_text(json.dumps(config, indent=2), encoding="utf-8")

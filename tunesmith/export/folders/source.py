@@ -70,14 +70,14 @@ def source_of(folder: RunFolder) -> Source:
     from tunesmith.models.finding.hub import folder_of
 
     run = folder.resolved().run
-    place = folder.model
-    facts = place / "tunesmith.json"
+    model_folder = folder.model
+    facts = model_folder / "tunesmith.json"
     if not facts.is_file():
-        raise ModelError(Problem(str(place), say("export.no_model", run=folder.path)))
+        raise ModelError(Problem(str(model_folder), say("export.no_model", run=folder.path)))
     base = folder_of(run.model)
     if not (base / "config.json").is_file():
         raise SpecError(Problem(str(base), say("export.base_is_adapter")))
-    return Source(folder, run, place, base, json.loads(facts.read_text(encoding="utf-8")))
+    return Source(folder, run, model_folder, base, json.loads(facts.read_text(encoding="utf-8")))
 
 
 def merge_problems(source: Source) -> list[Problem]:
@@ -86,20 +86,20 @@ def merge_problems(source: Source) -> list[Problem]:
     """
     from tunesmith.models.adapters import beside_base, prompt_in_encoder
 
-    run, place = source.run, source.place
+    run, model_folder = source.run, source.place
     method = METHODS.make(run.method)
     if not source.adapter or method.merges:
         return []
     key = "export.slots_do_not_merge" if method.slots else "export.does_not_merge"
-    text = say(key, method=run.method.name, place=str(place))
-    if beside_base.is_own(place) or prompt_in_encoder.is_there(place):
+    text = say(key, method=run.method.name, place=str(model_folder))
+    if beside_base.is_own(model_folder) or prompt_in_encoder.is_there(model_folder):
         labels = len((source.told.get("outputs") or {}).get("names", ()))
         options = {
             "loader": source.loader.__name__,
             "labels": labels,
             "quantize": run.model.quantize,
         }
-        serving = beside_base.serving(source.base, place, **options)
+        serving = beside_base.serving(source.base, model_folder, **options)
         lines = "\n".join(f"  {line}" for line in serving)
         text = say("own.does_not_merge", method=run.method.name, lines=lines)
     return [Problem("method", text)]

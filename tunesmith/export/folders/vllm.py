@@ -20,7 +20,7 @@ QUESTION = "Is it so? 你好"
 
 def room_for(rank: int) -> int | None:
     """Returns the smallest room for adapters that holds this rank; None above the largest."""
-    return next((one for one in RANKS if one >= rank), None)
+    return next((known_rank for known_rank in RANKS if known_rank >= rank), None)
 
 
 def vllm_command(
@@ -38,11 +38,11 @@ def vllm_command(
     """
     words = ["vllm", "serve", str(model), "--served-model-name", *names]
     if adapters:
-        own = next(iter(adapters.values()))
+        first = next(iter(adapters.values()))
         words += ["--enable-lora", "--max-lora-rank", str(room_for(rank)), "--lora-modules"]
         words += [f"{name}={adapter}" for name, adapter in adapters.items()]
-        words += ["--tokenizer", str(own), "--generation-config", str(own)]
-        words += ["--chat-template", str(own / TEMPLATE)] if template else []
+        words += ["--tokenizer", str(first), "--generation-config", str(first)]
+        words += ["--chat-template", str(first / TEMPLATE)] if template else []
     return [*words, "--trust-remote-code"] if code else words
 
 
@@ -51,19 +51,19 @@ def asking_template(render: Render) -> str | None:
     where there is none: the run asks without a chat template, or its system text stands otherwise.
     """
     tokenizer: Any = render.tokenizer
-    own = tokenizer.chat_template
-    if not isinstance(own, str) or render.template is not None:
+    template = tokenizer.chat_template
+    if not isinstance(template, str) or render.template is not None:
         return None
     if render.system:
         turn = json.dumps({"role": "system", "content": render.system}, ensure_ascii=False)
-        own = (
+        template = (
             "{%- if messages[0]['role'] != 'system' -%}{%- set messages = [" + turn
-            + "] + messages -%}{%- endif -%}" + own
+            + "] + messages -%}{%- endif -%}" + template
         )  # fmt: skip
     asked = [{"role": "user", "content": QUESTION}]
     text = tokenizer.apply_chat_template(
-        asked, chat_template=own, tokenize=False, add_generation_prompt=True
+        asked, chat_template=template, tokenize=False, add_generation_prompt=True
     )
     ids = tokenizer(text, add_special_tokens=False)["input_ids"]
     wanted = render.prompt(Chat((Turn("user", QUESTION),)))
-    return own if ids == wanted.tolist() else None
+    return template if ids == wanted.tolist() else None

@@ -70,15 +70,15 @@ def open_folder(
 def python(source: Source, out: Path) -> list[str]:
     """Returns the lines of Python that load a folder."""
     more = ", trust_remote_code=True" if source.run.model.trust_remote_code else ""
-    place = json.dumps(str(out), ensure_ascii=False)
+    quoted = json.dumps(str(out), ensure_ascii=False)
     if source.head == "embedding":
         return [
             f"from sentence_transformers import {VECTORS}",
-            f"model = {VECTORS}({place}{more})",
+            f"model = {VECTORS}({quoted}{more})",
         ]
     kind = source.loader.__name__
     return [
         f"from transformers import {kind}, AutoTokenizer",
-        f"model = {kind}.from_pretrained({place}{more})",
-        f"tokenizer = AutoTokenizer.from_pretrained({place}{more})",
+        f"model = {kind}.from_pretrained({quoted}{more})",
+        f"tokenizer = AutoTokenizer.from_pretrained({quoted}{more})",
     ]

@@ -36,13 +36,13 @@ class Adapter(ExportFormat):
         """Refuses what peft cannot load: whole models, adapters of our own, a rounded base."""
         from tunesmith.models.adapters import beside_base, prompt_in_encoder
 
-        method, place = source.run.method.name, source.place
+        method, adapter = source.run.method.name, source.place
         if not source.adapter:
             return [Problem("format", say("export.no_adapter", method=method))]
-        if beside_base.is_own(place) or prompt_in_encoder.is_there(place):
+        if beside_base.is_own(adapter) or prompt_in_encoder.is_there(adapter):
             return [Problem("format", say("export.own_adapter", method=method))]
-        told = json.loads((place / FILES[0]).read_text(encoding="utf-8"))
-        if "peft_type" not in told:
+        config = json.loads((adapter / FILES[0]).read_text(encoding="utf-8"))
+        if "peft_type" not in config:
             return [Problem("format", say("export.own_adapter", method=method))]
         if source.run.model.add_tokens or source.run.model.quantize:
             return [Problem("format", say("export.changed_base", method=method))]

@@ -117,8 +117,8 @@ class Gguf(ExportFormat):
         kind = self.dtype(source)
         if self.config.part == "adapter":
             return (source.place / WEIGHTS).stat().st_size
-        own = K_BITS.get(kind)
-        bits = BITS[kind] if own is None else own + BITS["f16"]
+        k_bits = K_BITS.get(kind)
+        bits = BITS[kind] if k_bits is None else k_bits + BITS["f16"]
         return int(source.stored[1] * bits / 8)
 
     def write(self, made: Made, place: Path) -> None:
@@ -128,8 +128,8 @@ class Gguf(ExportFormat):
             _write_adapter(made, place, kind)
             return
         counts = self._write_whole(made, place, kind)
-        told = ", ".join(f"{count} {its}" for its, count in sorted(counts.items()))
-        made.notes.append(say("export.gguf_types", told=told))
+        listed = ", ".join(f"{count} {its}" for its, count in sorted(counts.items()))
+        made.notes.append(say("export.gguf_types", told=listed))
         _write_modelfile(made, place)
 
     def _write_whole(self, made: Made, place: Path, kind: str) -> Mapping[str, int]:
@@ -162,17 +162,17 @@ class Gguf(ExportFormat):
 
     def faults(self, engine: Any, made: Made, prompts: list[np.ndarray]) -> list[str]:
         """Compares how texts become tokens, and looks whether an answer can end."""
-        tokenizer, found = made.trained.tokenizer, []
+        tokenizer, warnings = made.trained.tokenizer, []
         texts = [tokenizer.decode(ids.tolist()) for ids in prompts]
         ours = [tokenizer(text, add_special_tokens=False)["input_ids"] for text in texts]
         odd = sum(engine.tokens(text) != ids for text, ids in zip(texts, ours, strict=True))
         if odd:
-            found.append(say("export.gguf_tokens", odd=odd, probes=len(texts)))
+            warnings.append(say("export.gguf_tokens", odd=odd, probes=len(texts)))
         lost = [token for token in made.source.told["stop_ids"] if not engine.ends(token)]
         if lost:
             named = ", ".join(map(repr, tokenizer.convert_ids_to_tokens(lost)))
-            found.append(say("export.gguf_stops", tokens=named))
-        return found
+            warnings.append(say("export.gguf_stops", tokens=named))
+        return warnings
 
     def use(self, source: Source, out: Path) -> list[str]:
         """Returns the commands that serve it."""

@@ -112,7 +112,7 @@ class Onnx(ExportFormat):
 
 def keeps_all(config: Any) -> bool:
     """Tells whether every layer's cache holds all tokens: no windows, no states beside it."""
-    told = config.to_dict()
-    kinds = told.get("layer_types") or ["full_attention"]
+    values = config.to_dict()
+    kinds = values.get("layer_types") or ["full_attention"]
     plain = set(kinds) == {"full_attention"} and config.model_type in CACHED
-    return plain and not (told.get("sliding_window") and told.get("use_sliding_window", True))
+    return plain and not (values.get("sliding_window") and values.get("use_sliding_window", True))

@@ -59,12 +59,14 @@ def refused_architecture(config: Any) -> list[Problem]:
 
 def _is_usual(config: Any, kind: str) -> bool:
     """Tells whether a model is built as llama.cpp builds all of its ``kind``."""
-    told: dict[str, Any] = config.to_dict()
-    if (told.get("hidden_activation") or told["hidden_act"]) != ACTIVATIONS.get(kind, "silu"):
+    values: dict[str, Any] = config.to_dict()
+    if (values.get("hidden_activation") or values["hidden_act"]) != ACTIVATIONS.get(kind, "silu"):
         return False
-    biased = config.model_type != "qwen2" and (told.get("attention_bias") or told.get("mlp_bias"))
-    odd = biased or told.get("qk_layernorm") or told.get("use_bidirectional_attention")
-    if odd or (kind == "gemma3" and _caps(told)):
+    biased = config.model_type != "qwen2" and (
+        values.get("attention_bias") or values.get("mlp_bias")
+    )
+    odd = biased or values.get("qk_layernorm") or values.get("use_bidirectional_attention")
+    if odd or (kind == "gemma3" and _caps(values)):
         return False
     if kind not in PERIODS:
         return True
@@ -73,7 +75,7 @@ def _is_usual(config: Any, kind: str) -> bool:
     wide = [kind == "full_attention" for kind in config.layer_types]
     period = PERIODS[kind]
     usual = [(number + 1) % period == 0 for number in range(config.num_hidden_layers)]
-    return told["query_pre_attn_scalar"] == scaled and wide == usual
+    return values["query_pre_attn_scalar"] == scaled and wide == usual
 
 
 def _caps(told: dict[str, Any]) -> bool:
@@ -91,9 +93,9 @@ class Rope:
 
 def rope_of(config: Any, layers: str = "full_attention") -> Rope:
     """Reads the rotation of positions; of models whose layers differ, that of ``layers``."""
-    told = dict(config.rope_parameters)
-    told = dict(told[layers]) if layers in told else told
-    return Rope(told.pop("rope_type", "default"), told.pop("rope_theta", 10000.0), told)
+    values = dict(config.rope_parameters)
+    values = dict(values[layers]) if layers in values else values
+    return Rope(values.pop("rope_type", "default"), values.pop("rope_theta", 10000.0), values)
 
 
 def head_size(config: Any) -> int:
@@ -107,7 +109,7 @@ def add_settings(writer: gguf.GGUFWriter, config: Any, rows: int) -> None:
     import gguf
 
     width, rope = head_size(config), rope_of(config)
-    told = config.to_dict()
+    values = config.to_dict()
     writer.add_vocab_size(rows)
     writer.add_context_length(config.max_position_embeddings)
     writer.add_embedding_length(config.hidden_size)
@@ -115,7 +117,7 @@ def add_settings(writer: gguf.GGUFWriter, config: Any, rows: int) -> None:
     writer.add_feed_forward_length(config.intermediate_size)
     writer.add_head_count(config.num_attention_heads)
     writer.add_head_count_kv(config.num_key_value_heads)
-    if "rms_norm_eps" in told:
+    if "rms_norm_eps" in values:
         writer.add_layer_norm_rms_eps(config.rms_norm_eps)
     else:
         writer.add_layer_norm_eps(config.layer_norm_eps)
@@ -159,9 +161,9 @@ def names_of(config: Any) -> Callable[[str], str]:
     names = gguf.get_tensor_name_map(arch, config.num_hidden_layers)
 
     def called(name: str) -> str:
-        found = names.get_name(name, try_suffixes=(".weight", ".bias"))
-        assert found is not None, f"{kind} has no tensor {name}"
-        return found
+        name_there = names.get_name(name, try_suffixes=(".weight", ".bias"))
+        assert name_there is not None, f"{kind} has no tensor {name}"
+        return name_there
 
     return called
 
@@ -193,9 +195,9 @@ def _llama3_factors(rope: Rope, width: int) -> np.ndarray:
     """
     import numpy as np
 
-    told = rope.settings
-    factor, old = told["factor"], told["original_max_position_embeddings"]
-    low, high = told["low_freq_factor"], told["high_freq_factor"]
+    settings = rope.settings
+    factor, old = settings["factor"], settings["original_max_position_embeddings"]
+    low, high = settings["low_freq_factor"], settings["high_freq_factor"]
     waves = 2 * math.pi * rope.theta ** (np.arange(0, width, 2) / width)
     smooth = np.clip((old / waves - low) / (high - low), 0, 1)
     return (1 / ((1 - smooth) / factor + smooth)).astype(np.float32)

@@ -86,7 +86,10 @@ class LlamaCpp:
 
     def likelihoods(self, examples: Sequence[Sequence[Tokens]]) -> list[np.ndarray]:
         """Computes them one sequence at a time."""
-        return [np.array([likelihood_of(one, self._seen) for one in some]) for some in examples]
+        return [
+            np.array([likelihood_of(sequence, self._seen) for sequence in some])
+            for some in examples
+        ]
 
     def outputs(self, sequences: Sequence[Tokens]) -> np.ndarray:
         """Raises AssertionError: a GGUF file of ours has no head over rows."""
@@ -105,9 +108,9 @@ class LlamaCpp:
     def _seen(self, ids: np.ndarray, shown: Sequence[int]) -> np.ndarray:
         self._make_room(len(ids))
         start = self._kept(ids.tolist(), min(shown))
-        places = [place - start for place in shown]
+        places = [index - start for index in shown]
         self._run(ids[start:].tolist(), start, places)
-        rows = [self._context.get_logits_ith(place) for place in places]
+        rows = [self._context.get_logits_ith(index) for index in places]
         return np.array(rows, dtype=np.float32)
 
     def _kept(self, ids: list[int], most: int) -> int:

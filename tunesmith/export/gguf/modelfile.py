@@ -56,10 +56,10 @@ def pieces_of(tokenizer: Tokenizer) -> Pieces | None:
     """Reads the pieces of a tokenizer's chat template; None where its turns do not follow one
     another evenly, or Go would read something of it as its own.
     """
-    one, two, three, system = MARKS
+    first, second, third, system = MARKS
     try:
-        plain = _cut(_said(tokenizer, [("user", one), ("assistant", two), ("user", three)]))
-        with_system = _cut(_said(tokenizer, [("system", system), ("user", one)]))
+        plain = _cut(_said(tokenizer, [("user", first), ("assistant", second), ("user", third)]))
+        with_system = _cut(_said(tokenizer, [("system", system), ("user", first)]))
     except (TemplateError, TypeError, ValueError, LookupError):  # mostly for a system text
         return None
     if plain is None or with_system is None or len(plain) != 4 or len(with_system) != 3:
@@ -109,18 +109,18 @@ def modelfile(
 
 
 def _said(tokenizer: Tokenizer, turns: Turns) -> str:
-    told = [{"role": role, "content": said} for role, said in turns]
-    return str(tokenizer.apply_chat_template(told, tokenize=False, add_generation_prompt=True))
+    messages = [{"role": role, "content": said} for role, said in turns]
+    return str(tokenizer.apply_chat_template(messages, tokenize=False, add_generation_prompt=True))
 
 
 def _cut(text: str) -> list[str] | None:
     """Cuts a text at the marks; None where one of them stands in it twice."""
     parts = [text]
     for mark in MARKS:
-        found = [piece for part in parts for piece in part.split(mark)]
-        if len(found) > len(parts) + 1:
+        pieces = [piece for part in parts for piece in part.split(mark)]
+        if len(pieces) > len(parts) + 1:
             return None
-        parts = found
+        parts = pieces
     return parts
 
 

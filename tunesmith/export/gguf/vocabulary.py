@@ -40,20 +40,20 @@ def cut_of(folder: Path) -> str | None:
     path = folder / "tokenizer.json"
     if not path.is_file():
         return None
-    told = json.loads(path.read_text(encoding="utf-8"))
-    changed = told.get("normalizer") or {"type": "NFC"}
-    if told["model"]["type"] != "BPE" or not (changed["type"] == "NFC" or _empty(changed)):
+    tokenizer = json.loads(path.read_text(encoding="utf-8"))
+    changed = tokenizer.get("normalizer") or {"type": "NFC"}
+    if tokenizer["model"]["type"] != "BPE" or not (changed["type"] == "NFC" or _empty(changed)):
         return None
-    cut = told.get("pre_tokenizer") or {}
+    cut = tokenizer.get("pre_tokenizer") or {}
     steps = cut["pretokenizers"] if cut.get("type") == "Sequence" else [cut]
     shapes = [_shape(step) for step in steps]
-    known: dict[str, list[tuple[str, object]]] = {
+    shapes_of: dict[str, list[tuple[str, object]]] = {
         "gpt-2": [(BYTES, True)],
         "smollm": [("Digits", True), (BYTES, True)],
         "llama-bpe": [("Split", LLAMA3), (BYTES, False)],
         "qwen2": [("Split", QWEN2), (BYTES, False)],
     }
-    return next((name for name, shape in known.items() if shape == shapes), None)
+    return next((name for name, shape in shapes_of.items() if shape == shapes), None)
 
 
 def space_prefix(folder: Path) -> bool | None:
@@ -63,10 +63,10 @@ def space_prefix(folder: Path) -> bool | None:
     path = folder / "tokenizer.json"
     if not path.is_file():
         return None
-    told = json.loads(path.read_text(encoding="utf-8"))
-    if told["model"]["type"] != "BPE" or not told["model"].get("byte_fallback"):
+    tokenizer = json.loads(path.read_text(encoding="utf-8"))
+    if tokenizer["model"]["type"] != "BPE" or not tokenizer["model"].get("byte_fallback"):
         return None
-    changed, cut = told.get("normalizer") or {}, told.get("pre_tokenizer")
+    changed, cut = tokenizer.get("normalizer") or {}, tokenizer.get("pre_tokenizer")
     steps = changed["normalizers"] if changed.get("type") == "Sequence" else [changed]
     written = {"type": "Replace", "pattern": {"String": " "}, "content": SPACE}
     if steps == [{"type": "Prepend", "prepend": SPACE}, written] and cut is None:
@@ -111,25 +111,27 @@ def add_vocabulary(
     """
     import gguf
 
-    told = json.loads((folder / "tokenizer.json").read_text(encoding="utf-8"))
-    added = {one["id"]: one for one in told["added_tokens"]}
-    own = {place: text for text, place in told["model"]["vocab"].items()}
+    stored = json.loads((folder / "tokenizer.json").read_text(encoding="utf-8"))
+    added = {entry["id"]: entry for entry in stored["added_tokens"]}
+    text_of = {number: text for text, number in stored["model"]["vocab"].items()}
     texts, kinds = [], []
-    for place in range(rows):
-        if place in added:
-            texts.append(added[place]["content"])
-            special = added[place]["special"]
+    for number in range(rows):
+        if number in added:
+            texts.append(added[number]["content"])
+            special = added[number]["special"]
             kinds.append(gguf.TokenType.CONTROL if special else gguf.TokenType.USER_DEFINED)
-        elif place in own:
-            texts.append(own[place])
+        elif number in text_of:
+            texts.append(text_of[number])
             kinds.append(gguf.TokenType.NORMAL)
         else:
-            texts.append(f"[PAD{place}]")
+            texts.append(f"[PAD{number}]")
             kinds.append(gguf.TokenType.UNUSED)
-    merges = [one if isinstance(one, str) else " ".join(one) for one in told["model"]["merges"]]
+    merges = [
+        merge if isinstance(merge, str) else " ".join(merge) for merge in stored["model"]["merges"]
+    ]
     prefix, cut = space_prefix(folder), cut_of(folder)
     if prefix is not None:
-        _add_pieces(writer, texts, kinds, merges, told["model"].get("unk_token"))
+        _add_pieces(writer, texts, kinds, merges, stored["model"].get("unk_token"))
         writer.add_add_space_prefix(prefix)
     else:
         assert cut is not None, "the tokenizer was looked at before"

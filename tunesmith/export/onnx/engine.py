@@ -23,18 +23,18 @@ class OnnxRuntime:
 
     def __init__(self, path: Path) -> None:
         self.name, self._session = _session(path)
-        self._names = [one.name for one in self._session.get_inputs()]
+        self._names = [declared.name for declared in self._session.get_inputs()]
 
     def run(self, ids_T: np.ndarray, types_T: np.ndarray | None = None) -> np.ndarray:
         """Computes the first output ``[1, C]``, or ``[T, C]`` for a head on tokens and for
         vectors.
         """
         ids = np.asarray(ids_T, np.int64)[None]
-        given = {"input_ids": ids, "attention_mask": np.ones_like(ids)}
+        inputs = {"input_ids": ids, "attention_mask": np.ones_like(ids)}
         types = np.zeros_like(ids) if types_T is None else np.asarray(types_T, np.int64)[None]
-        given["token_type_ids"] = types
-        found = self._session.run(None, {name: given[name] for name in self._names})[0]
-        return found[0] if found.ndim == 3 else found
+        inputs["token_type_ids"] = types
+        output = self._session.run(None, {name: inputs[name] for name in self._names})[0]
+        return output[0] if output.ndim == 3 else output
 
     def logits(self, prompts: Sequence[np.ndarray], last: int) -> list[np.ndarray]:
         """Computes them one text at a time."""
@@ -63,7 +63,9 @@ class OnnxWriter:
     def __init__(self, path: Path, tokenizer: Tokenizer) -> None:
         self.name, self._session = _session(path)
         self.tokenizer = tokenizer
-        self._past = [one for one in self._session.get_inputs() if one.name.startswith(PAST)]
+        self._past = [
+            declared for declared in self._session.get_inputs() if declared.name.startswith(PAST)
+        ]
 
     def run(
         self, ids: Sequence[int] | np.ndarray, past: list[np.ndarray] | None
@@ -73,15 +75,18 @@ class OnnxWriter:
         """
         if past is None:
             # [batch, heads, tokens, width]: of these heads and width alone are numbers.
-            past = [np.zeros((1, one.shape[1], 0, one.shape[3]), np.float32) for one in self._past]
+            past = [
+                np.zeros((1, declared.shape[1], 0, declared.shape[3]), np.float32)
+                for declared in self._past
+            ]
         before = past[0].shape[2]
-        given = {
+        inputs = {
             "input_ids": np.asarray(ids, np.int64)[None],
             "attention_mask": np.ones((1, before + len(ids)), np.int64),
             "position_ids": np.arange(before, before + len(ids))[None],
         }
-        given |= {one.name: held for one, held in zip(self._past, past, strict=True)}
-        return self._session.run(None, given)
+        inputs |= {declared.name: values for declared, values in zip(self._past, past, strict=True)}
+        return self._session.run(None, inputs)
 
     def logits(self, prompts: Sequence[np.ndarray], last: int) -> list[np.ndarray]:
         """Computes them one prompt at a time."""
@@ -99,7 +104,7 @@ class OnnxWriter:
         def seen(ids: np.ndarray, places: Sequence[int]) -> np.ndarray:
             return self.run(ids, None)[0][0, places]
 
-        return [np.array([likelihood_of(one, seen) for one in some]) for some in examples]
+        return [np.array([likelihood_of(sequence, seen) for sequence in some]) for some in examples]
 
     def outputs(self, sequences: Sequence[Tokens]) -> np.ndarray:
         """Raises AssertionError: this model has no head over rows."""

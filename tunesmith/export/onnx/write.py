@@ -26,26 +26,26 @@ class _Head(torch.nn.Module):
         self.model, self.names, self.pooling = model, list(names), pooling
 
     def forward(self, *inputs: torch.Tensor) -> Any:
-        given = dict(zip(self.names, inputs, strict=True))
-        output = self.model(**given)
+        by_name = dict(zip(self.names, inputs, strict=True))
+        output = self.model(**by_name)
         if self.pooling is None:
             return output.logits
         vectors_BTD = output.last_hidden_state
-        return vectors_BTD, pooled(vectors_BTD, given["attention_mask"], self.pooling)
+        return vectors_BTD, pooled(vectors_BTD, by_name["attention_mask"], self.pooling)
 
 
 def pooled(vectors_BTD: torch.Tensor, mask_BT: torch.Tensor, how: Any) -> torch.Tensor:
     """Pools right-padded vectors of tokens to one a text, as the run's objective does."""
     mask_BT1 = mask_BT[..., None].to(vectors_BTD.dtype)
     if how.pooling == "cls":
-        found = vectors_BTD[:, 0]
+        text_BD = vectors_BTD[:, 0]
     elif how.pooling == "mean":
-        found = (vectors_BTD * mask_BT1).sum(1) / mask_BT1.sum(1)
+        text_BD = (vectors_BTD * mask_BT1).sum(1) / mask_BT1.sum(1)
     else:
         last_B = mask_BT.sum(1) - 1
         places = last_B[:, None, None].expand(-1, 1, vectors_BTD.shape[-1])
-        found = vectors_BTD.gather(1, places)[:, 0]
-    return torch.nn.functional.normalize(found, dim=-1) if how.normalize else found
+        text_BD = vectors_BTD.gather(1, places)[:, 0]
+    return torch.nn.functional.normalize(text_BD, dim=-1) if how.normalize else text_BD
 
 
 def write_onnx(path: Path, model: Any, names: Sequence[str], pooling: Any) -> None:
@@ -55,9 +55,9 @@ def write_onnx(path: Path, model: Any, names: Sequence[str], pooling: Any) -> No
     dynamic = {0: torch.export.Dim.AUTO, 1: torch.export.Dim.AUTO}
     outputs = ["logits"] if pooling is None else ["last_hidden_state", "sentence_embedding"]
     # One tensor given twice would become one input.
-    given = tuple(torch.ones(2, 6, dtype=torch.long) for _ in names)
+    examples = tuple(torch.ones(2, 6, dtype=torch.long) for _ in names)
     shapes = (tuple(dynamic for _ in names),)
-    _export(path, _Head(model, names, pooling), given, (list(names), outputs, shapes))
+    _export(path, _Head(model, names, pooling), examples, (list(names), outputs, shapes))
 
 
 class _Decoder(torch.nn.Module):
@@ -87,8 +87,8 @@ class _Decoder(torch.nn.Module):
             use_cache=True,
         )
         layers: Any = cache.layers
-        held = [one for layer in layers for one in (layer.keys, layer.values)]
-        return output.logits, *held
+        cached = [tensor for layer in layers for tensor in (layer.keys, layer.values)]
+        return output.logits, *cached
 
 
 def write_decoder(path: Path, model: Any) -> None:
@@ -98,9 +98,9 @@ def write_decoder(path: Path, model: Any) -> None:
     auto, config = torch.export.Dim.AUTO, model.config
     with torch.no_grad():
         cache = model(input_ids=torch.ones(2, 5, dtype=torch.long), use_cache=True).past_key_values
-    past = [one.clone() for layer in cache.layers for one in (layer.keys, layer.values)]
+    past = [tensor.clone() for layer in cache.layers for tensor in (layer.keys, layer.values)]
     new = {0: auto, 1: auto}
-    given = (
+    examples = (
         torch.ones(2, 3, dtype=torch.long),
         torch.ones(2, 8, dtype=torch.long),
         torch.arange(5, 8).repeat(2, 1),
@@ -110,7 +110,7 @@ def write_decoder(path: Path, model: Any) -> None:
     inputs = ["input_ids", "attention_mask", "position_ids", *(PAST + kind for kind in kinds)]
     outputs = ["logits", *(f"present.{kind}" for kind in kinds)]
     shapes = (new, new, new, [{0: auto, 2: auto}] * len(past))
-    _export(path, _Decoder(model), given, (inputs, outputs, shapes))
+    _export(path, _Decoder(model), examples, (inputs, outputs, shapes))
 
 
 def _export(path: Path, module: torch.nn.Module, given: Any, called: tuple[Any, ...]) -> None:

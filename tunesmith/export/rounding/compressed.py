@@ -68,51 +68,51 @@ def save_compressed(model: Any, place: Path, codes: dict[str, Codes]) -> None:
         if name == "lm_head.weight" and tied:
             continue
         if layer in codes and name != layer:
-            one = codes[layer]
-            tensors[f"{layer}.weight_scale"] = one.scales
-            if one.floating:
-                tensors[f"{layer}.weight"] = one.codes.to(torch.float8_e4m3fn)
+            layer_codes = codes[layer]
+            tensors[f"{layer}.weight_scale"] = layer_codes.scales
+            if layer_codes.floating:
+                tensors[f"{layer}.weight"] = layer_codes.codes.to(torch.float8_e4m3fn)
             else:
-                tensors[f"{layer}.weight_packed"] = packed(one.codes, one.bits)
-                tensors[f"{layer}.weight_shape"] = torch.tensor(one.codes.shape)
+                tensors[f"{layer}.weight_packed"] = packed(layer_codes.codes, layer_codes.bits)
+                tensors[f"{layer}.weight_shape"] = torch.tensor(layer_codes.codes.shape)
         else:
             floating = tensor.is_floating_point()
             tensors[name] = (tensor.to(torch.bfloat16) if floating else tensor).contiguous()
     save_file(tensors, place / "model.safetensors", {"format": "pt"})
-    told = model.config.to_dict()
-    told["dtype"] = "bfloat16"
+    config = model.config.to_dict()
+    config["dtype"] = "bfloat16"
     others = [
         name
         for name, part in model.named_modules()
         if isinstance(part, torch.nn.Linear) and name not in codes
     ]
-    told["quantization_config"] = _settings([*codes.values()], others)
-    text = json.dumps(told, indent=2, ensure_ascii=False)
+    config["quantization_config"] = _settings([*codes.values()], others)
+    text = json.dumps(config, indent=2, ensure_ascii=False)
     (place / "config.json").write_text(text + "\n", encoding="utf-8")
 
 
 def _settings(codes: list[Codes], others: list[str]) -> JsonObject:
     """Returns the part of config.json by which readers know the format."""
     # A layer that is no wider than a group has one scale for each output; others may have more.
-    one = max(codes, key=lambda one: one.scales.shape[1])
-    groups = one.scales.shape[1]
+    widest = max(codes, key=lambda widest: widest.scales.shape[1])
+    groups = widest.scales.shape[1]
     whole = groups == 1
     weights = {
-        "num_bits": one.bits,
-        "type": "float" if one.floating else "int",
+        "num_bits": widest.bits,
+        "type": "float" if widest.floating else "int",
         "symmetric": True,
         "strategy": "channel" if whole else "group",
-        "group_size": None if whole else one.codes.shape[1] // groups,
+        "group_size": None if whole else widest.codes.shape[1] // groups,
         "dynamic": False,
     }
     group = {"targets": ["Linear"], "weights": weights}
     # Kernels for fp8 multiply fp8 by fp8: what a layer is given is rounded as it runs, for each
     # token by its own scale.
-    given = {**weights, "strategy": "token", "dynamic": True} if one.floating else None
-    group |= {"input_activations": given, "output_activations": None}
+    inputs = {**weights, "strategy": "token", "dynamic": True} if widest.floating else None
+    group |= {"input_activations": inputs, "output_activations": None}
     return {
         "quant_method": "compressed-tensors",
-        "format": "float-quantized" if one.floating else "pack-quantized",
+        "format": "float-quantized" if widest.floating else "pack-quantized",
         "quantization_status": "compressed",
         "ignore": others,
         "config_groups": {"group_0": group},

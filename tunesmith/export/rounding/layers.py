@@ -21,8 +21,8 @@ def rounded_layers(model: torch.nn.Module) -> dict[str, torch.nn.Linear]:
 
     from tunesmith.models.structure.layers import linear_layers
 
-    found = linear_layers(model)
-    return {name: part for name, part in found.items() if isinstance(part, torch.nn.Linear)}
+    linear = linear_layers(model)
+    return {name: part for name, part in linear.items() if isinstance(part, torch.nn.Linear)}
 
 
 def shell(source: Source) -> torch.nn.Module:
@@ -52,11 +52,11 @@ def refused_layers(
         kind = source.config.model_type
         return [Problem("format", say("export.no_linear", kind=kind))]
     widths = {layer.in_features for layer in layers.values()}
-    told = ", ".join(map(str, sorted(widths)))
+    listed = ", ".join(map(str, sorted(widths)))
     if any(width % packs for width in widths):
-        return [Problem("format", say("export.no_pack", widths=told, packs=packs))]
+        return [Problem("format", say("export.no_pack", widths=listed, packs=packs))]
     if grouped and group_for(widths, group) is None:
-        known = group_for(widths, None)
-        text = say("export.no_group", widths=told, group=group or 32, known=known or "–")
+        fitting = group_for(widths, None)
+        text = say("export.no_group", widths=listed, group=group or 32, known=fitting or "–")
         return [Problem("format.group", text)]
     return []

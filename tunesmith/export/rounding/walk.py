@@ -21,12 +21,12 @@ class _Enough(Exception):
 def block_list(model: Any) -> torch.nn.ModuleList | None:
     """Returns the list of a decoder's blocks; None where there is not exactly one."""
     count = model.config.get_text_config().num_hidden_layers
-    found = [
+    lists = [
         part
         for part in model.modules()
         if isinstance(part, torch.nn.ModuleList) and len(part) == count
     ]
-    return found[0] if len(found) == 1 else None
+    return lists[0] if len(lists) == 1 else None
 
 
 @torch.no_grad()
@@ -58,7 +58,7 @@ def walk(
         sums = _hessians(block, layers, inputs, width)
         for name, layer in layers.items():
             do(name, layer, sums.pop(name))
-        inputs = [(_first(block(hidden, **how)), how) for hidden, how in inputs]
+        inputs = [(_first(block(hidden, **options)), options) for hidden, options in inputs]
         tell(done, len(blocks))
 
 
@@ -66,10 +66,10 @@ def _first_inputs(
     model: Any, block: torch.nn.Module, rows: Sequence[np.ndarray]
 ) -> list[tuple[torch.Tensor, dict[str, Any]]]:
     """Collects what the first block is given for each row: its hidden states and all else."""
-    found: list[tuple[torch.Tensor, dict[str, Any]]] = []
+    calls: list[tuple[torch.Tensor, dict[str, Any]]] = []
 
     def caught(_: torch.nn.Module, args: tuple[Any, ...], how: dict[str, Any]) -> None:
-        found.append((args[0] if args else how.pop("hidden_states"), how))
+        calls.append((args[0] if args else how.pop("hidden_states"), how))
         raise _Enough
 
     handle = block.register_forward_pre_hook(caught, with_kwargs=True)
@@ -81,7 +81,7 @@ def _first_inputs(
                 continue
     finally:
         handle.remove()
-    return found
+    return calls
 
 
 def _hessians(
@@ -109,8 +109,8 @@ def _hessians(
         for name, layer in layers.items():
             handle = layer.register_forward_pre_hook(watch(name))
             stack.callback(handle.remove)
-        for hidden, how in inputs:
-            block(hidden, **how)
+        for hidden, options in inputs:
+            block(hidden, **options)
     return sums
 
 
