@@ -141,24 +141,24 @@ def export(
 
     tell("load")
     seen = _Trained.of(source, lambda: tell("probe"))
-    made = Made(source, seen.engine.loaded, [], hears)
+    model_made = Made(source, seen.engine.loaded, [], hears)
     folded = None
     if folds:
         tell("merge")
         if source.adapter:
-            made.trained.model = merged(made.trained.model, source)
+            model_made.trained.model = merged(model_made.trained.model, source)
         folded = compare(seen.behaviour, seen.ask(seen.engine), "fp32")
         refuse_different(folded, out)
     asked = partial(hears, say("export.stage_ask"))
-    rows = held_out(source, made.trained, settings.items, asked)
+    rows = held_out(source, model_made.trained, settings.items, asked)
     rows.answer(TRAINED, seen.engine)
     speed = _speed(seen.engine, seen)
     with draft(out) as draft_folder:
         tell("save")
-        fmt.write(made, draft_folder)
-        made.trained.model = None  # two models at once would need twice the memory
+        fmt.write(model_made, draft_folder)
+        model_made.trained.model = None  # two models at once would need twice the memory
         tell("verify")
-        page, warnings = _looked_at(fmt, made, seen, rows, draft_folder)
+        page, warnings = _looked_at(fmt, model_made, seen, rows, draft_folder)
         if fmt.exact and page.probes is not None:
             refuse_different(page.probes, out)
         before = {"speed_before": speed, "memory_before": seen.memory}
@@ -169,7 +169,7 @@ def export(
             name_base(draft_folder, base_id(source))
     if source.run.model.quantize and source.adapter and folds:
         warnings = (say("export.dequantised", kind=source.run.model.quantize), *warnings)
-    notes, load = (*made.notes, *warnings), tuple(fmt.use(source, out))
+    notes, load = (*model_made.notes, *warnings), tuple(fmt.use(source, out))
     done = Exported(out, fmt.dtype(source), page, folded, load, notes, settings.require)
     return replace(done, sent=send(hub, out, met=done.met, public=settings.public)) if hub else done
 

@@ -95,11 +95,14 @@ def hand_off(
     _refuse(run, to, out)
     target = TARGETS[to]
     settled, prepared = _settled(run, trained, progress)
-    parent = trained or (found.folder if (found := parent_of(run.model.path)) else None)
+    parent = trained
+    if trained is None:
+        earlier = parent_of(run.model.path)
+        parent = earlier.folder if earlier else None
     recipe = _recipe(settled, prepared, "model" if parent else _base(run))
-    found = target.translate(recipe)
-    notes = [say(f"hand_off.{name}") for name in found.notes]
-    notes += _own_notes(settled, found, rewards=target.rewards)
+    translated = target.translate(recipe)
+    notes = [say(f"hand_off.{name}") for name in translated.notes]
+    notes += _own_notes(settled, translated, rewards=target.rewards)
     if parent is not None:
         export(parent, out / "model", progress=progress)
     for name, items in (("train", prepared.train), ("watch", prepared.watch)):
@@ -110,11 +113,11 @@ def hand_off(
         write_whole(out / "reward.py", reward_file(settled, _ends(prepared)))
     for name, text in target.beside(recipe).items():
         write_whole(out / name, text)
-    words = " \\\n  ".join(shlex.quote(word) for word in target.command(found.options))
+    words = " \\\n  ".join(shlex.quote(word) for word in target.command(translated.options))
     script = f'#!/bin/sh\n# {say("hand_off.script", to=to)}\ncd "$(dirname "$0")"\n{words} "$@"\n'
     write_whole(out / "run.sh", script)
     os.chmod(out / "run.sh", 0o755)
-    done = HandedOff(str(out), to, len(prepared.train), found.missing, notes)
+    done = HandedOff(str(out), to, len(prepared.train), translated.missing, notes)
     write_whole(out / "differences.txt", "\n".join(done.lines()) + "\n")
     return done
 

@@ -277,7 +277,7 @@ def _signatures(sketches: Sequence[np.ndarray], common: np.ndarray) -> np.ndarra
     # Odd, so that no two hashes become one.
     factors = generator.integers(1, 2**32, size, dtype=np.uint32) | np.uint32(1)
     shifts = generator.integers(0, 2**32, size, dtype=np.uint32)
-    found = np.empty((len(sketches), size), np.uint32)
+    signatures = np.empty((len(sketches), size), np.uint32)
     start = 0
     for sketches_of_part in _parts(sketches):
         left = [_without(sketch, common) for sketch in sketches_of_part]
@@ -291,11 +291,11 @@ def _signatures(sketches: Sequence[np.ndarray], common: np.ndarray) -> np.ndarra
             hashed = flat * factors[k] + shifts[k]
             # A product carries bits upwards only; the shift brings high ones down before the next.
             hashed ^= hashed >> np.uint32(15)
-            found[start : start + len(part), k] = np.minimum.reduceat(
+            signatures[start : start + len(part), k] = np.minimum.reduceat(
                 hashed * np.uint32(0x85EBCA6B), borders
             )
         start += len(part)
-    return found
+    return signatures
 
 
 def leaked_share(keys: Iterable[int]) -> float:
@@ -307,11 +307,11 @@ def leaked_share(keys: Iterable[int]) -> float:
     """
     counts = Counter(keys)
     rows = sum(counts.values())
-    held = max(1, round(rows / 10))
+    held_rows = max(1, round(rows / 10))
     leaked = 0.0
     for size, number in Counter(counts.values()).items():
         alone = 1.0
         for j in range(1, size):
-            alone *= max(0, held - j) / (rows - j)
+            alone *= max(0, held_rows - j) / (rows - j)
         leaked += number * size * (1 - alone) if size > 1 else 0.0
     return leaked / rows if rows else 0.0

@@ -186,12 +186,12 @@ def found_in(text: str, kinds: tuple[str, ...] = KINDS) -> list[Found]:
     if not lettered and not any(_may_hold(text, kind, met) for kind in kinds):
         return []
     plain = text.translate(_WIDE)
-    found: list[Found] = []
-    for one in _all_in(plain, kinds):
-        if all(one.end <= other.start or other.end <= one.start for other in found):
-            found.append(one)
+    parts: list[Found] = []
+    for part in _all_in(plain, kinds):
+        if all(part.end <= other.start or other.end <= part.start for other in parts):
+            parts.append(part)
     # All kinds claim their signs, so that a card is no telephone where only telephones are wanted.
-    return sorted(one for one in found if one.kind in kinds)
+    return sorted(part for part in parts if part.kind in kinds)
 
 
 _SECRETS = ("sk-", "ghp_", "gho_", "ghu_", "ghs_", "ghr_", "hf_", "AKIA", "AIza", "xox", "LTAI")
@@ -244,9 +244,9 @@ def kinds_in(text: str, kinds: tuple[str, ...] = KINDS) -> Iterator[str]:
     what stands in for them (``tunesmith data anonymise``) is nobody's.
     """
     met = {
-        one.kind
-        for one in found_in(text, kinds)
-        if not _nobodys(one.kind, text[one.start : one.end])
+        part.kind
+        for part in found_in(text, kinds)
+        if not _nobodys(part.kind, text[part.start : part.end])
     }
     return (kind for kind in KINDS if kind in met)
 
