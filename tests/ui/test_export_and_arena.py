@@ -73,7 +73,6 @@ def test_each_format_of_the_family_has_its_own_fields(client: TestClient) -> Non
         {"format": "gguf", "as": "../../outside"},
         {"format": "gguf", "as": "/tmp/x"},
         {"format": "gguf", "as": ".."},
-        {"format": "gguf", "as": ""},
         {"format": "gguf", "as": "taken"},
         {"format": "none", "as": "x"},
         {"format": "./my_format.py", "as": "x"},
@@ -179,3 +178,14 @@ def test_a_living_arena_has_its_link_and_an_answered_one_is_opened_again(
     client.post(f"/arena/{arena.name}/open")
     newest = max((place / ".ui").iterdir())
     assert Work(newest).asked["contenders"] == [str(arena)] and len(begun) == 1
+
+
+def test_an_export_without_a_name_is_called_after_its_format(
+    place: Path, client: TestClient, begun: list[list[str]]
+) -> None:
+    (place / "a" / "exports" / "gguf").mkdir(parents=True)
+    page = Read(client.get(EXPORT, params={"format": "gguf"}).text)
+    (field,) = [one for _, one in page.elements if one.get("name") == "as"]
+    assert field["placeholder"] == "gguf-2" and "Modelfile for Ollama" in page.text
+    assert client.post(f"{EXPORT}start", data={"format": "gguf", "as": ""}).status_code == 200
+    assert asked_in(place)["out"] == str(place / "a" / "exports" / "gguf-2")

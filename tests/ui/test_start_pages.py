@@ -651,3 +651,15 @@ def test_a_process_that_writes_its_report_is_not_starting(
     run.model.mkdir()
     (run.model / "tunesmith.json").write_text("{}", "utf-8")
     assert not one.starting(run)
+
+
+def test_a_process_that_was_stopped_is_not_starting_again_while_it_ends(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(control.subprocess, "Popen", Still)
+    run, one = RunFolder(tmp_path / "run"), control.Control()
+    assert one.begin(run, ["train"]) is None and one.starting(run)
+    with run.held():
+        assert not one.starting(run)
+    assert not one.starting(run), "it left the folder, and has not ended yet"
+    assert one.resume(run) and one.starting(run)

@@ -20,12 +20,16 @@ class Control:
 
     def __init__(self) -> None:
         self._begun: dict[str, subprocess.Popen[bytes]] = {}
+        self._took: set[str] = set()
+        """The folders that a process which was begun here has taken: what it does after it left
+        one is no start.
+        """
         self._lock = threading.Lock()
         """Of two tabs that begin or resume a run at once, one does."""
 
     def stop(self, folder: RunFolder) -> bool:
         """Asks the run to save and end; tells whether it was asked."""
-        return folder.busy and ask_to_stop(folder.path)
+        return self._is_taken(folder) and ask_to_stop(folder.path)
 
     def resume(self, folder: RunFolder) -> bool:
         """Begins a process that goes on with the run, in a session of its own, so that it outlives
@@ -51,13 +55,22 @@ class Control:
 
     def starting(self, folder: RunFolder) -> bool:
         """Tells whether a process was begun and has not yet taken the run's folder. One that has
-        left a finished run and still writes its report is not starting.
+        left it, and still writes a report or ends, is not starting.
         """
         begun = self._begun.get(str(folder.path))
         finished = (folder.model / "tunesmith.json").is_file()
-        return begun is not None and begun.poll() is None and not folder.busy and not finished
+        if self._is_taken(folder) or begun is None or finished:
+            return False
+        return begun.poll() is None and str(folder.path) not in self._took
+
+    def _is_taken(self, folder: RunFolder) -> bool:
+        if not folder.busy:
+            return False
+        self._took.add(str(folder.path))
+        return True
 
     def _start(self, folder: RunFolder, words: Sequence[str]) -> None:
+        self._took.discard(str(folder.path))
         with (folder.path / SAID).open("wb") as said:
             self._begun[str(folder.path)] = subprocess.Popen(
                 [sys.executable, "-m", "tunesmith", *words],

@@ -14,11 +14,11 @@ from tunesmith.settings.explain import explain
 from tunesmith.settings.export import Export, export_settings
 from tunesmith.settings.family import FORMATS
 from tunesmith.storage.run_folder import RunFolder
-from tunesmith.ui.fields import Field, choices_in, usual_of
+from tunesmith.ui.fields import Field, choices_in, explained, usual_of
 from tunesmith.ui.forms import Form
 from tunesmith.ui.places import kept_in
 from tunesmith.ui.work_pages import WorkPages
-from tunesmith.words import say
+from tunesmith.words import language, say
 
 OWN = ("items", "require")
 """Settings of every export that the page offers; a hub is named on the command line alone."""
@@ -42,7 +42,7 @@ class ExportPages(WorkPages):
             settings = _settings(folder, form)
         except TunesmithError as error:
             problems += error.problems
-        name = form.one("as")
+        name = form.one("as") or _free(folder, _format(form))
         out = folder.path / "exports" / name
         if not NAME.fullmatch(name):
             problems.append(Problem("as", say("ui_export.bad_name")))
@@ -64,9 +64,19 @@ class ExportPages(WorkPages):
         def shows() -> JsonObject:
             facts = {"formats": FORMATS.names(), "chosen": chosen}
             facts |= {"fields": fields_of(chosen, form), "pages": [_page(path) for path in pages]}
-            return facts
+            about = explained(f"export.format.{chosen}", language()).help
+            return facts | {"about": about, "free": _free(folder, chosen)}
 
         return [chosen, pages], shows
+
+
+def _free(folder: RunFolder, name: str) -> str:
+    """Returns a name that no export of a run has, after its format."""
+    free, number = name, 1
+    while (folder.path / "exports" / free).exists():
+        number += 1
+        free = f"{name}-{number}"
+    return free
 
 
 def _format(form: Form) -> str:
