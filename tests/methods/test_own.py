@@ -374,11 +374,3 @@ def test_a_copy_of_the_model_switches_its_own_layers() -> None:
     with twin.disable_adapter():
         torch.testing.assert_close(logits(twin), plain)
         assert (logits(model) - plain).abs().max() > 1e-2
-
-
-def test_the_method_that_contributing_shows_is_the_real_one() -> None:
-    page = (Path(__file__).parents[2] / "CONTRIBUTING.md").read_text(encoding="utf-8")
-    diff = page.partition("```diff\n")[2].partition("```")[0].split("\n")
-    name = diff[1].removeprefix("+++ b/")
-    shown = [line.removeprefix("+") for line in diff[3:-1]]
-    assert "\n".join([*shown, ""]) == (Path(__file__).parents[2] / name).read_text(encoding="utf-8")

@@ -314,3 +314,16 @@ def test_everything_trains_the_prompts_too(tiny_llama: Path) -> None:
     (tokens,) = render.chat(Chat((Turn("user", "a?"), Turn("assistant", "first"))))
     assert tokens.weights_T.tolist() == [0.0] + [1.0] * (len(tokens) - 1)
     assert json.dumps(render.pieces.text(tokens.ids_T)).startswith('"<|im_start|>user')
+
+
+def test_the_objective_that_contributing_shows_learns_what_sft_learns(
+    tiny_llama: Path, tmp_path: Path
+) -> None:
+    page = (Path(__file__).parents[2] / "CONTRIBUTING.md").read_text(encoding="utf-8")
+    (tmp_path / "mine.py").write_text(page.partition("```python\n")[2].partition("```")[0])
+    left = []
+    for name in (str(tmp_path / "mine.py"), "sft"):
+        settings = {"objective": name, "method": "bitfit", "train.steps": 2}
+        one = runs.resolved(tmp_path / Path(name).stem, tiny_llama, **settings)
+        left.append(train(one, runs.data_of(one, watch=0)))
+    assert runs.weights(left[0].model) == runs.weights(left[1].model)
