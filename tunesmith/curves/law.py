@@ -53,6 +53,7 @@ def fit(
     mean_R1 = badness_RP.mean(-1, keepdims=True)
     spread_G = ((basis_GP - middle_G1) ** 2).sum(-1)
     slope_RG = (badness_RP - mean_R1) @ (basis_GP - middle_G1).T / spread_G
+    # More rows may not make it worse: such a curve is flat.
     slope_RG = np.maximum(slope_RG, 0.0)
     limit_RG = mean_R1 - slope_RG * middle_G1[:, 0]
     # With the limit held at the floor, the slope is that of a line through this point.

@@ -158,6 +158,7 @@ class Ppo(Objective):
             rewards_T[-1] += group.rewards_G[number]
             options = {"discount": config.discount, "trace": config.trace}
             estimates.append(gae(rewards_T, seen["value"], **options))
+        # Before whitening: what a value should be is in the units of the rewards.
         targets = [one_T + seen["value"] for one_T, (*_, seen) in zip(estimates, kept, strict=True)]
         numbers = _expected(targets, [seen["value"] for *_, seen in kept])
         if distances:

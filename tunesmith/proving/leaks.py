@@ -103,6 +103,7 @@ def _runs(texts: Sequence[str]) -> np.ndarray:
         windows = np.lib.stride_tricks.sliding_window_view(said, RUN)
         hashes = np.zeros(len(windows), np.uint64)
         for index in range(RUN):
+            # Not a sum: the same words in another order are another run.
             hashes = (hashes ^ windows[:, index]) * _FACTOR
         hashes_of.append(hashes)
     return np.unique(np.concatenate(hashes_of))

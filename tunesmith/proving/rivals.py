@@ -81,6 +81,7 @@ def tfidf_model(questions: Sequence[str], answers: Sequence[str], *, seed: int) 
     model: object = make_pipeline(
         vectors(), LogisticRegression(C=STRENGTHS[1], max_iter=1000, random_state=seed)
     )
+    # Each fold needs every answer once.
     folds = min(3, min(Counter(answers).values()))
     if folds > 1:
         model = GridSearchCV(model, {"logisticregression__C": STRENGTHS}, cv=folds)

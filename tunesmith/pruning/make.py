@@ -119,6 +119,7 @@ def prune(run: Run, out: Path, *, progress: Progress | None = None) -> Pruned:
     tell("prune")
     rows = _rows(pruner, prepared)
     gone = tuple(pruner.prune(model, rows, share))
+    # Of the model in memory: what is read from the disk later must give the same.
     wanted = asking.logits(model)
     with draft(out) as draft_folder:
         tell("save")

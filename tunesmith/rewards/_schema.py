@@ -88,6 +88,7 @@ def _others(value: Any, said: Any, schema: JsonObject, whole: JsonObject) -> boo
 
 
 def _multiple(value: Any, said: Any, schema: JsonObject, whole: JsonObject) -> bool:
+    # Not ``%``: 0.3 / 0.1 is 2.9999999999999996.
     share = value / said
     return abs(share - round(share)) < 1e-9
 

@@ -64,6 +64,7 @@ def _fitted(design_nK: np.ndarray, score_n: np.ndarray, weights_Rn: np.ndarray) 
     prior_KK = np.eye(columns) / PRIOR**2
     squares_nL = (design_nK[:, :, None] * design_nK[:, None, :]).reshape(len(design_nK), -1)
     for _ in range(STEPS):
+        # Beyond 40 the chance is 0 or 1 to the last digit, and exp would overflow.
         chance_Rn = 1 / (1 + np.exp(-np.clip(found_RK @ design_nK.T, -40, 40)))
         slope_RK = (weights_Rn * (score_n - chance_Rn)) @ design_nK - found_RK / PRIOR**2
         bend_Rn = weights_Rn * chance_Rn * (1 - chance_Rn)

@@ -274,6 +274,7 @@ def _table_within(path: Path, encoding: str) -> bool:
 
 def _whole_lines(sample: str, complete: bool) -> list[str]:
     lines = sample.splitlines()
+    # The sample may end within a line.
     return lines if complete or len(lines) < 2 else lines[:-1]
 
 

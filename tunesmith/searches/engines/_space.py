@@ -26,6 +26,8 @@ class Space:
         if self.kind == "int":
             return int(self.low + math.floor(share * (self.high - self.low + 1)))
         if self.kind == "log":
+            # Evenly in the logarithm: as many trials between 1e-5 and 1e-4 as between 1e-4 and
+            # 1e-3.
             return float(f"{self.low * (self.high / self.low) ** share:.3g}")
         return float(f"{self.low + share * (self.high - self.low):.3g}")
 

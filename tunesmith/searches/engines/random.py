@@ -30,6 +30,7 @@ class Random(Engine):
         """
         drawn: list[dict[str, Any]] = []
         for number in range(1, asked.trials):
+            # A generator for each trial: more trials later leave the first ones as they are.
             random = np.random.default_rng([asked.seed, number])
             draws = random.random(len(asked.spaces))
             values = {
