@@ -19,3 +19,18 @@ def test_all_that_is_measured_of_sampled_answers_is_drawn() -> None:
         drawn = {one.title: one for one in curves(record, Say(language))}
         assert len(drawn) == len(numbers), "one chart each, whose titles differ"
         assert len(drawn[part].legend) == 2, "each step, and the watched rows"
+
+
+def test_rewards_come_before_the_loss_and_elsewhere_the_loss_is_first() -> None:
+    sampled = [{"step": step, "loss": 0.1, "reward": 1.0, "kl": 0.2} for step in (1, 2)]
+    drawn = curves(sampled, Say("en"))
+    assert [one.title for one in drawn[:3]] == [
+        "Reward",
+        "KL divergence from the reference",
+        "Loss",
+    ]
+    assert drawn[0].wide and not drawn[1].wide
+    learned = [{"step": step, "loss": 0.1, "accuracy": 1.0} for step in (1, 2)]
+    drawn = curves(learned, Say("en"))
+    assert [one.title for one in drawn] == ["Loss", "Accuracy"]
+    assert drawn[0].wide

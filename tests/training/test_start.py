@@ -223,6 +223,15 @@ def test_evaluation_can_be_switched_off_and_questions_are_still_answered_at_both
     assert "## How far?\n" in folder.questions.read_text(encoding="utf-8")
 
 
+def test_rows_that_are_not_evaluated_are_told_as_that(tiny_llama, prepared, tmp_path):
+    seen = Console(record=True, file=open(os.devnull, "w"), width=500)  # noqa: SIM115
+    one = runs.resolved(tmp_path / "run", tiny_llama, **{"train.keep.evaluate": 0})
+    train(one, prepared, events=Events(Shown(seen).hear))
+    text = seen.export_text()
+    assert "train.keep.evaluate=0: the held-out rows are not looked at" in text
+    assert "no validation rows" not in text
+
+
 def test_without_watched_rows_the_best_is_the_last_and_that_is_said(tiny_llama, prepared, tmp_path):
     from dataclasses import replace
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from markupsafe import Markup
 
@@ -86,13 +86,24 @@ def curves(
     used: int | None = None,
 ) -> list[Curve]:
     """Draws the loss first, over the whole width, then what else was recorded; accuracy over
-    ``pairs`` tells two answers apart. The held-out loss is marked at the step that is ``used``, and
-    at its lowest while there is no model.
+    ``pairs`` tells two answers apart. Where answers are sampled their reward comes first: the loss
+    of such a run does not say whether it learns.
+    """
+    losses = _losses(record, say, used)
+    measured = _measured(record, say, pairs=pairs)
+    if points(record, "reward"):
+        first, *others = measured
+        return [replace(first, wide=True), *others, *losses, *_course(record, say)]
+    return [*losses, *measured, *_course(record, say)]
+
+
+def _losses(record: Sequence[Named], say: Say, used: int | None) -> list[Curve]:
+    """Draws training and held-out loss; the latter is marked at the step that is ``used``, and at
+    its lowest while there is no model.
     """
     train = points(record, "loss")
     watch = held_out(record)
-    rows = watched_kind(record)
-    held_out_name = say(f"report.loss_of_{rows}")
+    held_out_name = say(f"report.loss_of_{watched_kind(record)}")
     lines = []
     if train:
         smooth = running_mean(train)
@@ -101,24 +112,23 @@ def curves(
         lines.append(Series(say("report.train_loss"), smooth, "train"))
     if watch:
         lines.append(Series(held_out_name, watch, "held_out"))
+    if not lines:
+        return []
     mark, marked = _mark(watch, used)
+    title = say("report.loss")
+    legend = [(line.style, line.name) for line in lines]
+    if mark:
+        fields = {"value": f"{mark[1]:.4g}", "step": int(mark[0]), "loss": held_out_name}
+        legend.append(("ring", say(marked, **fields)))
+    chart = line_chart(lines, label=title, x_label=say("report.step"), mark=mark)
+    return [Curve(title, chart, tuple(legend), wide=True)]
+
+
+def _measured(record: Sequence[Named], say: Say, *, pairs: bool) -> list[Curve]:
+    """Draws what was recorded beside the loss, rewards first."""
+    rows = watched_kind(record)
     step = say("report.step")
-    drawn_curves = []
-    if lines:
-        title = say("report.loss")
-        legend = [(line.style, line.name) for line in lines]
-        if mark:
-            fields = {"value": f"{mark[1]:.4g}", "step": int(mark[0]), "loss": held_out_name}
-            legend.append(("ring", say(marked, **fields)))
-        drawn_curves.append(
-            Curve(
-                title,
-                line_chart(lines, label=title, x_label=step, mark=mark),
-                tuple(legend),
-                wide=True,
-            )
-        )
-    drawn_curves += [
+    drawn_curves = [
         curve for curve in (_sides(record, name, say) for name in ("rewards", "length")) if curve
     ]
     every = dict.fromkeys(name for line in record for name in line if name.startswith(PART))
@@ -133,7 +143,7 @@ def curves(
             chart = line_chart(drawn, label=title, x_label=step)
             legend_of_it = tuple((each.style, each.name) for each in drawn)
             drawn_curves.append(Curve(title, chart, legend_of_it))
-    return drawn_curves + _course(record, say)
+    return drawn_curves
 
 
 def _title(name: str, say: Say, *, pairs: bool) -> str:

@@ -368,4 +368,5 @@ def _tell_rows(work: Work, watch: Watch) -> None:
     if asked and chosen_by < FEWEST:
         work.events.tell(say("train.not_fitted", setting=asked, rows=chosen_by, least=FEWEST))
     if not watch.used:
-        work.events.tell(say("train.nothing_watched"))
+        why = "not_evaluated" if watch.items else "nothing_watched"
+        work.events.tell(say(f"train.{why}"))
