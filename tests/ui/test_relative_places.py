@@ -4,6 +4,7 @@ says them whole, and what is wrong still stands at its field.
 
 from __future__ import annotations
 
+import re
 import shutil
 import time
 from collections.abc import Iterator
@@ -125,3 +126,15 @@ def test_texts_that_are_too_long_are_cut_or_left_out_by_a_button(client: TestCli
     page = Read(looked(client, data="runs/data/long.csv").text)
     offered = " ".join(one.get("href", "") for _, one in page.elements)
     assert "data.too_long=drop" in offered and "data.too_long=truncate" in offered
+
+
+def test_of_names_that_mean_the_same_the_plainest_is_shown_first(client: TestClient) -> None:
+    """Nobody who has two columns reads through forty names to say what they are."""
+    answer = looked(client, data="runs/data/other.csv")
+    first, _, others = answer.text.partition("Other names that mean the same")
+    shown = re.findall(r'name="column\.(\w+)"', first)
+    assert shown[:2] == ["question", "answer"] and len(shown) < 20
+    assert 'name="column.instruction"' in others
+    chosen = {"column.query": "spam", "column.response": "eggs"}
+    first = looked(client, data="runs/data/other.csv", **chosen).text.partition("Other names")[0]
+    assert 'name="column.query"' in first and "<option selected>spam" in first

@@ -5,7 +5,7 @@ the rows and on the plan are made. It may be asked for in a process of its own.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations
 from pathlib import Path
@@ -36,6 +36,8 @@ if TYPE_CHECKING:
 
 DROPPED = 200
 """Rows that were left out and are listed; the run's folder has all of them."""
+PLAIN = ("question", "answer", "text", "label")
+"""Names of columns that say what they mean to who never saw one of the others."""
 TEXT = 6000
 """Characters of a row that a page shows."""
 FIXES = (
@@ -150,9 +152,26 @@ def _files(plan: Plan) -> list[JsonObject]:
         names = [reader] if reader else READERS.names()
         wanted = [READERS.get(name) for name in names if READERS.get(name).gives is eats]
         ours = {name: text for cls in wanted for name, text in columns_of(cls).items()}
-        entry["ours"] = list(ours.items())
         entry["read_as"] = entry.get("read_as") or {}
+        entry["ours"], entry["more"] = _plain_first(ours, entry["read_as"])
     return entries
+
+
+def _plain_first(
+    ours: Mapping[str, str], read_as: Mapping[str, str]
+) -> tuple[list[tuple[str, str]], list[tuple[str, str]]]:
+    """Splits our names of columns into one of each meaning, with those that are in use, and the
+    others, which mean the same.
+    """
+    names = sorted(ours, key=lambda name: name not in PLAIN)
+    plain: dict[str, str] = {}
+    for name in names:
+        plain.setdefault(ours[name], name)
+    first = {*plain.values(), *read_as}
+    return (
+        [(name, ours[name]) for name in names if name in first],
+        [(name, ours[name]) for name in names if name not in first],
+    )
 
 
 def _unread(run: Run) -> Iterator[JsonObject]:
