@@ -23,6 +23,7 @@ from tunesmith.data.recognise_columns import (
     holds_pictures,
     rating,
     recognise,
+    says_more,
     template_for,
 )
 from tunesmith.data.rendering.template import USUAL
@@ -100,6 +101,8 @@ def choose(
     if not matching and not graded and (guess is None or guess.reader is None):
         others = {name: cls for name, cls in able.items() if name not in wanted}
         matching, labelled = _of_another_kind(others, _matching(others, known, columns, row), eats)
+        if not columns and [families[name].gives for name in matching] == [Text]:
+            matching = [] if says_more(known.columns, sample) else matching
     if len(matching) == 1:
         return Chosen(families[matching[0]](), columns)
     text = _undecided(

@@ -9,7 +9,14 @@ from dataclasses import replace
 
 from tunesmith.data.columns import names
 from tunesmith.data.columns.asking import verdict_of
-from tunesmith.data.columns.cells import held, is_id, is_number, is_text, varies
+from tunesmith.data.columns.cells import (
+    held,
+    is_id,
+    is_number,
+    is_text,
+    is_written,
+    varies,
+)
 from tunesmith.data.columns.choices import right_column
 from tunesmith.data.columns.inner import opened
 from tunesmith.data.columns.meaning import Meaning, pair_of
@@ -65,6 +72,18 @@ def filled(columns: Sequence[str], rows: Sequence[Row]) -> tuple[str, ...]:
     return tuple(name for name in columns if name not in PICTURES or held(name, rows))
 
 
+def says_more(columns: Sequence[str], rows: Sequence[Row]) -> bool:
+    """Tells whether rows with a text say more than this text: that may be what is to be learned."""
+    return any(
+        name != "text"
+        and held(name, rows)
+        and varies(name, rows)
+        and not is_id(name, rows)
+        and not is_called(name, names.ABOUT_THE_ROW)
+        for name in columns
+    )
+
+
 def _chat(columns: list[str], rows: Sequence[Row]) -> Meaning | None:
     pair = _preference(columns, rows)
     if ANOTHER_TASK & {*columns} or (pair and pair.reader is None) or _feedback(columns, rows):
@@ -95,7 +114,27 @@ def _in_columns(columns: list[str], rows: Sequence[Row]) -> Meaning | None:
     constant = any(held(name, rows) and not varies(name, rows) for name in named)
     if meaning is not None or constant:
         return meaning
-    return _answered_by_label(columns, rows) or by_place(columns, rows)
+    return (
+        _answered_by_label(columns, rows)
+        or by_place(columns, rows)
+        or _answered_by_objects(columns, rows)
+    )
+
+
+def _answered_by_objects(columns: list[str], rows: Sequence[Row]) -> Meaning | None:
+    """Recognises a text and what was found in it: the only column of lists of objects, such as
+    relations, which are written as JSON.
+    """
+    texts = [name for name in ranked(names.TEXT, columns) if is_text(name, rows)]
+    found = [name for name in columns if all(_holds_objects(row.get(name)) for row in rows)]
+    others = [name for name in columns if not is_written(name, rows) and held(name, rows)]
+    if len(texts) != 1 or len(found) != 1 or others != found:
+        return None
+    return Meaning({"question": texts[0], "answer": found[0]}, sure=False)
+
+
+def _holds_objects(value: object) -> bool:
+    return isinstance(value, list) and bool(value) and all(isinstance(one, dict) for one in value)
 
 
 _ANSWERS = ("answer", "answers", "output", "response", "答案", "回答", "输出")

@@ -4,6 +4,7 @@ texts, documents.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 
 from tunesmith.data.columns import names
@@ -35,6 +36,7 @@ def labelled(columns: list[str], rows: Sequence[Row]) -> Meaning | None:
     codes = codes_of_labels(filled, rows) if all(map(str.isdecimal, columns)) else []
     cells = labelled_columns([name for name in filled if name not in codes], rows)
     labels = [name for name in ranked(names.LABEL, columns) if _is_label(name, rows)]
+    ending_so = [] if labels else _ending_as_labels(columns, rows)
     texts = [
         name
         for name in filled
@@ -63,10 +65,26 @@ def labelled(columns: list[str], rows: Sequence[Row]) -> Meaning | None:
         if not is_called(name, names.ABOUT_THE_ROW) and _is_label(name, rows)
         if len({str(value) for value in held(name, rows)}) <= max(10, len(rows) // 2)
     ]
-    label = labels or label
+    label = labels or ending_so or label
     if text and len(label) == 1:
         return Meaning({"text": text[0], "label": label[0]}, sure=False)
     return None
+
+
+def _ending_as_labels(columns: Sequence[str], rows: Sequence[Row]) -> list[str]:
+    """Returns the columns of few values whose names end as a label's: airline_sentiment."""
+    return [
+        name
+        for name in columns
+        if _LAST_WORD.findall(name)[-1:] != [name]
+        and is_called(_LAST_WORD.findall(name)[-1].casefold(), names.LABEL)
+        and _is_label(name, rows)
+        and 3 * len({str(value) for value in held(name, rows)}) <= len(rows)
+    ]
+
+
+_LAST_WORD = re.compile(r"[A-Z]?[^\W_A-Z]+|[A-Z]+(?![^\W_A-Z])")
+"""A word of a name: airline, Sentiment, ID."""
 
 
 def _is_label(name: str, rows: Sequence[Row]) -> bool:

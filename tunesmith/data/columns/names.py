@@ -19,7 +19,7 @@ QUESTION = words_of(
     "definition inputquestion questiontext querytext userquestion userinput userprompt q stem "
     "utterance request 指令 问题 "
     "originaltext 提问 题目 题干 用户 咨询 提示 提示词 用户问题 用户输入 "
-    "用户提问 客户问题 客户提问 咨询内容 患者提问 病情描述 主诉 症状"
+    "用户提问 客户问题 客户提问 咨询内容 患者提问 病情描述 主诉 症状 标准问 标准问句 相似问"
 )
 """What is asked."""
 ORDERS = ("instruction", "definition", "指令")
@@ -49,7 +49,7 @@ ANSWER = words_of(
     "回答 答案 回复 答复 输出 分段内容 "
     "客服回复 客服回答 助手回复 模型回答 回复内容 解答 "
     "sql sqlquery cypher sparql "
-    "诊断 处方 医生回复 标准答案 参考答案 回应 诊疗建议"
+    "诊断 处方 医生回复 标准答案 参考答案 回应 诊疗建议 标准答 解决方案 处理方案 canonicalsolution"
 )
 """What is answered."""
 SOURCE = words_of(
@@ -101,15 +101,22 @@ SIDES = (
     ("preferred", "dispreferred"),
     ("better", "worse"),
     ("good", "bad"),
+    ("winner", "loser"),
     ("win", "lose"),
+    ("y_w", "y_l"),
     ("accepted", "rejected"),
     ("positive", "negative"),
     ("pos", "neg"),
     ("优选", "劣选"),
     ("选中", "拒绝"),
     ("优选", "拒绝"),
+    ("高分", "低分"),
+    ("优", "劣"),
     ("正", "负"),
     ("好", "差"),
+    ("好", "坏"),
+    ("赞", "踩"),
+    ("采纳", "拒绝"),
 )
 """Words that tell the column of a better answer from that of a worse: chosen_messages."""
 GRADE = ["similarity", "similarityscore", "相似度", "是否相似", *LABEL]
@@ -195,6 +202,28 @@ _ASIDE = re.compile(r"[（(【\[][^（(【\[]*[）)】\]]")
 """What a form says of a column beside its name: 问题（必填）."""
 
 
+_HEADS = frozenset(
+    words_of(
+        "问题 提问 题目 题干 指令 回答 答案 回复 答复 解答 摘要 译文 标签 类别 分类 情感 评论 "
+        "评价 反馈 内容 文本 正文 原文 编号 序号 标题 来源 类型 日期 时间 作者 链接 网址 名称 "
+        "姓名 难度 版本"
+    )
+)
+"""What a Chinese name of a column ends with says what it holds: 客户问题 is a question, 回答时间 a
+time.
+"""
+_ENDINGS = ("内容", "文本", "描述", "详情")
+"""What says nothing behind such a word: 问题描述."""
+
+
+def _heads(name: str) -> list[str]:
+    """Returns the words with which a Chinese name ends, without what says nothing behind them."""
+    ending = next((ending for ending in _ENDINGS if name.endswith(ending)), "")
+    whole = name.removesuffix(ending) or name
+    words = [whole, whole[-2:], name[-2:]]
+    return [word for word in words if word != name and word in _HEADS]
+
+
 def cores(name: str) -> tuple[str, ...]:
     """Returns the plain name, and also without an ending that names its language or kind, or a
     beginning that says nothing of it: ``instruction_zh`` is an instruction, ``trans_input`` an
@@ -215,6 +244,7 @@ def cores(name: str) -> tuple[str, ...]:
     if before is not None:
         spelled = spelled.removeprefix(f"{before}_")
         plain_names.append(plain(spelled))
+    plain_names += _heads(plain_names[-1])
     head, mark, tail = spelled.rpartition("_")
     if mark and tail in _SUFFIXES and head:
         plain_names.append(plain(head))

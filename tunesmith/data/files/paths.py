@@ -31,6 +31,8 @@ SUFFIXES = (
 ACCOUNT = ".account.jsonl"
 """What ``tunesmith data`` puts behind the name of a file for what became of each row; no data."""
 _NOT_DATA = ("readme", "license", "licence", "notice", "changelog")
+_ABOUT_DATA = ("dataset_info.json", "dataset_infos.json", "dataset_dict.json", "state.json")
+"""What the library datasets and LLaMA-Factory write beside the rows."""
 
 
 def on_disk(path: Path) -> tuple[Path, str]:
@@ -124,4 +126,4 @@ def _is_data(file: Path, root: Path) -> bool:
     if file.name.endswith(ACCOUNT) and file.with_name(file.name.removesuffix(ACCOUNT)).exists():
         return False
     name = file.name.lower().removesuffix(".gz")
-    return name.endswith(SUFFIXES) and file.is_file()
+    return name.endswith(SUFFIXES) and name not in _ABOUT_DATA and file.is_file()
