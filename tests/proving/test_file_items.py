@@ -50,6 +50,26 @@ def test_rows_that_were_seen_are_left_out_and_the_run_s_own_proof_stays(
     assert (label_run.proof.read_bytes() if label_run.proof.exists() else None) == proof
 
 
+@pytest.mark.slow  # 6 s
+def test_a_proof_stays_where_another_file_of_its_name_is_proved(
+    label_run: RunFolder, tmp_path: Path
+) -> None:
+    rows = [
+        {**row, "instruction": row["instruction"] + f" u{n} v{n} w{n}"}
+        for n, row in enumerate(labelled(460)[400:])
+    ]
+    files = []
+    for name, part in (("north", rows[:25]), ("south", rows[25:])):
+        (tmp_path / name).mkdir()
+        files.append(written(tmp_path / name / "asked.jsonl", part))
+    for file in (*files, files[0]):  # the first again, which takes the place of its own
+        api.prove(label_run, data=file, shots=0)
+    proofs = label_run.path / "proofs"
+    places = [proofs / "asked" / "proof.json", proofs / "asked-2" / "proof.json"]
+    assert [json.loads(place.read_text(encoding="utf-8"))["file"] for place in places] == files
+    assert not (proofs / "asked-3").exists()
+
+
 def test_a_file_of_seen_rows_alone_proves_nothing(label_run: RunFolder, tmp_path: Path) -> None:
     assert isinstance(label_run.resolved().run.data.path, str)
     prepared = json.loads(label_run.ledger.read_text(encoding="utf-8"))

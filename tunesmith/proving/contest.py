@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from functools import partial
+from itertools import chain, count
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -280,15 +281,30 @@ def _held(
 ) -> tuple[Path, list[Item], JsonObject]:
     """Returns where the proof goes, the rows that are asked, and what is told of their file."""
     if file is not None:
-        return _beside(folder) / Path(file).stem, *file_items(file, run, prepared)
+        return _place_of(folder, file), *file_items(file, run, prepared)
     if not prepared.proof:
         raise DataError(Problem("data.held_out", say("prove.no_proof_rows")))
     return folder.proved_in, prepared.proof, {}
 
 
-def _beside(folder: RunFolder) -> Path:
-    """Returns where proofs of other files go."""
-    return folder.path / "proofs" if folder.proved_in == folder.path else folder.proved_in
+def _place_of(folder: RunFolder, file: str) -> Path:
+    """Returns where the proof of a file goes: named like it, with a number behind the name where
+    another file of that name was proved.
+    """
+    proofs = folder.path / "proofs" if folder.proved_in == folder.path else folder.proved_in
+    name = Path(file).stem
+    numbered = (f"{name}-{number}" for number in count(2))
+    places = (proofs / each for each in chain([name], numbered))
+    return next(place for place in places if not _of_other(place / folder.proof.name, file, folder))
+
+
+def _of_other(proof: Path, file: str, folder: RunFolder) -> bool:
+    """Tells whether a proof is there, of another file than this one."""
+    earlier = folder.read(proof)
+    if earlier is None:
+        return False
+    asked = earlier.get("file")  # none in the proof of a step
+    return asked is None or Path(asked).resolve() != Path(file).resolve()
 
 
 def _texts(tokenizer: Any, item: Item) -> list[str]:
