@@ -45,7 +45,7 @@ def means_a_file(path: str) -> bool:
     )
 
 
-_WITH_PARTS = (".json", ".yaml", ".yml", ".xlsx", ".xlsm")
+_WITH_PARTS = (".json", ".yaml", ".yml", ".xml", ".xlsx", ".xlsm")
 """Files that may hold several parts of a data set."""
 
 

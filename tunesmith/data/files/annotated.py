@@ -108,6 +108,24 @@ def _corpus(row: Row) -> Iterator[JsonObject]:
     yield from ({"conversation": talk} for talk in row["conversations"])
 
 
+def _translated(row: Row) -> dict[str, str]:
+    """Returns the texts of a unit of a translation memory (TMX) by language; none where this is no
+    such unit.
+    """
+    units = row.get("tuv")
+    items = units if isinstance(units, list) else []
+    texts = {
+        str(item["lang"]): item["seg"]
+        for item in items
+        if isinstance(item, Mapping) and "lang" in item and isinstance(item.get("seg"), str)
+    }
+    return texts if len(texts) == len(items) == 2 else {}
+
+
+def _translation(row: Row) -> Iterator[JsonObject]:
+    yield {"translation": _translated(row)}
+
+
 def _is_spacy(row: Row) -> bool:
     marks = row.get("1")
     if {*row} != {"0", "1"} or not isinstance(row["0"], str) or not isinstance(marks, Mapping):
@@ -200,6 +218,7 @@ ANNOTATED = {
     "Rasa": Layout(lambda row: bool(_examples(row)), _rasa),
     "Rasa's YAML": Layout(lambda row: bool(_listed_intents(row)), _intents),
     "UIE": Layout(_is_asked_for, _asked_for),
+    "TMX": Layout(lambda row: bool(_translated(row)), _translation),
     "ChatterBot": Layout(_is_corpus, _corpus),
     "spaCy": Layout(_is_spacy, _spacy),
     "W2NER": Layout(_is_w2ner, _w2ner),

@@ -27,6 +27,8 @@ SUFFIXES = (
     ".parquet",
     ".xlsx",
     ".xlsm",
+    ".xml",
+    ".tmx",
 )
 ACCOUNT = ".account.jsonl"
 """What ``tunesmith data`` puts behind the name of a file for what became of each row; no data."""

@@ -13,6 +13,7 @@ from typing import TextIO
 
 import yaml
 
+from tunesmith.data.files import xml_rows
 from tunesmith.data.files.decoding import open_text
 from tunesmith.data.files.jsonrows import kind_of
 from tunesmith.data.files.paths import on_disk
@@ -28,17 +29,23 @@ _Loader = yaml.CBaseLoader if yaml.__with_libyaml__ else yaml.BaseLoader
 
 @contextmanager
 def open_rows(path: Path, encoding: str, *, newline: str | None = None) -> Iterator[TextIO]:
-    """Opens a file of rows as text, a YAML file as JSON; raises DataError for what is no YAML."""
+    """Opens a file of rows as text, YAML and XML as JSON; raises DataError for what is neither."""
     with open_text(path, encoding, newline=newline) as stream:
         if is_yaml(path):
             yield io.StringIO(_as_json(stream.read(), path))
+        elif _ends(path, xml_rows.ENDINGS):
+            yield io.StringIO(xml_rows.as_json(stream.read(), path))
         else:
             yield stream
 
 
 def is_yaml(path: Path) -> bool:
     """Tells whether the file is one of YAML, by its name."""
-    return on_disk(path)[0].name.lower().removesuffix(".gz").endswith(ENDINGS)
+    return _ends(path, ENDINGS)
+
+
+def _ends(path: Path, endings: tuple[str, ...]) -> bool:
+    return on_disk(path)[0].name.lower().removesuffix(".gz").endswith(endings)
 
 
 def _as_json(text: str, path: Path) -> str:
