@@ -10,7 +10,7 @@ import pytest
 from conftest import SHARED_DATA
 from tunesmith.api import check
 from tunesmith.data.texts.people import names_in
-from tunesmith.data.texts.personal import bank_card, identity_card, kinds_in
+from tunesmith.data.texts.personal import bank_card, found_in, identity_card, kinds_in
 
 
 @pytest.mark.parametrize(
@@ -36,6 +36,52 @@ from tunesmith.data.texts.personal import bank_card, identity_card, kinds_in
 )
 def test_each_kind_is_found_and_nothing_else(text: str, kinds: list[str]) -> None:
     assert list(kinds_in(text)) == kinds
+
+
+@pytest.mark.parametrize(
+    ("text", "values"),
+    [
+        ("https://a.com/x?token=abcd1234efgh&y=1", ["abcd1234efgh"]),
+        ("https://a.com/?X-Amz-Signature=deadbeef01", ["deadbeef01"]),
+        ("https://bob:hunter@host.com/x", ["bob:hunter"]),
+        ('{"password": "hunter22"} 密码：Abc12345', ["hunter22", "Abc12345"]),
+        ('api_key = "a8f5f167f44f4964"; Bearer abcdef123456', ["a8f5f167f44f4964", "abcdef123456"]),
+        (
+            f"github_pat_{'a1' * 20} sk_live_{'b2' * 10}",
+            [f"github_pat_{'a1' * 20}", f"sk_live_{'b2' * 10}"],
+        ),
+        ("-----BEGIN RSA PRIVATE KEY-----\nMII\n-----END RSA PRIVATE KEY-----", None),
+        ("f(password=EMAIL_PASSWORD, token=ACCESS_TOKEN, api_key=os.environ2)", []),
+        ("password=password token: str, token=token2, secret: 3, my password: 8 characters", []),
+    ],
+)
+def test_secrets_are_values_and_no_names_of_values(text: str, values: list[str] | None) -> None:
+    parts = found_in(text, ("secret",))
+    assert [text[part.start : part.end] for part in parts] == ([text] if values is None else values)
+
+
+@pytest.mark.parametrize(
+    ("text", "kinds"),
+    [
+        ("银行卡号6222 0212 3456 7890 128", ["bank_card"]),
+        ("the sum 355909190063-746", []),
+        ("座机(021)6234 5678", ["landline"]),
+        ("卡号 6222 0212 3456 7895", []),
+        ("1990年5月3日出生，1990-05-03生。", ["birth_date", "birth_date"]),
+        ('"date_of_birth": "1990-01-02", born May 3, 1990', ["birth_date", "birth_date"]),
+        ("medical record number 12345678, patient ID 1234567", ["record", "record"]),
+        ("a record 50000 tickets, patient 123456", []),
+        ("passport number 123456789", ["passport"]),
+        ("license plate: ABC-1234, plate tectonics", ["plate"]),
+        ("fe80::1ff:fe23:4567:890a", ["ip"]),
+        ("std::vector a::b::c 12:30:45 00:1A:2B:3C:4D:5E", []),
+        ("221B Baker Street", ["address"]),
+        ("the 1929 Wall Street crash", []),
+        ("SSN 123-45-6789, part 000-45-6789", ["identity_card"]),
+    ],
+)
+def test_forms_that_people_write(text: str, kinds: list[str]) -> None:
+    assert [part.kind for part in found_in(text)] == kinds
 
 
 def test_check_digits_are_those_of_the_standards() -> None:

@@ -6,7 +6,13 @@ import re
 
 import pytest
 
-from tunesmith.data.texts.personal import identity_check, kinds_in, luhn_check
+from tunesmith.data.texts.personal import (
+    credit_code,
+    found_in,
+    identity_check,
+    kinds_in,
+    luhn_check,
+)
 from tunesmith.data.texts.surrogates import Surrogates, mask
 
 
@@ -57,3 +63,45 @@ def test_a_telephone_keeps_its_form_and_is_nobodys(real: str, form: str) -> None
 
 def test_the_kind_is_named_in_the_language_around() -> None:
     assert mask("phone", "请拨打电话") == "[电话]" and mask("phone", "call me") == "[PHONE]"
+
+
+def test_a_number_written_otherwise_has_the_same_surrogate_in_its_own_form() -> None:
+    surrogates = Surrogates(b"key")
+    plain = surrogates.of("phone", "13812345678")
+    assert surrogates.of("phone", "138 1234 5678") == f"{plain[:3]} {plain[3:7]} {plain[7:]}"
+    assert surrogates.of("phone", "１３８１２３４５６７８") == plain
+    assert surrogates.of("phone", "+86 13812345678") == f"+86 {plain}"
+    line = surrogates.of("landline", "(021)6234 5678")
+    assert re.fullmatch(r"\(021\)0\d{3} \d{4}", line)
+    card = surrogates.of("bank_card", "6222 0212 3456 7890 128")
+    assert surrogates.of("bank_card", "6222021234567890128") == card.replace(" ", "")
+
+
+@pytest.mark.parametrize(
+    ("kind", "real", "form"),
+    [
+        ("identity_card", "123-45-6789", r"000-\d\d-\d{4}"),
+        ("credit_code", "91110108551385082Q", r"9199\d{13}[0-9A-Z]"),
+        ("passport", "E12345678", r"[IO]\d{8}"),
+        ("passport", "EA1234567", r"E[IO]\d{7}"),
+        ("ip", "2001:0db8:85a3:0000:0000:8a2e:0370:7334", r"2001:db8::[0-9a-f]+:[0-9a-f]+"),
+        ("birth_date", "March 3, 1990", r"[A-Z][a-z]{2,8} \d{1,2}, 1990"),
+        ("birth_date", "3rd of Mar 1990", r"\d{1,2} of [A-Z][a-z]{2} 1990"),
+        ("birth_date", "1990年5月3日", r"1990年\d{1,2}月\d{1,2}日"),
+        ("birth_date", "03/04/1990", r"\d\d/\d\d/1990"),
+    ],
+)
+def test_other_kinds_keep_their_form_too(kind: str, real: str, form: str) -> None:
+    assert [part.kind for part in found_in(SAID[kind].format(real))] == [kind]
+    made = Surrogates(b"key").of(kind, real)
+    assert re.fullmatch(form, made) and made != real
+    assert kind != "credit_code" or credit_code(made)
+
+
+SAID = {
+    "identity_card": "SSN {}",
+    "credit_code": "代码{}",
+    "passport": "护照号 {}。",
+    "ip": "from {}",
+    "birth_date": "born {}",
+}

@@ -32,7 +32,7 @@ _CUED = re.compile(
 )
 _ENGLISH = re.compile(
     r"(?:\b(?:Mr|Mrs|Ms|Miss|Dr|Prof)\.? |\b(?:[Mm]y name is|[Pp]atient(?: name)?:?|[Nn]ame:|"
-    r"[Dd]ear|[Ss]incerely,|[Rr]egards,)\s+)"
+    r"[Dd]ear|[Ss]incerely,|[Rr]egards,)\s+(?:(?:Mr|Mrs|Ms|Miss|Dr|Prof)\.? )?)"
     r"([A-Z][a-z]+(?:[-'][A-Z][a-z]+)?(?: [A-Z]\.)?(?: [A-Z][a-z]+(?:[-'][A-Z][a-z]+)?){0,2})"
 )
 _NO_NAMES = frozenset(

@@ -8,10 +8,13 @@ import re
 from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass
 from datetime import date
+from ipaddress import ip_address
 
 from tunesmith.data.texts.addresses import addresses_in
+from tunesmith.data.texts.births import BIRTH_DATE
+from tunesmith.data.texts.keys import SECRET, may_hold_secret
 
-_WIDE = {code: code - 0xFEE0 for code in range(0xFF01, 0xFF5F)}
+WIDE = {code: code - 0xFEE0 for code in range(0xFF01, 0xFF5F)}
 """Full-width signs to plain ones, one for one, so that places stay true."""
 _WIDE_LETTER = re.compile("[\uff20-\uff3a\uff41-\uff5a]")
 # Powers of 2 modulo 11, from 2^17 down (GB 11643).
@@ -68,15 +71,21 @@ def credit_code(code: str) -> bool:
     """Tells whether this can be the unified social credit code of a Chinese organisation (GB
     32100).
     """
-    places = [_CREDIT_SIGNS.find(sign) for sign in code]
-    if -1 in places:
-        return False
-    total = sum(weight * n for weight, n in zip(_CREDIT_WEIGHTS, places[:17], strict=True))
-    return (31 - total % 31) % 31 == places[17]
+    return all(sign in _CREDIT_SIGNS for sign in code) and code[17] == credit_check(code[:17])
+
+
+def credit_check(code: str) -> str:
+    """Computes the check sign after the 17 signs of a social credit code (GB 32100)."""
+    places = map(_CREDIT_SIGNS.index, code)
+    total = sum(weight * place for weight, place in zip(_CREDIT_WEIGHTS, places, strict=True))
+    return _CREDIT_SIGNS[-total % 31]
 
 
 def _address_of_machine(text: str) -> bool:
-    return all(int(part) < 256 for part in text.split("."))
+    try:
+        return not ip_address(text).is_unspecified
+    except ValueError:  # 300.1.1.1, or a time of day such as 12:30:45
+        return False
 
 
 def _telephone(text: str) -> bool:
@@ -88,26 +97,27 @@ def _telephone(text: str) -> bool:
     return not text.startswith("+") or least <= len(re.sub(r"\D", "", number)) <= 15
 
 
+def _card_of_a_person(text: str) -> bool:
+    """Tells whether this can be the number of a Chinese identity card; a social security number of
+    the United States has no check digit.
+    """
+    return len(text) == 11 or identity_card(text)
+
+
 def _any(text: str) -> bool:
     return True
 
 
-_CUE = r"(?:号码|号|No\.?|number|ID|id|#)?\s*(?:是|为|is)?\s*[:：#]?\s*"
+_CUE = r"\s*(?:号码|号|No\.?|number|ID|id|#)?\s*(?:是|为|is)?\s*[:：#]?\s*"
 
 _FORMS: dict[str, tuple[re.Pattern[str], Callable[[str], bool]]] = {
-    "secret": (
-        re.compile(
-            r"(?<![\w-])(?:sk-(?:[a-z]+-)*[A-Za-z0-9_-]{20,}|gh[pousr]_[A-Za-z0-9]{30,}"
-            r"|hf_[A-Za-z0-9]{30,}|AKIA[0-9A-Z]{16}|AIza[\w-]{35}|xox[abpr]-[\w-]{10,}"
-            r"|LTAI[A-Za-z0-9]{12,20}|eyJ[\w-]{10,}\.[\w-]{10,}\.[\w-]{10,})"
-            r"|(?<=token=)[\w%.~-]{8,}|(?<=api_key=)[\w%.~-]{8,}|(?<=apikey=)[\w%.~-]{8,}"
-            r"|(?<=password=)[^\s&\"']{4,}|(?<=access_token=)[\w%.~-]{8,}"
-        ),
-        _any,
-    ),
+    "secret": (SECRET, _any),
     "identity_card": (
-        re.compile(r"(?<!\d)[1-9]\d{5}[ -]?\d{8}[ -]?\d{3}[\dXx](?![\dA-Za-z])"),
-        identity_card,
+        re.compile(
+            r"(?<!\d)[1-9]\d{5}[ -]?\d{8}[ -]?\d{3}[\dXx](?![\dA-Za-z])"
+            r"|(?<![\d-])(?!000|666|9)\d{3}-(?!00)\d{2}-(?!0000)\d{4}(?![\d-])"
+        ),
+        _card_of_a_person,
     ),
     "credit_code": (
         re.compile(r"(?<![\dA-Za-z])[0-9A-HJ-NP-RTUW-Y]{18}(?![\dA-Za-z])"),
@@ -129,46 +139,50 @@ _FORMS: dict[str, tuple[re.Pattern[str], Callable[[str], bool]]] = {
         _telephone,
     ),
     "bank_card": (
-        re.compile(r"(?<![\d.])(?:[3-6]\d|2[1-7]|18)\d{2}(?:[ -]?\d{4}){2}[ -]?\d{1,7}(?!\d)"),
+        re.compile(
+            r"(?<![\d.])(?:(?:[3-6]\d|2[1-7]|18)\d{11,17}"
+            r"|(?:[3-6]\d|2[1-7]|18)\d{2}([ -])(?:\d{4}\1){2,3}\d{1,4}"
+            r"|3[47]\d{2}([ -])\d{6}\2\d{5})(?!\d)"
+        ),
         bank_card,
     ),
     "landline": (
-        re.compile(r"(?<![\d-])(?:\+?86[ -]?)?(?:\(0\d{2,3}\) ?|0\d{2,3}[ -])\d{7,8}(?![\d-])"),
+        re.compile(
+            r"(?<![\d-])(?<!\d )(?:\+?86[ -]?)?(?:\(0\d{2,3}\) ?|0\d{2,3}[ -])"
+            r"(?:\d{7,8}|\d{3,4}[ -]\d{4})(?![\d-])"
+        ),
         _any,
     ),
     "ip": (
-        re.compile(r"(?<![\d.])\d{1,3}(?:\.\d{1,3}){3}(?![\d.]*\d)"),
+        re.compile(
+            r"(?<![\d.])\d{1,3}(?:\.\d{1,3}){3}(?![\d.]*\d)"
+            r"|(?<![\w:])[0-9A-Fa-f]{0,4}(?::[0-9A-Fa-f]{0,4}){3,7}(?![\w:])"
+        ),
         _address_of_machine,
     ),
     "plate": (
         re.compile(
             r"[京津沪渝冀豫云辽黑湘皖鲁新苏浙赣鄂桂甘晋蒙陕吉闽贵粤青藏川宁琼]"
             r"[A-HJ-NP-Z][·• -]?(?:[A-HJ-NP-Z0-9]{5,6})(?![A-Za-z0-9])"
+            r"|[Pp]late(?: number| no\.?)?(?: is)?:?\s+"
+            r"(?P<value>[A-Z0-9]{1,4}[ -]?[A-Z0-9]{2,4})(?![A-Za-z0-9])"
         ),
         lambda found: any(sign.isdecimal() for sign in found),
     ),
     "passport": (
-        re.compile(
-            rf"(?:(?<=护照)|(?<=passport)|(?<=Passport)){_CUE}([A-Z]{{1,2}}\d{{7,8}})(?!\d)"
-        ),
+        re.compile(rf"(?:护照|[Pp]assport){_CUE}(?P<value>[A-Z]{{0,2}}\d{{7,9}})(?!\d)"),
         _any,
     ),
     "record": (
         re.compile(
-            r"(?:(?<=病历)|(?<=病案)|(?<=住院)|(?<=门诊)|(?<=就诊)|(?<=就诊卡)|(?<=医保卡)"
-            rf"|(?<=MRN)|(?<=[Rr]ecord)){_CUE}([A-Za-z]{{0,3}}\d{{5,14}})(?!\d)"
+            rf"(?:(?:病历|病案|住院|门诊|就诊卡?|医保卡|\bMRN){_CUE}"
+            r"|\b(?:[Rr]ecord|[Pp]atient|[Hh]ospital|[Aa]dmission|[Cc]hart)"
+            r"\s?(?:[Nn]o\.?|[Nn]umber|ID|#)\s?(?:is)?[:#]?\s?)"
+            r"(?P<value>[A-Za-z]{0,3}\d{5,14})(?!\d)"
         ),
         _any,
     ),
-    "birth_date": (
-        re.compile(
-            r"(?:(?<=出生日期)|(?<=出生于)|(?<=生于)|(?<=生日)|(?<=born on)|(?<=[Bb]irth)|(?<=DOB))"
-            r"\s*(?:是|为|is)?\s*[:：]?\s*"
-            r"((?:19|20)\d{2}\s?[年./-]\s?\d{1,2}\s?[月./-]\s?\d{1,2}日?"
-            r"|\d{1,2}[./-]\d{1,2}[./-](?:19|20)\d{2})(?!\d)"
-        ),
-        _any,
-    ),
+    "birth_date": (BIRTH_DATE, _any),
 }
 """What is looked for, in the order in which signs are claimed: a card may hold a telephone."""
 KINDS = (*_FORMS, "address")
@@ -185,7 +199,7 @@ def found_in(text: str, kinds: tuple[str, ...] = KINDS) -> list[Found]:
     lettered = not text.isascii() and _WIDE_LETTER.search(text)
     if not lettered and not any(_may_hold(text, kind, met) for kind in kinds):
         return []
-    plain = text.translate(_WIDE)
+    plain = text.translate(WIDE)
     parts: list[Found] = []
     for part in _all_in(plain, kinds):
         if all(part.end <= other.start or other.end <= part.start for other in parts):
@@ -194,14 +208,14 @@ def found_in(text: str, kinds: tuple[str, ...] = KINDS) -> list[Found]:
     return sorted(part for part in parts if part.kind in kinds)
 
 
-_SECRETS = ("sk-", "ghp_", "gho_", "ghu_", "ghs_", "ghr_", "hf_", "AKIA", "AIza", "xox", "LTAI")
-_SECRETS += ("eyJ", "token=", "key=", "password=")
 _MANY_DIGITS = re.compile(r"\d(?:[ ().（）．－-]{0,2}\d){6}")
 _NEEDS = {
     **dict.fromkeys(("identity_card", "phone", "bank_card", "landline"), _MANY_DIGITS),
     "credit_code": re.compile(r"\d{6}"),  # its third to eighth signs are a region's digits
-    "ip": re.compile(r"\d[.．]\d"),
-    "plate": re.compile("[京津沪渝冀豫云辽黑湘皖鲁新苏浙赣鄂桂甘晋蒙陕吉闽贵粤青藏川宁琼][A-Z]"),
+    "ip": re.compile(r"\d[.．]\d|[:：][0-9A-Fa-f]{0,4}[:：]"),
+    "plate": re.compile(
+        "[京津沪渝冀豫云辽黑湘皖鲁新苏浙赣鄂桂甘晋蒙陕吉闽贵粤青藏川宁琼][A-Z]|plate"
+    ),
 }
 _DIGITS = re.compile(r"\d{3}")
 
@@ -218,7 +232,7 @@ def _may_hold(plain: str, kind: str, met: dict[re.Pattern[str], bool]) -> bool:
     if kind == "mail":
         return "@" in plain
     if kind == "secret":
-        return any(mark in plain for mark in _SECRETS)
+        return may_hold_secret(plain)
     form = _NEEDS.get(kind, _DIGITS)
     if form not in met:
         met[form] = form.search(plain) is not None
@@ -232,7 +246,7 @@ def _all_in(plain: str, kinds: Collection[str]) -> Iterator[Found]:
         if not _may_hold(plain, kind, met):
             continue
         for match in form.finditer(plain):
-            group = match.lastindex or 0
+            group = match.lastgroup or 0  # some have a word before the value
             if right(match[group]):
                 yield Found(*match.span(group), kind)
     if "address" in kinds:
@@ -253,7 +267,7 @@ def kinds_in(text: str, kinds: tuple[str, ...] = KINDS) -> Iterator[str]:
 
 _NOBODYS = {
     "mail": re.compile(r"user\d{6}@example\.com"),
-    "identity_card": re.compile(r"99\d{15}[\dX]"),
+    "identity_card": re.compile(r"99\d{15}[\dX]|000\d{6}"),
     "bank_card": re.compile(r"999999\d+"),
     "phone": re.compile(r"(?:86)?12\d{9}|\d*55501\d\d|999\d{5,12}"),
 }

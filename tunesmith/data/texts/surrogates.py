@@ -6,8 +6,9 @@ import hashlib
 import hmac
 import re
 
+from tunesmith.data.texts.births import another_day
 from tunesmith.data.texts.people import COMPOUND
-from tunesmith.data.texts.personal import identity_check, luhn_check
+from tunesmith.data.texts.personal import WIDE, credit_check, identity_check, luhn_check
 
 _FAMILY = "王李张刘陈杨黄赵吴周徐孙马朱胡郭何林罗梁"
 """Twenty of the most frequent surnames."""
@@ -31,6 +32,10 @@ _MASKS = {
     "name": "姓名",
 }
 _HAN = re.compile("[\u3400-\u9fff]")
+_CHINA = re.compile(r"\+?86[ -]?(?=1[3-9]\d)")
+_AREA = re.compile(r"(?:\+?86[ -]?)?(?:\(0\d{2,3}\) ?|0\d{2,3}[ -])")
+_NUMBERS = ("phone", "landline", "identity_card", "bank_card")
+"""Kinds whose numbers are the same with other marks between their digits."""
 
 
 def mask(kind: str, text: str) -> str:
@@ -52,17 +57,23 @@ class Surrogates:
         self.taken: set[str] = set()
 
     def of(self, kind: str, value: str) -> str:
-        """Returns the surrogate of a value; no two names have the same one."""
-        earlier = self.given.get((kind, _normal(value)))
+        """Returns the surrogate of a value in the form in which it stands there: a number is the
+        same one with spaces, in full width, or behind +86. No two names have the same surrogate.
+        """
+        value = value.translate(WIDE)
+        country = _CHINA.match(value) if kind == "phone" else None
+        if country is not None:
+            return country[0] + self.of(kind, value[country.end() :])
+        earlier = self.given.get((kind, _normal(kind, value)))
         if earlier is not None:
-            return earlier
+            return _in_form(kind, earlier, value)
         tries = 0
         surrogate = self._made(kind, value, tries)
         while kind == "name" and (surrogate in self.taken or surrogate == value) and tries < 1000:
             tries += 1
             surrogate = self._made(kind, value, tries)
         self.taken.add(surrogate)
-        self.given[kind, _normal(value)] = surrogate
+        self.given[kind, _normal(kind, value)] = surrogate
         return surrogate
 
     def avoid(self, names: set[str]) -> None:
@@ -70,14 +81,21 @@ class Surrogates:
         self.taken |= names
 
     def _made(self, kind: str, value: str, tries: int) -> str:
-        message = f"{kind}\0{_normal(value)}\0{tries}".encode()
+        message = f"{kind}\0{_normal(kind, value)}\0{tries}".encode()
         number = int.from_bytes(hmac.new(self.key, message, hashlib.sha256).digest(), "big")
         maker = _MAKERS.get(kind)
         return maker(value, number) if maker is not None else _same_form(value, number)
 
 
-def _normal(value: str) -> str:
-    return re.sub(r"[\s-]", "", value).casefold()
+def _normal(kind: str, value: str) -> str:
+    return re.sub(r"\W" if kind in _NUMBERS else r"[\s-]", "", value).casefold()
+
+
+def _in_form(kind: str, surrogate: str, value: str) -> str:
+    """Puts the digits of a surrogate in the places of the value, where both have as many."""
+    signs = "".join(filter(str.isalnum, surrogate))
+    same = kind in _NUMBERS and len(signs) == sum(map(str.isalnum, value))
+    return _in_places(value, signs) if same else surrogate
 
 
 def _digits(number: int, count: int) -> str:
@@ -102,6 +120,9 @@ def _phone(value: str, number: int) -> str:
 
 
 def _identity(value: str, number: int) -> str:
+    if len(value) == 11:
+        # No social security number of the United States begins with 000.
+        return f"000-{_digits(number, 2)}-{_digits(number // 100, 4)}"
     # No region has the code 99.
     born = f"{1950 + number % 50}{number // 50 % 12 + 1:02}{number // 600 % 28 + 1:02}"
     digits = f"99{_digits(number // 20000, 4)}{born}{_digits(number // 7, 3)}"
@@ -117,16 +138,22 @@ def _card(value: str, number: int) -> str:
 
 def _landline(value: str, number: int) -> str:
     # No line number of a Chinese town begins with 0.
-    area, _, rest = value.rpartition(")" if ")" in value else "-" if "-" in value else " ")
-    mark = value[len(area) : len(value) - len(rest)]
-    return f"{area}{mark}0{_digits(number, len(rest) - 1)}"
+    area = _AREA.match(value)
+    assert area is not None, "a landline was found by its area code"
+    rest = value[area.end() :]
+    count = sum(map(str.isdecimal, rest))
+    return area[0] + _in_places(rest, "0" + _digits(number, count - 1))
 
 
 def _address_of_machine(value: str, number: int) -> str:
+    if ":" in value:
+        return f"2001:db8::{number % 65535 + 1:x}:{number // 65535 % 65535 + 1:x}"  # RFC 3849
     return f"192.0.2.{number % 254 + 1}"  # RFC 5737
 
 
 def _plate(value: str, number: int) -> str:
+    if not _HAN.match(value):
+        return _same_form(value, number)
     # Plates hold no I and no O, so that they are not read as 1 and 0.
     tail = len(re.sub("[·• -]", "", value)) - 2
     return f"{value[0]}{'IO'[number % 2]}{value[2] if value[2] in '·• -' else ''}" + _digits(
@@ -134,16 +161,17 @@ def _plate(value: str, number: int) -> str:
     )
 
 
-def _birth(value: str, number: int) -> str:
-    """Returns the same year with another day."""
-    month, day = number % 12 + 1, number // 12 % 28 + 1
-    if re.match(r"\d{4}", value):
-        parts = re.split(r"(\d+)", value)
-        parts[3], parts[5] = str(month).zfill(len(parts[3])), str(day).zfill(len(parts[5]))
-        return "".join(parts)
-    year = value[-4:]
-    mark = re.sub(r"\d", "", value)[0]
-    return f"{month:02}{mark}{day:02}{mark}{year}"
+def _credit_code(value: str, number: int) -> str:
+    # No region has the code 99.
+    code = f"{value[:2]}99{_digits(number, 4)}{_digits(number // 10000, 9)}"
+    return code + credit_check(code)
+
+
+def _passport(value: str, number: int) -> str:
+    # I and O stand in no number of a Chinese passport, so that they are not read as 1 and 0.
+    letters = len(value) - len(value.lstrip("ABCDEFGHIJKLMNOPQRSTUVWXYZ"))
+    rest = _digits(number, len(value) - letters)
+    return f"{value[: letters - 1]}{'IO'[number % 2]}{rest}" if letters else rest
 
 
 def _address(value: str, number: int) -> str:
@@ -190,8 +218,10 @@ _MAKERS = {
     "bank_card": _card,
     "landline": _landline,
     "ip": _address_of_machine,
+    "credit_code": _credit_code,
+    "passport": _passport,
     "plate": _plate,
-    "birth_date": _birth,
+    "birth_date": another_day,
     "address": _address,
     "name": _name,
     "secret": _secret,
