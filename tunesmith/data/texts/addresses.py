@@ -36,7 +36,8 @@ _WAYS = (
 )
 """What ends the name of a street in the United States (USPS Publication 28, appendix C1)."""
 _ENGLISH = re.compile(
-    rf"(?<![\w.,])(?<!\b[Tt]he )\d{{1,5}}[A-Z]? (?:[NSEW]\.? )?(?:[A-Z][A-Za-z]+ ){{1,3}}?(?:{_WAYS})\b\.?"
+    r"(?<![\w.,])(?<!\b[Tt]he )\d{1,5}[A-Z]? (?:[NSEW]\.? )?"
+    rf"(?:[A-Z][A-Za-z]+ ){{1,3}}?(?:{_WAYS})\b\.?"
     r"(?:,? (?:Apt|Apartment|Suite|Ste|Unit)\.? ?#?\w{1,5})?"
 )
 

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import re
 
-MONTHS = tuple(
-    "January February March April May June July August September October November December".split()
-)
+MONTHS = ("January", "February", "March", "April", "May", "June")
+MONTHS += ("July", "August", "September", "October", "November", "December")
 _MONTH = rf"(?:{'|'.join(f'{name[:3]}(?:{name[3:]})?' for name in MONTHS)})"
 _NUMBERED = (
     r"(?:19|20)\d{2}\s?[年./-]\s?\d{1,2}\s?[月./-]\s?\d{1,2}日?"
@@ -33,9 +32,11 @@ def another_day(value: str, number: int) -> str:
         dated = re.sub(r"\d{1,2}(?:st|nd|rd|th)?(?!\d)", str(day), value, count=1)
         return dated.replace(named[0], name, 1)
     numbers = re.findall(r"\d+", value)
-    fields = {index: f"{new:0{len(numbers[index])}}" for index, new in _order(value, month, day)}
-    parts = iter(fields.get(index, old) for index, old in enumerate(numbers))
-    return re.sub(r"\d+", lambda _: next(parts), value)
+    for index, new in _order(value, month, day):
+        numbers[index] = f"{new:0{len(numbers[index])}}"
+    return "".join(
+        numbers.pop(0) if part.isdecimal() else part for part in re.split(r"(\d+)", value)
+    )
 
 
 def _order(value: str, month: int, day: int) -> list[tuple[int, int]]:

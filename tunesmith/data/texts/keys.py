@@ -26,7 +26,7 @@ _NAMED = (
 ``token=ACCESS_TOKEN`` or ``password=self.password2``.
 """
 SECRET = re.compile(f"{_GIVEN_OUT}|{_PRIVATE}|{_IN_ADDRESS}|(?i:{_NAMED})")
-_PREFIXES = {
+PREFIXES = {
     "_": ("_live_", "_test_", "ghp_", "gho_", "ghu_", "ghs_", "ghr_", "_pat_", "npm_", "hf_"),
     "-": ("sk-", "glpat-", "xox", "PRIVATE KEY"),
     "A": ("AKIA", "ASIA", "AIza", "LTAI", "AKID"),
@@ -34,17 +34,6 @@ _PREFIXES = {
     "@": ("://",),
 }
 """The marks of given-out keys, by a sign that all of them hold, or that stands with them."""
-_NAMES = ("token", "api", "secret", "password", "passwd", "pwd", "sig=", "signature=", "bearer ")
-_NAMES_TOO = ("密码", "口令", "密钥")
-
-
-def may_hold_secret(text: str) -> bool:
-    """Tells whether a text holds any of the marks by which a secret is known: few texts do, and to
-    search one takes longer than all else that is looked for in it.
-    """
-    for sign, marks in _PREFIXES.items():
-        if sign in text and any(mark in text for mark in marks):
-            return True
-    folded = text.casefold()
-    names = _NAMES if text.isascii() else (*_NAMES, *_NAMES_TOO)
-    return any(name in folded for name in names)
+NAMES = ("token", "api_key", "api-key", "apikey", "secret", "password", "passwd", "pwd", "sig=")
+NAMES += ("signature=", "bearer ")
+CHINESE_NAMES = ("密码", "口令", "密钥")
