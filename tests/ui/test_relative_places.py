@@ -138,3 +138,14 @@ def test_of_names_that_mean_the_same_the_plainest_is_shown_first(client: TestCli
     chosen = {"column.query": "spam", "column.response": "eggs"}
     first = looked(client, data="runs/data/other.csv", **chosen).text.partition("Other names")[0]
     assert 'name="column.query"' in first and "<option selected>spam" in first
+
+
+def test_an_objective_that_needs_a_teacher_has_a_field_for_it(client: TestClient) -> None:
+    """What the drawer offers can be filled in there."""
+    asked = looked(client, objective="distill")
+    page = Read(asked.text)
+    field = next(one for _, one in page.elements if one.get("name") == "objective.teacher")
+    assert asked.status_code == 400 and field["aria-invalid"] == "true"
+    assert "nothing is given" in page.told["w-objective.teacher"] and field["placeholder"]
+    filled = {"objective": "distill", "objective.teacher": "runs/tiny"}
+    assert looked(client, **filled).status_code == 200

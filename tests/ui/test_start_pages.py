@@ -135,6 +135,8 @@ def test_a_stranger_sees_and_does_nothing(place: Path, client: TestClient) -> No
         ("objective", "./mine.py"),
         ("objective", "{name: distill, teacher: /etc}"),
         ("objective.teacher", "/etc"),
+        ("objective.teacher", "[../secret]"),
+        ("objective.rows", "../secret.csv"),
         ("method", "./mine.py"),
         ("method.name", "./mine.py"),
         ("train.optimizer", "./mine.py"),
@@ -261,7 +263,7 @@ def test_nothing_in_the_list_names_code_or_a_place(place: Path) -> None:
         texts = {key for key, info in own_fields.items() if not closed(info.annotation)}
         assert texts - {"name", *TEXTS_OF_REWARDS} <= {*OF_REWARD}, "a place, or one more text?"
     assert may_be_set("method.rank") and may_be_set("objective.beta")
-    assert not may_be_set("objective.teacher") and not may_be_set("method.name")
+    assert not may_be_set("objective.split_labels") and not may_be_set("method.name")
 
 
 @pytest.mark.parametrize("lang", ["en", "zh"])

@@ -65,7 +65,9 @@ PATTERN = ("regex", "pattern")
 """A metric and its setting that is a plain text."""
 COMPLETE = ("model=starter", "data=rows.csv", "out=run")
 """Settings that every run has; neither is opened."""
-LOCAL = ("model.path", "data.held_out")
+OF_OBJECTIVE = ("objective.teacher", "objective.rows")
+"""Settings of objectives that name a model or rows, as those of every run do."""
+LOCAL = ("model.path", "data.held_out", *OF_OBJECTIVE)
 REVISION = "model.revision"
 OF_REWARD = ("run", "json_schema")
 """Settings of rewards that may name a place."""
@@ -77,7 +79,7 @@ OF_COLUMNS = ("columns", "by")
 
 def may_be_set(path: str) -> bool:
     """Tells whether a page may set this at all."""
-    return path in ALLOWED or path in TEXTS or _of_plug_in(path)
+    return path in (*ALLOWED, *TEXTS, *OF_OBJECTIVE) or _of_plug_in(path)
 
 
 def refused(path: str, value: str, places: Places) -> list[Problem]:
@@ -210,9 +212,9 @@ def _place(path: str, value: str, places: Places) -> list[Problem]:
     given, problems = _given(path, value)
     if isinstance(given, str):
         return places.outside(path, given)
-    if isinstance(given, Mapping):
+    listed = given if isinstance(given, list) else []
+    if isinstance(given, Mapping) or (listed and path in LOCAL):
         return [Problem(path, say("ui_new.one_place"))]
-    listed = given if isinstance(given, list) and path not in LOCAL else []
     for number, entry in enumerate(listed):
         settings = entry if isinstance(entry, Mapping) else {"path": entry}
         where = f"{path}.{number}"

@@ -148,7 +148,9 @@ def _info(path: str, draft: Draft) -> FieldInfo:
 
 
 def usual_of(info: FieldInfo) -> str:
-    """Returns the default as it is typed."""
+    """Returns the default as it is typed, and of what has none that it is needed."""
+    if info.is_required():
+        return say("ui_new.needed")
     value = info.get_default(call_default_factory=True)
     if value is None or value == ():
         return "-"
