@@ -58,14 +58,8 @@ def labelled(columns: list[str], rows: Sequence[Row]) -> Meaning | None:
     if all(map(str.isdecimal, columns)):  # nothing but the cells tells which is the text
         others.sort(key=lambda name: -sum(map(len, held(name, rows))))
     text = (bodies or others)[:1]
-    label = [
-        name
-        for name in columns
-        if name not in text and is_written(name, rows) and not is_id(name, rows)
-        if not is_called(name, names.ABOUT_THE_ROW) and _is_label(name, rows)
-        if len({str(value) for value in held(name, rows)}) <= max(10, len(rows) // 2)
-    ]
-    label = labels or ending_so or label
+    may = [name for name in columns if name not in text and _may_label(name, rows)]
+    label = labels or ending_so or may
     if text and len(label) == 1:
         return Meaning({"text": text[0], "label": label[0]}, sure=False)
     return None
@@ -85,6 +79,16 @@ def _ending_as_labels(columns: Sequence[str], rows: Sequence[Row]) -> list[str]:
 
 _LAST_WORD = re.compile(r"[A-Z]?[^\W_A-Z]+|[A-Z]+(?![^\W_A-Z])")
 """A word of a name: airline, Sentiment, ID."""
+
+
+def _may_label(name: str, rows: Sequence[Row]) -> bool:
+    """Tells whether a column that is not called so may be the label: few different values, and none
+    that say which row it is.
+    """
+    if not is_written(name, rows) or is_id(name, rows) or is_called(name, names.ABOUT_THE_ROW):
+        return False
+    different = {str(value) for value in held(name, rows)}
+    return _is_label(name, rows) and len(different) <= max(10, len(rows) // 2)
 
 
 def _is_label(name: str, rows: Sequence[Row]) -> bool:

@@ -154,8 +154,6 @@ class MoeLora(Method):
         shares = {
             name: (counts_E / counts_E.sum()).tolist() for name, counts_E in self._counts.items()
         }
-        return (
-            {"experts": {name: [round(x, 4) for x in row] for name, row in shares.items()}}
-            if shares
-            else {}
-        )
+        if not shares:
+            return {}
+        return {"experts": {name: [round(x, 4) for x in row] for name, row in shares.items()}}

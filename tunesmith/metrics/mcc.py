@@ -29,15 +29,12 @@ class Mcc(Metric):
         """Returns right or not, 1, and for each class whether it is named and whether it is right;
         [n, 2 + 2 classes]. Several labels of one item are one class together.
         """
-        written, wanted = (
-            [" + ".join(sorted(names_of(choice))) for choice in side]
-            for side in (predictions, references)
-        )
-        classes = sorted({*written, *wanted})
-        named, right = (
-            np.array([[label == other for other in classes] for label in side], np.float64)
-            for side in (written, wanted)
-        )
+        written = [" + ".join(sorted(names_of(choice))) for choice in predictions]
+        wanted = [" + ".join(sorted(names_of(choice))) for choice in references]
+        # As objects: numpy's own texts lose a NUL at their end.
+        classes = np.array(sorted({*written, *wanted}), object)
+        named = (np.array(written, object)[:, None] == classes).astype(np.float64)
+        right = (np.array(wanted, object)[:, None] == classes).astype(np.float64)
         hits = (named * right).sum(1)
         return np.column_stack([hits, np.ones_like(hits), named, right])
 

@@ -271,10 +271,8 @@ class ContenderClasses:
         from sklearn.metrics import confusion_matrix, precision_recall_fscore_support
 
         names = list(self.meaning.outputs.names)
-        right, said = (
-            np.array([[name in names_of(choice) for name in names] for choice in given], int)
-            for given in (self.references, choices)
-        )
+        right = _membership(self.references, names)
+        said = _membership(choices, names)
         parts = precision_recall_fscore_support(right, said, average=None, zero_division=0)  # type: ignore[arg-type]
         rows = zip(names, *(part.tolist() for part in parts), strict=True)  # type: ignore[union-attr]
         columns = ("label", "precision", "recall", "f1", "rows")
@@ -289,6 +287,12 @@ class ContenderClasses:
             )
             results["confusion"] = matrix.tolist()
         return results
+
+
+def _membership(choices: Sequence[Choice], names: Sequence[str]) -> np.ndarray:
+    """Returns a matrix [items, classes]: 1 where the item has the class."""
+    sets = [names_of(choice) for choice in choices]
+    return np.array([[name in classes for name in names] for classes in sets], int)
 
 
 def shown(choice: Choice) -> str:

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from operator import ge
 from pathlib import Path
 
 from tunesmith.display.table import table_lines
@@ -131,14 +132,13 @@ def _unbeaten(runs: Sequence[Named], proof: Named) -> list[str]:
         )
         for run in asked
     }
-    return [
-        name
-        for name, mine in at.items()
-        if not any(
-            theirs != mine and all(a >= b for a, b in zip(theirs, mine, strict=True))
-            for theirs in at.values()
-        )
-    ]
+
+    def beaten(mine: tuple[float, ...]) -> bool:
+        """Tells whether another run is as good everywhere, and better somewhere."""
+        others = [theirs for theirs in at.values() if theirs != mine]
+        return any(all(map(ge, theirs, mine)) for theirs in others)
+
+    return [name for name, mine in at.items() if not beaten(mine)]
 
 
 def _paired(names: Sequence[str], folders: Sequence[RunFolder], data: str | None) -> JsonObject:

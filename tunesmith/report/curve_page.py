@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from tunesmith.display.table import table_lines
-from tunesmith.plain import JsonObject
+from tunesmith.plain import JsonObject, Named
 from tunesmith.proving.metric_values import shown
 from tunesmith.proving.record import called
 from tunesmith.report.build import templates_of
@@ -79,6 +80,11 @@ def _told(found: JsonObject) -> list[str]:
     return lines
 
 
+def _along(points: Sequence[Named], name: str) -> tuple[tuple[float, float], ...]:
+    """Returns the value called ``name`` over the number of rows."""
+    return tuple((point["rows"], point[name]) for point in points)
+
+
 def write_page(curve: JsonObject, path: Path) -> Path:
     """Writes the page to ``path`` and returns it."""
     name = curve["metric"]
@@ -87,29 +93,15 @@ def write_page(curve: JsonObject, path: Path) -> Path:
     title = metric_name(name)
     line = curve["law"]["line"]
     series = [
-        Series(say("curve.band"), tuple((point["rows"], point["low"]) for point in line), "faint"),
-        Series(say("curve.band"), tuple((point["rows"], point["high"]) for point in line), "faint"),
-        Series(
-            say("curve.law_line"),
-            tuple((point["rows"], point["value"]) for point in line),
-            "dashed",
-        ),
-        Series(
-            called("tuned"), tuple((point["rows"], point["value"]) for point in points), "train"
-        ),
-        *(
-            Series(
-                _called(curve, rival),
-                tuple(
-                    (point["rows"], point["rivals"][rival])
-                    for point in points
-                    if rival in point["rivals"]
-                ),
-                style,
-            )
-            for rival, style in zip(rivals, STYLES, strict=False)
-        ),
+        Series(say("curve.band"), _along(line, "low"), "faint"),
+        Series(say("curve.band"), _along(line, "high"), "faint"),
+        Series(say("curve.law_line"), _along(line, "value"), "dashed"),
+        Series(called("tuned"), _along(points, "value"), "train"),
     ]
+    for rival, style in zip(rivals, STYLES, strict=False):
+        asked = [point for point in points if rival in point["rivals"]]
+        line_of_rival = tuple((point["rows"], point["rivals"][rival]) for point in asked)
+        series.append(Series(_called(curve, rival), line_of_rival, style))
     whiskers = [
         Series("", ((point["rows"], point["low"]), (point["rows"], point["high"])), "train")
         for point in points

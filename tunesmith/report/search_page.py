@@ -93,6 +93,23 @@ def write_page(found: JsonObject, path: Path) -> None:
         ]
         for setting in found["importance"]
     ]
+    shares = ("setting", "share", "low", "high", "chance")
+    matters = {
+        "title": speak("search.mattering"),
+        "texts": [0],
+        "told": mattered_lines(found)[:1],
+        "head": [speak(f"search.col_{column}") for column in shares],
+        "rows": mattered,
+    }
+    head = [speak("search.col_trial"), speak("search.col_part"), by, speak("search.col_seconds")]
+    head += [speak("search.col_general")] if general else []
+    every_trial = {
+        "title": speak("search.every_trial"),
+        "texts": [0, 4 + general],
+        "told": [],
+        "head": [*head, speak("search.col_values")],
+        "rows": trials,
+    }
     contents: JsonObject = {
         "lang": "zh-CN" if speak.language == "zh" else "en",
         "title": speak("search.page_title"),
@@ -102,34 +119,7 @@ def write_page(found: JsonObject, path: Path) -> None:
         ],
         "charts": _charts(found, label, by),
         "about_front": front_line(found) if trials else "",
-        "tables": []
-        if not trials
-        else [
-            *_by_method(found, by),
-            {
-                "title": speak("search.mattering"),
-                "texts": [0],
-                "told": mattered_lines(found)[:1],
-                "head": [
-                    speak(f"search.col_{n}") for n in ("setting", "share", "low", "high", "chance")
-                ],
-                "rows": mattered,
-            },
-            {
-                "title": speak("search.every_trial"),
-                "texts": [0, 4 + general],
-                "told": [],
-                "head": [
-                    speak("search.col_trial"),
-                    speak("search.col_part"),
-                    by,
-                    speak("search.col_seconds"),
-                    *([speak("search.col_general")] if general else []),
-                    speak("search.col_values"),
-                ],
-                "rows": trials,
-            },
-        ],
+        "tables": [*_by_method(found, by), matters, every_trial] if trials else [],
         "footer": speak("search.footer"),
     }
     write_whole(path, templates_of().get_template("search.html.j2").render(contents))

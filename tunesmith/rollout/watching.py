@@ -78,17 +78,18 @@ class Watching:
             self._first.setdefault(name, values)
         self._answers = [
             {
-                "id": items[index].id,
-                "prompt": str(items[index].tokens[0].columns["row"].get("question", "")),
-                "answer": answers[index].text,
-                "rewards": {
-                    name: round(float(values_I[index]), 4)
-                    for name, values_I in self._last.items()
-                    if not np.isnan(values_I[index])
-                },
+                "id": item.id,
+                "prompt": str(item.tokens[0].columns["row"].get("question", "")),
+                "answer": answer.text,
+                "rewards": self._rewards_of(index),
             }
-            for index in range(min(len(items), WRITTEN))
+            for index, (item, answer) in enumerate(zip(items[:WRITTEN], answers, strict=False))
         ]
+
+    def _rewards_of(self, index: int) -> dict[str, float]:
+        """Returns the rewards of one answer of the last look, without those that abstained."""
+        rewards = {name: float(values_I[index]) for name, values_I in self._last.items()}
+        return {name: round(value, 4) for name, value in rewards.items() if not np.isnan(value)}
 
     def seen(self, step: int) -> list[Event]:
         """Returns what the last look showed: some answers, and once that the trained reward rose

@@ -29,16 +29,13 @@ def opened(rows: Sequence[Row]) -> list[JsonObject]:
     """
     names = dict.fromkeys(name for row in rows for name, held in row.items() if _is_open(held))
     named = {name for name in names if _is_named([row.get(name) for row in rows])}
-    return [
-        {
-            name: value
-            for top, held in row.items()
-            for name, value in (
-                _inside(top, held) if top in named and _is_open(held) else {top: held}
-            ).items()
-        }
-        for row in rows
-    ]
+    opened_rows = []
+    for row in rows:
+        fields: JsonObject = {}
+        for name, value in row.items():
+            fields |= _inside(name, value) if name in named and _is_open(value) else {name: value}
+        opened_rows.append(fields)
+    return opened_rows
 
 
 def _is_named(values: Sequence[Any]) -> bool:

@@ -105,10 +105,10 @@ def _parquet(path: Path, rows: Callable[[], Iterator[JsonObject]]) -> int:
     writer: Any = None
     try:
         while part := list(islice(read, _GROUP)):
-            data = {
-                name: [row.get(name) if plain[name] else _cell(row.get(name)) for row in part]
-                for name in columns
-            }
+            data = {}
+            for name in columns:
+                values = [row.get(name) for row in part]
+                data[name] = values if plain[name] else [*map(_cell, values)]
             if schema is None:
                 schema = pa.schema([(name, arrow.get(plain[name], texts)) for name in columns])
                 writer = pq.ParquetWriter(path, schema)
