@@ -212,9 +212,10 @@ def _place(path: str, value: str, places: Places) -> list[Problem]:
     given, problems = _given(path, value)
     if isinstance(given, str):
         return places.outside(path, given)
-    listed = given if isinstance(given, list) else []
-    if isinstance(given, Mapping) or (listed and path in LOCAL):
+    # Of an objective that is not chosen, no list is refused where the settings are read.
+    if isinstance(given, Mapping) or (isinstance(given, list) and path in OF_OBJECTIVE):
         return [Problem(path, say("ui_new.one_place"))]
+    listed = given if isinstance(given, list) and path not in LOCAL else []
     for number, entry in enumerate(listed):
         settings = entry if isinstance(entry, Mapping) else {"path": entry}
         where = f"{path}.{number}"
