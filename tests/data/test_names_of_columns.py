@@ -111,3 +111,55 @@ def test_what_tools_write_beside_the_rows_is_no_data(tmp_path: Path) -> None:
     for name in ("rows.json", "dataset_info.json", "dataset_dict.json", "state.json"):
         (tmp_path / name).write_text('[{"question": "q", "answer": "a"}]')
     assert [file.name for file in files(tmp_path)] == ["rows.json"]
+
+
+def test_one_column_is_never_question_and_answer(tmp_path: Path) -> None:
+    rows = [{"知识编号": f"K{n}", **row} for n, row in enumerate(made("标准问法", "答案内容"))]
+    assert read_as(tmp_path, "sft", rows)[1] == [rows[1]["标准问法"], rows[1]["答案内容"]]
+    rows = made("编号说明", "答案内容")
+    with pytest.raises(DataError) as told:
+        read(written(tmp_path / "rows.jsonl", rows), "sft")
+    assert "question: 答案内容" not in str(told.value)
+
+
+def hotpot(n: int) -> dict[str, Any]:
+    context = [["Title", [f"It is a{n}.", "So."]]]
+    return {"question": f"Which {n}?", "answer": f"a{n}", "context": context}
+
+
+def psychology(n: int) -> dict[str, Any]:
+    said = [{"answer_text": f"answer {n}", "has_label": False}]
+    return {"question": f"title {n}", "description": f"more of {n}", "answers": said}
+
+
+@pytest.mark.parametrize(
+    ("make", "proposed"),
+    [
+        (hotpot, "'data.columns={question: question, answer: answer}'"),
+        (
+            psychology,
+            "'data.columns={instruction: question, input: description, output: answers}'",
+        ),
+    ],
+)
+def test_what_a_question_is_about_is_never_left_out_in_silence(
+    tmp_path: Path, make: Any, proposed: str
+) -> None:
+    path = written(tmp_path / "rows.jsonl", [make(n) for n in range(8)])
+    with pytest.raises(DataError) as told:
+        read(path, "sft")
+    assert line(told.value) == proposed
+
+
+def test_the_line_for_described_questions_learns_the_answers(tmp_path: Path) -> None:
+    path = written(tmp_path / "rows.jsonl", [psychology(n) for n in range(8)])
+    columns = {"instruction": "question", "input": "description", "output": "answers"}
+    found = [values(one) for _, one in read(path, "sft", columns=columns)]
+    assert found[3] == ["title 3\n\nmore of 3", "answer 3"]
+
+
+def test_a_text_with_two_labels_is_no_plain_text(tmp_path: Path) -> None:
+    rows = [{"text": f"text {n}", "coarse": n % 2, "fine": n % 4} for n in range(8)]
+    with pytest.raises(DataError, match="as a text, or two, and their label") as told:
+        read(written(tmp_path / "rows.jsonl", rows), "classify")
+    assert "pretrain" not in str(told.value)

@@ -433,3 +433,10 @@ def test_a_pointer_of_git_lfs_is_told(tmp_path: Path, suffix: str) -> None:
     path = tmp_path / f"rows.{suffix}"
     path.write_text("version https://git-lfs.github.com/spec/v1\noid sha256:aa\nsize 12\n")
     assert "git lfs pull" in refusal(path)
+
+
+def test_rows_none_of_which_fits_the_header_are_told_as_that(tmp_path: Path) -> None:
+    table = "question,answer\n" + "".join(f"q{n},a{n},x,y\n" for n in range(5))
+    (tmp_path / "rows.csv").write_text(table)
+    with pytest.raises(DataError, match="has 4 fields, where the file has 2 columns"):
+        Reading(Data(path=str(tmp_path / "rows.csv")))

@@ -367,8 +367,11 @@ def _another_objective(
         meaning = recognise(kind, columns, sample) if kind is not eats else None
         if meaning is None or not (meaning.sure or "chosen" in meaning.columns):
             continue
-        # One text among other things may be anything, unless it is called so.
-        if kind is not Text or len(columns) == 1 or ranked(DOCUMENT, meaning.columns.values()):
+        # One text among other things may be anything, unless it is called so; what a title says
+        # of it is no other thing.
+        named = ranked(DOCUMENT, meaning.columns.values())
+        alone = kind is Text and named and not says_more(columns, sample, named[0])
+        if kind is not Text or len(columns) == 1 or alone:
             return kind, meaning
     return None
 

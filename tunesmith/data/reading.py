@@ -138,7 +138,10 @@ class Reading:
             return Opened(file_facts, labelled, {}, label=class_of(file), weight=source.weight)
         if self.eats is Text and file_facts.format == "questions and answers":
             columns = columns or {"text": "text"}
-        first = list(islice(rows(file, columns=columns, faults=Faults()), _FIRST))
+        faults = Faults()
+        first = list(islice(rows(file, columns=columns, faults=faults), _FIRST))
+        if not first:
+            faults.stop()  # why none can be read says more than what their columns are called
         named = source.reader or self.data.reader
         sample = _sample(file, columns)
         options: dict[str, Any] = {"weight": source.weight}

@@ -72,10 +72,10 @@ def filled(columns: Sequence[str], rows: Sequence[Row]) -> tuple[str, ...]:
     return tuple(name for name in columns if name not in PICTURES or held(name, rows))
 
 
-def says_more(columns: Sequence[str], rows: Sequence[Row]) -> bool:
+def says_more(columns: Sequence[str], rows: Sequence[Row], text: str = "text") -> bool:
     """Tells whether rows with a text say more than this text: that may be what is to be learned."""
     return any(
-        name != "text"
+        name != text
         and held(name, rows)
         and varies(name, rows)
         and not is_id(name, rows)
@@ -109,10 +109,10 @@ def _chat(columns: list[str], rows: Sequence[Row]) -> Meaning | None:
 def _in_columns(columns: list[str], rows: Sequence[Row]) -> Meaning | None:
     """Recognises a question and its answer in columns of their own."""
     meaning = asked_and_answered(columns, rows) or made_of_it(columns, rows)
-    # Where what is called the answer is always the same, nothing else is offered as one.
-    named = [name for name in columns if is_called(name, _ANSWERS)]
-    constant = any(held(name, rows) and not varies(name, rows) for name in named)
-    if meaning is not None or constant:
+    # Where what is called the answer is always the same, or is no text, nothing else is offered.
+    named = [name for name in columns if is_called(name, _ANSWERS) and held(name, rows)]
+    taken = any(not varies(name, rows) or not is_written(name, rows) for name in named)
+    if meaning is not None or taken:
         return meaning
     return (
         _answered_by_label(columns, rows)

@@ -110,14 +110,7 @@ def asked_and_answered(columns: list[str], rows: Sequence[Row]) -> Meaning | Non
     changing = [name for name in written if varies(name, rows)]
     reasoning = [name for name in ranked(names.REASONING, changing) if is_text(name, rows)]
     placed = any(has_places(name, rows) for name in columns)
-    # Answers with their places in a text are told by these, and then the text counts though many
-    # questions are about the same one.
-    named = [
-        name
-        for name in columns
-        if is_answer(name, rows) and (varies(name, rows) or has_places(name, rows))
-    ]
-    answers = ranked(names.ANSWER, named) or two_right_answers(named)
+    answers = _answers_in(columns, rows)
     if reasoning and not answers:
         answers = ranked(["content"], changing)  # as models that think give their answers
     asked = [name for name in ranked(names.QUESTION, columns) if _asks(name, rows)]
@@ -134,14 +127,21 @@ def asked_and_answered(columns: list[str], rows: Sequence[Row]) -> Meaning | Non
     left = bool(orders and rest and about)
     if orders and rest:
         asked, about = (rest, about) if about else (orders, rest)
+    asked = [name for name in asked if name not in answers]
+    about = [name for name in about if name not in answers]
+    more = [name for name in ranked(_MORE, changing) if is_text(name, rows)]
+    described = bool(asked and more and not about)
+    about = more if described else about
     titles = [name for name in ranked(["title", "标题"], changing) if is_text(name, rows)]
     if titles and not (asked or about or reasoning):
         return _in_forum(titles[0], answers, changing)
     if not (asked or about):
-        about = [name for name in ranked(names.SOURCE, changing) if is_text(name, rows)]
+        sources = [name for name in ranked(names.SOURCE, changing) if is_text(name, rows)]
+        about = [name for name in sources if name not in answers]
     if not answers or not (asked or about):
         return None
-    rivals = left or max(len(asked), len(about), len(answers)) > 1
+    unread = _unread(columns, rows, [*asked, *about])
+    rivals = left or described or unread or max(len(asked), len(about), len(answers)) > 1
     if reasoning and not asked:
         asked, about = about[:1], about[1:]
     if reasoning:
@@ -161,6 +161,30 @@ def asked_and_answered(columns: list[str], rows: Sequence[Row]) -> Meaning | Non
     return Meaning({"question": question, "answer": answers[0]}, sure=not rivals)
 
 
+def _answers_in(columns: list[str], rows: Sequence[Row]) -> list[str]:
+    """Returns the columns that hold an answer by their names. Answers with their places in a text
+    are told by these, and then the text counts though many questions are about the same one.
+    """
+    named = [
+        name
+        for name in columns
+        if is_answer(name, rows) and (varies(name, rows) or has_places(name, rows))
+    ]
+    return ranked(names.ANSWER, named) or two_right_answers(named)
+
+
+def _unread(columns: list[str], rows: Sequence[Row], read: Sequence[str]) -> bool:
+    """Tells whether what a question is about stands there in a form that is not read: it is not
+    left out without a word.
+    """
+    about = [name for name in ranked(names.ABOUT, columns) if name not in read]
+    return any(not is_written(name, rows) and held(name, rows) for name in about)
+
+
+_MORE = ["desc", "description", "detail", "details", "selftext", "body", "描述", "补充", "详情"]
+"""What says more of a question."""
+
+
 def two_right_answers(columns: Sequence[str]) -> list[str]:
     """Returns the columns of two right answers, which are numbered: answer1 and answer2
     (NarrativeQA). Both, so that the first is not taken without asking; more are options.
@@ -173,10 +197,7 @@ def _in_forum(title: str, answers: list[str], changing: list[str]) -> Meaning | 
     """Recognises the rows of a forum: the title asks, perhaps with a description, and what stands
     below answers.
     """
-    more = ranked(
-        ["desc", "description", "detail", "details", "selftext", "body", "描述", "补充", "详情"],
-        changing,
-    )
+    more = ranked(_MORE, changing)
     if not answers and more:
         answers = ranked(["content", "内容", "正文"], changing)
     if not answers:

@@ -13,6 +13,7 @@ import pytest
 
 from material.prepared_rows import prepared
 from material.read_rows import read, values
+from tunesmith.data.files.sources import rows
 from tunesmith.data.find import held_part
 from tunesmith.errors import DataError
 
@@ -129,3 +130,39 @@ def test_a_table_may_begin_anywhere(tmp_path: Path) -> None:
 
     found = [values(chat) for _, chat in read(book(tmp_path / "rows.xlsx", fill), "sft")]
     assert found == [[f"q{n}", f"a{n}"] for n in range(ROWS)]
+
+
+GROUPS = ["基本信息", None, "内容", None]
+NAMES = ["编号", "来源", "问题", "答案"]
+
+
+@pytest.mark.parametrize(
+    ("above", "merged"),
+    [
+        ([GROUPS], ["A1:B1", "C1:D1"]),
+        ([["客服问答"], [None], ["制表人：张三", None, "日期：2024-01-01"]], []),
+        ([["客服问答", None, None, None], GROUPS], ["A1:D1", "A2:B2", "C2:D2"]),
+    ],
+)
+def test_what_stands_above_the_names_is_no_header(
+    tmp_path: Path, above: list[list[object]], merged: list[str]
+) -> None:
+    book = openpyxl.Workbook()
+    said = [[n, "电话", f"问题{n}怎么办", f"答案{n}在此"] for n in range(1, 7)]
+    for row in [*above, NAMES, *said]:
+        book.active.append(row)
+    for cells in merged:
+        book.active.merge_cells(cells)
+    book.save(tmp_path / "rows.xlsx")
+    found = [located.row for located in rows(tmp_path / "rows.xlsx")]
+    assert [[*row] for row in found] == [NAMES] * 6
+    assert [row["答案"] for row in found] == [one[3] for one in said]
+
+
+def test_a_header_with_a_gap_stays_the_header(tmp_path: Path) -> None:
+    book = openpyxl.Workbook()
+    for row in [["问题", None, "答案"], *[[f"问{n}", "电话", f"答{n}"] for n in range(6)]]:
+        book.active.append(row)
+    book.save(tmp_path / "rows.xlsx")
+    found = [located.row for located in rows(tmp_path / "rows.xlsx")]
+    assert found[0] == {"问题": "问0", "1": "电话", "答案": "答0"}

@@ -56,7 +56,8 @@ def first_answer(value: Any, name: str = "") -> Any:
         if said and all(isinstance(text, str) for text in said):
             return said[0]
     plural = name.casefold() in SEVERAL and isinstance(value, list)
-    for key in ("answer", "text"):  # as VQA and NarrativeQA write what each person answered
+    # As VQA, NarrativeQA and PsyQA write what each person answered.
+    for key in ("answer", "text", "answer_text"):
         if plural and value and all(isinstance(answer, dict) and key in answer for answer in value):
             value = [answer[key] for answer in value]
     if plural and all(isinstance(answer, str) for answer in value):

@@ -19,7 +19,8 @@ QUESTION = words_of(
     "definition inputquestion questiontext querytext userquestion userinput userprompt q stem "
     "utterance request 指令 问题 "
     "originaltext 提问 题目 题干 用户 咨询 提示 提示词 用户问题 用户输入 "
-    "用户提问 客户问题 客户提问 咨询内容 患者提问 病情描述 主诉 症状 标准问 标准问句 相似问"
+    "用户提问 客户问题 客户提问 咨询内容 患者提问 病情描述 主诉 症状 标准问 标准问句 相似问 "
+    "标准问法 相似问法 问法 用户说法"
 )
 """What is asked."""
 ORDERS = ("instruction", "definition", "指令")
@@ -101,6 +102,7 @@ SIDES = (
     ("preferred", "dispreferred"),
     ("better", "worse"),
     ("good", "bad"),
+    ("best", "worst"),
     ("winner", "loser"),
     ("win", "lose"),
     ("y_w", "y_l"),
@@ -133,7 +135,7 @@ RELATED = (
 JUDGED = words_of(
     "label labels ktotag desirable thumb thumbs thumbsup isgood good liked like upvoted vote "
     "feedback reaction verdict judgement judgment accepted accept ishelpful helpful issafe "
-    "标签 好坏 点赞 反馈 评价 是否采纳 采纳 满意 是否满意 赞踩"
+    "标签 好坏 点赞 反馈 评价 是否采纳 采纳 满意 是否满意 赞踩 是否解决 是否有用 是否正确 是否通过"
 )
 """Whether one answer is good."""
 RATED = words_of(
@@ -220,8 +222,8 @@ def _heads(name: str) -> list[str]:
     """Returns the words with which a Chinese name ends, without what says nothing behind them."""
     ending = next((ending for ending in _ENDINGS if name.endswith(ending)), "")
     whole = name.removesuffix(ending) or name
-    words = [whole, whole[-2:], name[-2:]]
-    return [word for word in words if word != name and word in _HEADS]
+    before = [word for word in (whole, whole[-2:]) if word != name and word in _HEADS]
+    return before or [word for word in (name[-2:],) if word != name and word in _HEADS]
 
 
 def cores(name: str) -> tuple[str, ...]:

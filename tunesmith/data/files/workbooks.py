@@ -13,6 +13,7 @@ from itertools import chain, islice
 from pathlib import Path
 from typing import Any, BinaryIO
 
+from tunesmith.data.columns.names import is_usual
 from tunesmith.data.files.numbers import TIMES, finest
 from tunesmith.data.files.row_keys import HELD, TRAIN
 from tunesmith.data.files.sheet_cells import is_plain, shown
@@ -251,14 +252,30 @@ def _filled(
     # Where a table of one column has a second cell somewhere, the rows around it are narrow.
     table = top <= _TITLES and all(len(row) > 1 for row in first[top:])
     top = top if table else 0
-    # A first line of groups, merged sideways, stands above the names, which others share with it.
-    if table and numbered and numbered[top][0] in merged.across:
-        line = numbered[top][0]
-        top += any((line, line + 1) in spans for spans in merged.down.values())
+    if table and numbered:
+        top = _names_at(numbered, top, merged)
     left = min(
         (n for row in first[top:] for n, cell in enumerate(row) if cell is not None), default=0
     )
     return (row[left:] for row in chain(first[top:], (row for _, row in rows)))
+
+
+def _names_at(numbered: Sequence[tuple[int, list[Any]]], top: int, merged: _Merged) -> int:
+    """Returns where the names of the columns stand: below a first line of groups, which is merged
+    sideways and may share names with it, and below one that says who made the table.
+    """
+    while top + 1 < len(numbered):
+        (line, row), (_, below) = numbered[top], numbered[top + 1]
+        across = line in merged.across
+        if across and any((line, line + 1) in spans for spans in merged.down.values()):
+            return top + 1
+        wider = _width(below) > _width(row) and all(isinstance(cell, str) for cell in below)
+        usual = sum(map(is_usual, below)) if wider else 0
+        named = 2 * usual >= len(below) if None in row else across
+        if not (wider and (across or None in row) and named):
+            return top
+        top += 1
+    return top
 
 
 def _cells(
