@@ -91,3 +91,22 @@ def test_neither_a_date_nor_a_name_is_proposed_as_the_text(tmp_path: Path) -> No
         read(path, "classify")
     line = str(told.value).rpartition("data.columns: ")[2]
     assert read_yaml(line) == {"text": "5", "label": "0"}
+
+
+@pytest.mark.parametrize(
+    ("asks", "answers"), [("客户", "客服"), ("患者", "医生"), ("买家", "卖家")]
+)
+def test_a_dialogue_of_chinese_speakers_is_read(asks: str, answers: str) -> None:
+    turns = written_out(
+        f"{asks}：能退吗？\n要多久？\n{answers}：能，三天。\n{asks}: 好的\n{answers}:再见"
+    )
+    assert [(turn.role, turn.content) for turn in turns] == [
+        ("user", "能退吗？\n要多久？"),
+        ("assistant", "能，三天。"),
+        ("user", "好的"),
+        ("assistant", "再见"),
+    ]
+
+
+def test_a_sentence_that_names_a_speaker_is_no_dialogue() -> None:
+    assert written_out("我问医生：能退吗？他说客服：能。") == []

@@ -7,7 +7,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 
-from tunesmith.data.columns.cells import SAID, SPEAKERS, as_json
+from tunesmith.data.columns.cells import SAID, SPEAKERS, as_json, is_number
 from tunesmith.data.columns.foreign_messages import as_openai
 from tunesmith.data.columns.turns import (
     as_text,
@@ -98,7 +98,7 @@ _WORDS = {"true": True, "yes": True, "1": True, "false": False, "no": False, "0"
 
 def _trained(item: Mapping[str, object], field: str) -> bool | None:
     """Reads from a turn's own flag whether it is trained; None where it has no such flag."""
-    for key in ("train", "loss"):
+    for key in ("train", "loss", "trainable", "loss_mask"):
         value = item.get(key)
         if value is None or no_number(value) or value == "":
             continue
@@ -109,20 +109,17 @@ def _trained(item: Mapping[str, object], field: str) -> bool | None:
             raise field_problem(f"{field}.{key}", "reader.turn_flag", seen=shown(value))
         return trained
     weight = item.get("weight")
-    return None if weight is None else bool(weight)
+    return None if weight in (None, "") else _weight(weight, field) > 0
 
 
 def _weight(value: object, field: str) -> float:
-    """Reads a weight: OpenAI's 0 or 1, or any other number from 0 on."""
-    if value is None:
+    """Reads a weight: OpenAI's 0 or 1, or any other number from 0 on, as a text too."""
+    if value is None or value == "":
         return 1.0
-    if (
-        isinstance(value, bool | str)
-        or not isinstance(value, int | float)
-        or not 0 <= value < math.inf
-    ):
+    number = float(str(value)) if not isinstance(value, bool) and is_number(value) else -1.0
+    if not 0 <= number < math.inf:
         raise field_problem(field, "reader.weight", seen=shown(value))
-    return float(value)
+    return number
 
 
 def _spans(item: JsonObject, content: str, field: str) -> tuple[tuple[int, int, float], ...]:

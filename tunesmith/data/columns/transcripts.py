@@ -10,8 +10,12 @@ from dataclasses import replace
 
 from tunesmith.examples import Role, Turn
 
-_USERS = ("human", "user", "instruction", "input", "inst", "用户", "问")
-_ANSWERS = ("assistant", "response", "moss", "ai", "bot", "gpt", "/inst", "助手", "答")
+_ASKING = ("用户", "客户", "顾客", "买家", "患者", "病人", "来访者", "咨询者", "问")
+_ANSWERING = ("助手", "客服", "坐席", "卖家", "商家", "医生", "律师", "咨询师", "机器人", "答")
+_SPEAKERS = (*_ASKING, *_ANSWERING)
+"""Who speaks in a Chinese dialogue, at the beginning of a line."""
+_USERS = ("human", "user", "instruction", "input", "inst", *_ASKING)
+_ANSWERS = ("assistant", "response", "moss", "ai", "bot", "gpt", "/inst", *_ANSWERING)
 _ROLES: dict[str, Role] = {
     **dict.fromkeys(_USERS, "user"),
     **dict.fromkeys(_ANSWERS, "assistant"),
@@ -32,7 +36,7 @@ _MARKS = tuple(
         (rf"\[{_WHO}\]\s*[:：]\s*", re.IGNORECASE),
         (r"###\s*(Human|User|Instruction|Input|Assistant|Response|System)\s*[:：]\s*", 0),
         (r"\[(/?INST)\]\s*", 0),
-        (r"(?:\A|\n)\s*(Human|User|Assistant|System|用户|助手|问|答)\s*[:：]\s*", 0),
+        (rf"(?:\A|\n)\s*(Human|User|Assistant|System|{'|'.join(_SPEAKERS)})\s*[:：]\s*", 0),
         (r"(?:\A|\s)(USER|ASSISTANT|FUNCTION RESPONSE):\s*", 0),
     )
 )

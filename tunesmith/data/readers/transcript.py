@@ -14,6 +14,7 @@ from tunesmith.examples import Chat
 _TEXTS = (
     *("text", "plain_text", "transcript", "conversation", "conversations", "dialogue", "dialog"),
     *("chat", "content", "input", "对话", "文本"),
+    *("对话内容", "会话内容", "聊天记录", "通话记录", "通话内容"),
 )
 
 
