@@ -197,8 +197,9 @@ FREE = "Write one sentence about the sea."
             f"Q: {FREE}\nA: ",
         ),
         ({"objective": "pretrain"}, QUESTIONS[0], FREE),
+        ({"data": {"path": "rows.json", "template": "{answer}"}}, QUESTIONS[0], FREE),
     ],
-    ids=["turns", "template", "text"],
+    ids=["turns", "template", "text", "template of the answer alone"],
 )  # fmt: skip
 def test_probes_are_asked_as_the_run_asks(
     settings: dict[str, Any], own: str, free: str, tiny_llama: Path, tmp_path: Path

@@ -152,7 +152,7 @@ def probe_ids(
 
 def _ids(example: Example, render: Render) -> np.ndarray:
     """Renders one, as a conversation where the run learns these, else as its text; as its text too
-    where the run's template needs columns that a text does not have.
+    where the run's template needs columns that a text does not have, or asks nothing at all.
     """
     text, chat = shown(example), prompt_of(example)
     if chat is None and render.head != "language" and render.converses:
@@ -160,9 +160,11 @@ def _ids(example: Example, render: Render) -> np.ndarray:
     # The base, which is asked too, knows no place for learned tokens.
     if chat is not None and not render.slots:
         try:
-            return render.prompt(chat)
+            prompt = render.prompt(chat)
         except DataError:
-            pass
+            prompt = np.empty(0, np.int32)
+        if len(prompt):  # a template of the answer alone has none, and no model reads nothing
+            return prompt
     if render.head != "language":
         second = example.second if isinstance(example, Labelled | TextPair) else None
         first = example.text if isinstance(example, Labelled | TextPair) else text
