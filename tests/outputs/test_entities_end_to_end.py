@@ -103,6 +103,26 @@ def test_what_is_found_is_where_it_is_said(run: RunFolder) -> None:
     assert found[3].count(("ANIMAL", "red cat")) > 40 and found[3][-1] == ("ANIMAL", "red cat")
 
 
+def test_what_it_names_is_anonymised_where_it_stands(run: RunFolder, tmp_path: Path) -> None:
+    rows = [{"text": text} for text in ASKED[:2]]
+    source = tmp_path / "in.jsonl"
+    source.write_text("".join(json.dumps(row) + "\n" for row in rows), "utf-8")
+    named = found_in(run, ASKED[:2])
+    values = {one["text"] for entities in named for one in entities if one["label"] == "ANIMAL"}
+    values = {value for value in values if len(value) > 1}
+    assert values
+    given = [f"model={run.path}", "labels={ANIMAL: record}", "how=mask"]
+    account = ts.change_rows("anonymise", str(source), tmp_path / "out.jsonl", given)
+    made = [json.loads(line)["text"] for line in (tmp_path / "out.jsonl").open(encoding="utf-8")]
+    assert not any(value in text for value in values for text in made)
+    assert "[RECORD]" in made[0] or "[病历号]" in made[1]
+    others = {one["label"] for entities in named for one in entities} - {"ANIMAL"}
+    assert all(label in "\n".join(account.lines()) for label in others)
+    quiet = [f"model={run.path}", "how=mask"]
+    account = ts.change_rows("anonymise", str(source), tmp_path / "same.jsonl", quiet)
+    assert not account.changes, "labels that are no kinds are left alone"
+
+
 def test_the_exported_folder_finds_the_same(run: RunFolder, tmp_path: Path) -> None:
     from transformers import pipeline
 

@@ -4,8 +4,10 @@ new file, compared with a benchmark, looked through for personal data.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
 from tunesmith.api.heard import heard
@@ -17,6 +19,7 @@ from tunesmith.words import say
 if TYPE_CHECKING:
     from tunesmith.data.measure import Measured
     from tunesmith.data.transforms import Account
+    from tunesmith.data.transforms.anonymise import Anonymise
     from tunesmith.diagnosis.overlap import Overlap
     from tunesmith.display.progress import Shown
 
@@ -40,6 +43,7 @@ def change_rows(
     from tunesmith.data.mixing import Mixing, mix
     from tunesmith.data.rewording.settings import Augment
     from tunesmith.data.steps import change, made, settled
+    from tunesmith.data.transforms.anonymise import Anonymise
     from tunesmith.data.transforms.clean import Clean
     from tunesmith.teaching.passages import Passages, write_questions
 
@@ -61,6 +65,9 @@ def change_rows(
     if step == "split":
         return split(file, Path(out), settled(Split, given))
     transform: Any = made(step, given)
+    if isinstance(transform, Anonymise) and transform.config.model is not None:
+        with _second_pass(transform, Path(out), progress):
+            return change(file, Path(out), [transform])
     if not isinstance(transform, Clean) or transform.config.perplexity is None:
         return change(file, Path(out), [transform])
     from tunesmith.diagnosis.perplexity import Perplexities
@@ -72,6 +79,19 @@ def change_rows(
     return account
 
 
+@contextmanager
+def _second_pass(transform: Anonymise, out: Path, progress: Shown | None) -> Iterator[None]:
+    """Gives the transform the user's model; its answers are kept beside ``out`` until all is
+    written.
+    """
+    from tunesmith.teaching.naming import NamedByModel
+
+    with heard(progress, ()) as events:
+        transform.finder = NamedByModel(transform.config, out, events)
+        yield
+        transform.finder.clear()
+
+
 def measure_anonymising(step: str, source: str, settings: Overrides = ()) -> Measured:
     """Measures how much made-up personal data ``anonymise`` finds in rows of ``source``; writes
     nothing.
@@ -81,7 +101,11 @@ def measure_anonymising(step: str, source: str, settings: Overrides = ()) -> Mea
 
     if step != "anonymise":
         raise SpecError(Problem("--measure", say("transforms.only_anonymise", step=step)))
-    return look(source, made(step, with_overrides({}, settings)))
+    transform: Any = made(step, with_overrides({}, settings))
+    if transform.config.model is None:
+        return look(source, transform)
+    with TemporaryDirectory() as folder, _second_pass(transform, Path(folder) / "measured", None):
+        return look(source, transform)
 
 
 def overlap(

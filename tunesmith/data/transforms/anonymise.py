@@ -7,10 +7,10 @@ import os
 import re
 import secrets
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, Protocol
 
 from tunesmith.data.columns.names import CAME_FROM
 from tunesmith.data.files.file_facts import Located
@@ -20,7 +20,8 @@ from tunesmith.data.texts.strings import changed_row, strings
 from tunesmith.data.texts.surrogates import Surrogates, mask
 from tunesmith.data.transforms import TRANSFORMS, Account, Rows, Transform
 from tunesmith.errors import Problem, SpecError
-from tunesmith.settings.spec import Spec
+from tunesmith.settings.spec import Spec, Word
+from tunesmith.settings.teacher import Teacher
 from tunesmith.storage.atomic import barred, drafted_file
 from tunesmith.words import say
 
@@ -40,6 +41,22 @@ Kind = Literal[
     "ip",
     "secret",
 ]
+
+
+class Finder(Protocol):
+    """A model that names personal data; the verb brings it."""
+
+    def __call__(self, texts: Sequence[str]) -> list[list[tuple[str, str]]]:
+        """Returns the values in each text, with their kinds."""
+        ...
+
+    def notes(self) -> list[str]:
+        """Says what the model was asked and what was left alone."""
+        ...
+
+    def clear(self) -> None:
+        """Removes what was kept of its answers."""
+        ...
 
 
 @TRANSFORMS.register
@@ -65,6 +82,18 @@ class Anonymise(Transform):
         """The name of an environment variable with a secret, which gives the same surrogates in
         other files and at other times; another secret each time when not given.
         """
+        model: str | None = None
+        """A model of your own that is asked about each row too: a run that learned entities
+        (classify_tokens), a model that writes, or http://HOST/v1; in the verb alone.
+        """
+        labels: Mapping[Word, Kind] | None = None
+        """What the labels of such a run are, such as {LOC: address}; PER, person, email and the
+        like are known.
+        """
+        teacher: Teacher = Teacher()
+        """How an endpoint is spoken to: name, key_env, requests, attempts, timeout."""
+
+    finder: Finder | None = None
 
     def __init__(self, config: Any) -> None:
         super().__init__(config)
@@ -74,11 +103,15 @@ class Anonymise(Transform):
         key = os.environ[config.key].encode() if config.key else secrets.token_bytes(32)
         self.wrote_mapping = False
         self.surrogates = Surrogates(key)
+        self._named: dict[str, str] | None = None
+        self.finder_notes: list[str] = []
 
     @property
     def repeats(self) -> bool:
         """Whether the surrogates are the same each time, and no mapping would be written twice."""
-        return self.config.how != "surrogate" or bool(self.config.key and not self.config.mapping)
+        if self.config.how != "surrogate" or self.config.model is not None:
+            return True  # what a model is needed for is told where it is missing
+        return bool(self.config.key and not self.config.mapping)
 
     def _needless(self) -> Iterator[Problem]:
         for name in ("mapping", "key"):
@@ -102,10 +135,10 @@ class Anonymise(Transform):
         """Collects the names of all rows, then replaces what is found; a name that was announced in
         one row is replaced in every row.
         """
-        names = self._names(rows)
-        if names:
-            self.surrogates.avoid(names)
-        everywhere = _any_of(names)
+        kind_of = self._kinds_of(rows)
+        if kind_of:
+            self.surrogates.avoid({*kind_of})
+        everywhere = _Values(kind_of)
         self._note(account)
         for located in rows():
             met: Counter[str] = Counter()
@@ -146,10 +179,35 @@ class Anonymise(Transform):
         """Finds the personal data in each text; a name that one of the texts announces is found in
         all.
         """
-        wanted = texts if self.wants("name") else ()
-        names = {text[span.start : span.end] for text in wanted for span in names_in(text)}
-        everywhere = _any_of(names)
+        kind_of = self._by_model(texts)
+        if self.finder is not None:
+            self.finder.clear()
+        for text in texts if self.wants("name") else ():
+            kind_of |= {text[span.start : span.end]: "name" for span in names_in(text)}
+        everywhere = _Values(kind_of)
         return [self._found(text, everywhere) for text in texts]
+
+    def _kinds_of(self, rows: Rows) -> dict[str, str]:
+        """Returns the values that are replaced wherever they stand, each with its kind: names that
+        a row announces, and what the model names.
+        """
+        if self.config.model is not None and self._named is None:
+            if self.finder is None:
+                raise SpecError(Problem("model", say("transforms.model_verb")))
+            texts = (
+                "\n".join(text for name in _texts_of(one) for text in strings(one.row[name]))
+                for one in rows()
+            )
+            self._named = self._by_model([*texts])
+        return {**(self._named or {}), **dict.fromkeys(self._names(rows), "name")}
+
+    def _by_model(self, texts: Sequence[str]) -> dict[str, str]:
+        """Asks the model about all texts; nothing where none is asked."""
+        if self.finder is None:
+            return {}
+        values = {value: kind for named in self.finder(texts) for value, kind in named}
+        self.finder_notes = self.finder.notes()
+        return {value: kind for value, kind in values.items() if self.wants(kind)}
 
     def _names(self, rows: Rows) -> set[str]:
         if not self.wants("name"):
@@ -162,10 +220,10 @@ class Anonymise(Transform):
             for span in names_in(text)
         }
 
-    def _changed(self, text: str, names: re.Pattern[str] | None, met: Counter[str]) -> str:
+    def _changed(self, text: str, values: _Values, met: Counter[str]) -> str:
         parts: list[str] = []
         end = 0
-        for part in self._found(text, names):
+        for part in self._found(text, values):
             value = text[part.start : part.end]
             met[part.kind] += 1
             new = (
@@ -177,21 +235,21 @@ class Anonymise(Transform):
             end = part.end
         return "".join([*parts, text[end:]])
 
-    def _found(self, text: str, names: re.Pattern[str] | None) -> list[Found]:
+    def _found(self, text: str, values: _Values) -> list[Found]:
         """Finds what is replaced in a text, by place; an address or a number goes before a name in
         it.
         """
         parts = [part for part in found_in(text) if self.wants(part.kind)]
-        for match in names.finditer(text) if names else ():
-            if all(match.end() <= part.start or part.end <= match.start() for part in parts):
-                parts.append(Found(*match.span(), "name"))
+        for value in values.found_in(text):
+            if all(value.end <= part.start or part.end <= value.start for part in parts):
+                parts.append(value)
         return sorted(parts)
 
     def _note(self, account: Account) -> None:
         notes = [say("transforms.not_all")]
         if self.wants("name") and not has_dictionary():
             notes.append(say("transforms.no_dictionary"))
-        account.notes = [*dict.fromkeys([*account.notes, *notes])]
+        account.notes = [*dict.fromkeys([*account.notes, *notes, *self.finder_notes])]
 
     def _write_mapping(self, path: Path) -> None:
         """Writes which value became which, whole or not at all; only its owner may read it."""
@@ -210,18 +268,31 @@ def _texts_of(located: Located) -> list[str]:
     return [name for name in located.row if name != CAME_FROM]
 
 
+class _Values:
+    """Values that are looked for in every text, with their kinds."""
+
+    def __init__(self, kind_of: Mapping[str, str]) -> None:
+        self.kind_of = kind_of
+        self.pattern = _any_of({*kind_of})
+
+    def found_in(self, text: str) -> Iterator[Found]:
+        """Yields the places where one of them stands."""
+        for match in self.pattern.finditer(text) if self.pattern is not None else ():
+            yield Found(*match.span(), self.kind_of[match[0]])
+
+
 def _any_of(names: set[str]) -> re.Pattern[str] | None:
-    """Makes a pattern for any of these names, the longer first; English ones as whole words.
+    """Makes a pattern for any of these values, the longer first; English ones as whole words.
 
     They are grouped by their first sign: ten thousand names one beside the other would each be
     tried at each place of a text.
     """
     groups: dict[str, list[str]] = {}
     for name in sorted(names, key=lambda name: (-len(name), name)):
-        end = r"\b" if name.isascii() else ""
+        end = r"(?!\w)" if name.isascii() else ""
         groups.setdefault(name[0], []).append(re.escape(name[1:]) + end)
     forms = [
-        (r"\b" if first.isascii() else "") + f"{first}(?:{'|'.join(rests)})"
+        (r"(?<!\w)" if first.isascii() else "") + f"{re.escape(first)}(?:{'|'.join(rests)})"
         for first, rests in groups.items()
     ]
     return re.compile("|".join(forms)) if forms else None
