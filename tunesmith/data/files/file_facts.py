@@ -35,7 +35,7 @@ class FileFacts:
     path: Path
     format: str
     """json array, jsonl, python lines, json object, json list (under ``key``), json columns, csv,
-    tsv, parquet, excel, conll, questions and answers, text, or document (a text that is one row).
+    tsv, parquet, arrow, excel, conll, questions and answers, text, or document (a text as one row).
     """
     encoding: str | None
     compressed: bool

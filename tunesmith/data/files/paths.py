@@ -25,6 +25,7 @@ SUFFIXES = (
     ".iob",
     ".bioes",
     ".parquet",
+    ".arrow",
     ".xlsx",
     ".xlsm",
     ".xml",

@@ -84,6 +84,8 @@ def _facts(path: Path, _version: tuple[int, int], named: tuple[tuple[str, str], 
         return _with_columns(_part(path, packed, part), dict(named))
     if magic[:4] == b"PAR1":
         known_facts = FileFacts(path, "parquet", None, packed, (), None)
+    elif tables.is_arrow(magic, suffix):
+        known_facts = FileFacts(path, "arrow", None, packed, (), None)
     elif magic[:4] == b"PK\x03\x04" and suffix in (".xlsx", ".xlsm"):
         workbooks.refuse_unsolved(path)
         known_facts = _excel(path, packed, dict(named))
@@ -313,8 +315,9 @@ def _read(found: FileFacts, faults: Faults) -> Iterator[Located]:
         yield from parts_of_rows.READ[found.parts](_read(whole, faults))
         return
     try:
-        if found.format == "parquet":
-            read = enumerate(tables.parquet(found.path), 1)
+        if found.format in ("parquet", "arrow"):
+            columnar = tables.parquet if found.format == "parquet" else tables.arrow
+            read = enumerate(columnar(found.path), 1)
             located = (Located(found.path, number, row) for number, row in read)
             yield from _within(found, located, faults)
         elif found.format == "excel":

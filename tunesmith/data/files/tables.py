@@ -1,4 +1,6 @@
-"""Tables to rows of cells: CSV and TSV by evidence of delimiter, quotes and header; Parquet."""
+"""Tables to rows of cells: CSV and TSV by evidence of delimiter, quotes and header; Parquet and
+Arrow.
+"""
 
 from __future__ import annotations
 
@@ -284,18 +286,51 @@ def parquet(path: Path) -> Iterator[dict[str, object]]:
             # whole.
             table = pyarrow.parquet.ParquetFile(file, pre_buffer=False)
             refuse_twice(table.schema_arrow.names, path)
-            names = _names(table.schema_arrow.metadata or {})
             forms = _forms(table)
-            deep = {field.name for field in table.schema_arrow if field.type.num_fields}
             for batch in table.iter_batches(batch_size=_BATCH):
-                for row in batch.to_pylist():
-                    cells = {
-                        name: within(value) if name in deep else cell(value, forms.get(name, ""))
-                        for name, value in row.items()
-                    }
-                    yield _with_names(cells, names)
+                yield from _rows_of(batch, table.schema_arrow, forms)
         except (pyarrow.ArrowException, OSError) as error:
             raise DataError(Problem(str(path), say("source.parquet", error=error))) from None
+
+
+def arrow(path: Path) -> Iterator[dict[str, object]]:
+    """Yields the rows of a file in Arrow's own format, as the library datasets saves them."""
+    import pyarrow
+
+    with whole_file(path) as file:
+        try:
+            streamed = file.read(len(_ARROW_FILE)) != _ARROW_FILE
+            file.seek(0)
+            opened = pyarrow.ipc.open_stream(file) if streamed else pyarrow.ipc.open_file(file)
+            refuse_twice(opened.schema.names, path)
+            batches = (
+                opened if streamed else map(opened.get_batch, range(opened.num_record_batches))
+            )
+            for batch in batches:
+                for start in range(0, batch.num_rows, _BATCH):
+                    yield from _rows_of(batch.slice(start, _BATCH), opened.schema, {})
+        except (pyarrow.ArrowException, OSError) as error:
+            raise DataError(Problem(str(path), say("source.arrow", error=error))) from None
+
+
+_ARROW_FILE = b"ARROW1"
+
+
+def is_arrow(magic: bytes, suffix: str) -> bool:
+    """Tells whether a file is one of Arrow's, by its first bytes and its name."""
+    begins = (_ARROW_FILE, b"\xff\xff\xff\xff")
+    return suffix == ".arrow" and magic.startswith(begins)
+
+
+def _rows_of(batch: Any, schema: Any, forms: Mapping[str, str]) -> Iterator[dict[str, object]]:
+    names = _names(schema.metadata or {})
+    deep = {field.name for field in schema if field.type.num_fields}
+    for row in batch.to_pylist():
+        cells = {
+            name: within(value) if name in deep else cell(value, forms.get(name, ""))
+            for name, value in row.items()
+        }
+        yield _with_names(cells, names)
 
 
 def _forms(table: Any) -> dict[str, str]:
