@@ -64,3 +64,32 @@ def test_the_columns_of_two_answers() -> None:
     assert apart(["prompt", "Response_A", "Response_B"]) == ("Response_A", "Response_B")
     assert apart(["response_1", "answer_2"]) is None
     assert says_better({"text", "winner"}) and not says_better({"text", "label"})
+
+
+@pytest.mark.parametrize(
+    ("columns", "pair"),
+    [
+        (["问题", "模型A回答", "模型B回答"], ("模型A回答", "模型B回答")),
+        (["prompt", "response_1_text", "response_2_text"], ("response_1_text", "response_2_text")),
+        (["甲方回答", "乙方回答"], ("甲方回答", "乙方回答")),
+        (["part A", "part B"], None),
+        (["AI_answer", "BI_answer"], None),
+    ],
+)
+def test_sides_within_names(columns: list[str], pair: tuple[str, str] | None) -> None:
+    assert apart(columns) == pair
+
+
+@pytest.mark.parametrize(
+    ("said", "index"),
+    [
+        ("A更好", 0),
+        ("B 更好", 1),
+        ("模型B胜出", 1),
+        ("A is better", 0),
+        ("model b wins", 1),
+        ("都好", None),
+    ],
+)
+def test_a_side_that_is_called_better(said: str, index: int | None) -> None:
+    assert better_of({"评判结果": said}) == index

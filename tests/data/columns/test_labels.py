@@ -81,3 +81,11 @@ def test_two_texts_and_a_number_are_a_pair() -> None:
     assert pair_columns(["x", "grade"], rows) is None
     named = [{"title": f"a text {n}", "author": f"another {n}"} for n in range(5)]
     assert pair_columns(["title", "author"], named) is None
+
+
+def test_classes_that_are_ticked_in_chinese() -> None:
+    ticks = [("是", "√"), ("否", "×"), ("是", "×"), ("否", "√")]
+    rows = [{"text": f"text {n}", "ads": a, "spam": b} for n, (a, b) in enumerate(ticks)]
+    assert flag_columns(["text", "ads", "spam"], rows) == ("ads", "spam")
+    assert [flag_in(row["ads"]) for row in rows] == [True, False, True, False]
+    assert flag_in("不是") is None

@@ -25,6 +25,10 @@ BETTER = (
     "较好",
     "胜者",
     "胜出",
+    "优胜",
+    "评判结果",
+    "对比结果",
+    "哪个更好",
 )
 """Columns that say which answer is better."""
 FLAGS: dict[str, int | None] = {"winner_model_a": 0, "winner_model_b": 1, "winner_tie": None}
@@ -45,7 +49,8 @@ _SUFFIXES = (("0", "1"), ("1", "2"), ("a", "b"))
 # model_a, response 1, 回答A: the side stands at the end.
 _SIDE = re.compile(
     r"(?:[^\W\d_].*[ _-])?(?:model|response|answer|output|completion|assistant|回答|答案|模型|第)?"
-    r"([ab]|[012]|first|second|left|right|[甲乙一二左右]|[前后]者)个?"
+    r"([ab]|[012]|first|second|left|right|[甲乙一二左右]|[前后]者)"
+    r"(?:个| is)?(?: ?wins?| ?won| ?better| ?更好|更优|较好|较优|好|优|胜出|获胜|胜)?"
 )
 
 
@@ -56,7 +61,21 @@ def apart(columns: Collection[str]) -> tuple[str, str] | None:
     called = {plain(name): name for name in columns}
     names = [(stem + first, stem + second) for stem in _STEMS for first, second in _SUFFIXES]
     pairs = [pair for pair in names if pair[0] in called and pair[1] in called]
-    return (called[pairs[0][0]], called[pairs[0][1]]) if pairs else None
+    return (called[pairs[0][0]], called[pairs[0][1]]) if pairs else _apart_within(columns)
+
+
+def _apart_within(columns: Collection[str]) -> tuple[str, str] | None:
+    """Finds two columns of answers whose side stands within their names, as in 模型A回答."""
+    for name in columns:
+        for first, second in _WITHIN:
+            for mark in re.finditer(rf"(?<![A-Za-z0-9]){first}(?![A-Za-z0-9])", name):
+                other = name[: mark.start()] + second + name[mark.end() :]
+                if other in columns and any(stem in plain(name) for stem in _STEMS):
+                    return name, other
+    return None
+
+
+_WITHIN = (("A", "B"), ("a", "b"), ("甲", "乙"), ("1", "2"), ("0", "1"))
 
 
 def says_better(columns: Collection[str]) -> bool:

@@ -84,9 +84,16 @@ def sign_of_none(values: Sequence[object]) -> str | None:
 
 
 def flag_in(value: object) -> bool | None:
-    """Reads a cell of a column that stands for one class; None where it is neither 0 nor 1."""
-    word = str(value).strip().lower().removesuffix(".0")
-    return {"1": True, "true": True, "0": False, "false": False}.get(word)
+    """Reads a cell of a column that stands for one class; None where it is neither 0 nor 1, nor a
+    word for these.
+    """
+    return _FLAGS.get(str(value).strip().lower().removesuffix(".0"))
+
+
+_FLAGS = {
+    **dict.fromkeys(("1", "true", "是", "√", "✓", "✔"), True),
+    **dict.fromkeys(("0", "false", "否", "×", "✗", "✘"), False),
+}
 
 
 def flag_columns(columns: Sequence[str], rows: Sequence[Mapping[str, object]]) -> tuple[str, ...]:
