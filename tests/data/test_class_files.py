@@ -103,3 +103,17 @@ def test_a_total_below_a_sheet_is_no_row(tmp_path: Path) -> None:
     reading = read(tmp_path / "rows.xlsx", "classify")
     assert len([*reading]) == 6
     assert [row.reason for row in reading.dropped] == ["not a row"]
+
+
+def test_a_total_below_each_sheet_is_no_row(tmp_path: Path) -> None:
+    book = openpyxl.Workbook()
+    book.active.title = "1月"
+    book.create_sheet("2月")
+    for sheet in book.worksheets:
+        for row in [["问题", "答案"], *[[f"{sheet.title}问{n}", f"答{n}"] for n in range(4)]]:
+            sheet.append(row)
+        sheet.append(["合计", 4])
+    book.save(tmp_path / "rows.xlsx")
+    reading = read(tmp_path / "rows.xlsx", "sft")
+    assert [values(one)[1] for _, one in reading] == ["答0", "答1", "答2", "答3"] * 2
+    assert [row.number for row in reading.dropped] == [5, 10]

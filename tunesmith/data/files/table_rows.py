@@ -27,15 +27,11 @@ def read(found: FileFacts, records: Iterator[list[Any]], faults: Faults) -> Iter
         if number == 0:
             continue
         if before is not None:
-            yield from _row(found, *before, faults)
+            # Below each sheet of a workbook there may be a total.
+            yield from _row(found, *before, faults, last=found.format == "excel")
         before = number, cells
-    if before is None:
-        return
-    number, cells = before
-    if found.header and number > 1 and is_total(cells):
-        _skip(found, number, cells, faults)
-    else:
-        yield from _row(found, number, cells, faults)
+    if before is not None:
+        yield from _row(found, *before, faults, last=True)
 
 
 def is_total(cells: Sequence[Any]) -> bool:
@@ -48,8 +44,12 @@ def is_total(cells: Sequence[Any]) -> bool:
     return all(map(_AMOUNT.fullmatch, filled[1:]))
 
 
-def _row(found: FileFacts, number: int, cells: list[Any], faults: Faults) -> Iterator[Located]:
-    if found.header and tables.repeats(cells, found.columns):
+def _row(
+    found: FileFacts, number: int, cells: list[Any], faults: Faults, *, last: bool
+) -> Iterator[Located]:
+    """Yields the row that a record is; where it may be the ``last`` one, it may be a total."""
+    total = last and number > 1 and is_total(cells)
+    if found.header and (total or tables.repeats(cells, found.columns)):
         _skip(found, number, cells, faults)
         return
     if len(cells) == len(found.columns):
