@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import json
+from pathlib import Path
+
 import pytest
 
 from tunesmith.data.files.jsonrows import shape_of, table_of
+from tunesmith.data.files.sources import rows
 
 ROWS = [{"q": "a", "n": 1}, {"q": "b", "n": 2}]
 
@@ -54,3 +58,12 @@ def test_the_layout_is_known_from_the_beginning(
     sample: str, complete: bool, shape: tuple[str, bool] | None
 ) -> None:
     assert shape_of(sample, complete, ".txt") == shape
+
+
+def test_rows_that_were_written_as_json_twice_are_read(tmp_path: Path) -> None:
+    path = tmp_path / "rows.jsonl"
+    row = '{"question": "how much?", "answer": 19.90}'
+    path.write_text("\n".join(json.dumps(text) for text in (row, "{not a row}", "a text")))
+    found = [located.row for located in rows(path)]
+    assert [*map(str, found[0].values())] == ["how much?", "19.90"]
+    assert found[1:] == [{"text": "{not a row}"}, {"text": "a text"}]

@@ -345,7 +345,22 @@ def _as_row(value: object) -> dict[str, object] | None:
         return {"messages" if spoken else ROWS: value}
     if isinstance(value, list):
         return _passage(value) or {str(n): item for n, item in enumerate(value)}
-    return {"text": value} if isinstance(value, str) else None
+    if not isinstance(value, str):
+        return None
+    return _written_twice(value) or {"text": value}
+
+
+def _written_twice(text: str) -> dict[str, object] | None:
+    """Returns the object whose JSON a text is, as where rows were written as JSON twice; None for
+    any other text.
+    """
+    if not text.lstrip().startswith("{"):
+        return None
+    try:
+        values = [*jsonstream.each(text, Decoder())]
+    except jsonstream.BrokenJson:
+        return None
+    return values[0] if len(values) == 1 and isinstance(values[0], dict) else None
 
 
 def _passage(value: list[object]) -> dict[str, object] | None:
