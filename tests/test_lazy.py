@@ -50,6 +50,8 @@ for verb in ("plan", "train", "sft"):
     wanted = "train.bach: there is no such setting; did you mean 'batch'?"
     assert code == 2 and wanted in error, (verb, code, error)
     assert "method.rnk" in error and "Traceback" not in error, error
+# It takes longer to import than all that refuses a setting.
+assert "tunesmith.data.reading" not in sys.modules
 
 from tunesmith.settings.run import read_run
 from tunesmith.settings.families import FAMILIES

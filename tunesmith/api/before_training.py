@@ -84,10 +84,11 @@ def plan(
     progress: Shown | None = None,
 ) -> Plan:
     """Plans what would run, with every value's origin and every problem; writes nothing."""
-    from tunesmith.planning.make import make
-
     run = settings_of(settings, overrides)
     speak(run)
+    # Imported once the settings hold: what reads rows takes longer than refusing one.
+    from tunesmith.planning.make import make
+
     return make(run, probe=probe, progress=progress)
 
 
@@ -124,12 +125,12 @@ def plan_stages(
     """Plans each stage of a file for ``rlhf`` that was not begun, by its name; None where the file
     has no stages.
     """
-    from tunesmith.planning.make import make
-    from tunesmith.planning.stages import plans, stages_of
-
     plain = given(settings)
     if "stages" not in plain:
         return None
+    from tunesmith.planning.make import make
+    from tunesmith.planning.stages import plans, stages_of
+
     stages = stages_of(plain, overrides)
     return plans(stages, lambda run: make(run, probe=probe, progress=progress))
 
