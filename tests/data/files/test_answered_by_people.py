@@ -4,6 +4,7 @@ never the name of who said it, and nothing that nobody said.
 
 from __future__ import annotations
 
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ import pytest
 
 from material.prepared_rows import written
 from material.read_rows import read, read_as, values
+from tunesmith.errors import DataError
 
 ROWS = 6
 
@@ -136,3 +138,19 @@ def test_the_yaml_of_a_chat_bot_is_read(tmp_path: Path) -> None:
         ("hello", None, ("greet",)),
         ("to Berlin", None, ("go",)),
     ]
+
+
+@pytest.mark.parametrize(
+    "row",
+    [
+        {"fields": {"a": "b"}, "responses": {"answer": [1, None, "x"]}, "suggestions": {}},
+        {"text": "t", "label.responses": 3, "label.responses.status": ["submitted"]},
+        {"text": "t", "label.responses": ["a"], "label.responses.status": None},
+        {**first(0, annotation=[["PER"], "x"]), "text": "Ada"},
+        {"content": "t", "prompt": "p", "result_list": [{"text": 3}]},
+    ],
+)
+def test_odd_values_are_told_and_never_a_fault(tmp_path: Path, row: Any) -> None:
+    for objective in ("sft", "classify", "classify_tokens"):
+        with suppress(DataError):
+            read_as(tmp_path, objective, [row] * 3)

@@ -85,7 +85,7 @@ def _is_asked_for(row: Row) -> bool:
         isinstance(row.get("content"), str)
         and isinstance(row.get("prompt"), str)
         and isinstance(found, list)
-        and all(isinstance(one, Mapping) and "text" in one for one in found)
+        and all(isinstance(one, Mapping) and isinstance(one.get("text"), str) for one in found)
     )
 
 

@@ -17,7 +17,8 @@ _BESIDE = ("metadata", "external_id", "status", "_server_id", "inserted_at", "up
 def _answer(responses: Any) -> Any:
     """Returns what the first person who finished the row answered; None where nobody did."""
     listed = responses if isinstance(responses, list) else []
-    done = [one for one in listed if one.get("status", "submitted") == "submitted"]
+    said = [one for one in listed if isinstance(one, Mapping)]
+    done = [one for one in said if one.get("status", "submitted") == "submitted"]
     return done[0].get("value") if done else None
 
 
@@ -48,6 +49,14 @@ def _is_dataset(row: Row) -> bool:
     return any(name.endswith(_STATUS) for name in row)
 
 
+def _together(values: Any, states: Any) -> list[JsonObject]:
+    """Returns what people answered, each with how far the answer is; nothing where one lacks."""
+    if not isinstance(values, list) or not isinstance(states, list):
+        return []
+    pairs = zip(values, states, strict=False)
+    return [{"value": value, "status": state} for value, state in pairs]
+
+
 def _dataset(row: Row) -> Iterator[JsonObject]:
     """Yields the fields and the answers of ``to_datasets``, which keeps each answer's status in a
     column of its own.
@@ -56,13 +65,8 @@ def _dataset(row: Row) -> Iterator[JsonObject]:
     for name in row:
         if name.endswith(_STATUS):
             question = name.removesuffix(_STATUS)
-            states = row[name] or []
-            values = row.get(f"{question}.responses") or []
-            said = [
-                {"value": value, "status": state}
-                for value, state in zip(values, states, strict=False)
-            ]
-            answers[question] = _answer(said)
+            values = row.get(f"{question}.responses")
+            answers[question] = _answer(_together(values, row[name]))
     yield from _some(row, answers)
 
 
@@ -105,7 +109,8 @@ def _first(row: Row) -> Iterator[JsonObject]:
     if text is None and isinstance(row.get("inputs"), Mapping):
         text = next(iter(row["inputs"].values()), None)
     if isinstance(said, list) and any(isinstance(one, list) for one in said):
-        places = [[start, end, label] for label, start, end, *_ in said]
+        whole = [one for one in said if isinstance(one, list) and len(one) > 2]
+        places = [[start, end, label] for label, start, end, *_ in whole]
         yield {"id": row.get("id"), "text": text, "entities": places}
     else:
         yield {"id": row.get("id"), "text": text, "label": said}
