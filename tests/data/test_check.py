@@ -13,7 +13,7 @@ from material.headed import encoder
 from tunesmith import words
 from tunesmith.cli.show_check import show_check
 from tunesmith.data.check import bars, check
-from tunesmith.data.ledger import histogram
+from tunesmith.data.ledger import Ledger, histogram
 from tunesmith.errors import DataError
 from tunesmith.settings.run import Data, validate
 
@@ -145,6 +145,24 @@ def test_bars_are_as_long_as_their_counts() -> None:
     assert lines[-1].count("█") == 10
     assert lines[-1].endswith(" 10")
     assert bars({}) == []
+
+
+def test_the_cut_line_stands_where_rows_are_cut() -> None:
+    lines = bars(histogram([*range(1, 121)], limit=50))
+    assert lines[5].strip() == "── data.max_length=50: 70 rows are longer"
+    assert lines[4].split()[1] == "50" and lines[6].split()[1] == "60"
+    assert bars(histogram([5, 9], limit=2048))[-1].strip().startswith("── data.max_length=2,048: 0")
+
+
+def test_the_share_of_learned_tokens_names_the_row_with_the_least() -> None:
+    ledger = Ledger()
+    ledger.share([5, 1, 8], [10, 10, 10], "rows.jsonl:{}".format)
+    assert ledger.shares == {"p10": 0.18, "p50": 0.5, "least": 0.1, "row": "rows.jsonl:1"}
+    assert any("least in rows.jsonl:1: 10 %" in line for line in ledger.lines())
+    for scored in ([0, 0], [7, 7]):
+        plain = Ledger()
+        plain.share(scored, [7, 7], str)
+        assert plain.shares == {}
 
 
 def test_bars_begin_just_before_the_shortest_row() -> None:

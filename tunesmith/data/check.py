@@ -154,7 +154,7 @@ def _shown(sequences: tuple[Tokens, ...]) -> tuple[Tokens, ...]:
 
 def bars(lengths: JsonObject) -> list[str]:
     """Draws a histogram as text: a line for each bin, with its longest row in tokens and its number
-    of rows; of the empty bins before the shortest row, only the last.
+    of rows; of the empty bins before the shortest row, only the last; and where rows are cut.
     """
     if not lengths:
         return []
@@ -167,6 +167,11 @@ def bars(lengths: JsonObject) -> list[str]:
     for upper, count in list(zip(uppers, counts, strict=True))[max(first - 1, 0) :]:
         bar = "█" * max(round(BAR * count / most), bool(count))
         lines.append(f"  ≤ {upper:>{width},}  {bar} {count:,}".rstrip())
+    limit = lengths.get("limit")
+    if limit is not None:
+        shorter = sum(upper <= limit for upper in uppers[max(first - 1, 0) :])
+        told = say("check.cut_line", limit=f"{limit:,}", longer=lengths["longer"])
+        lines.insert(shorter, f"  ── {told}")
     return lines
 
 

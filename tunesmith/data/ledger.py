@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TypedDict
@@ -101,6 +101,10 @@ class Ledger:
     """
     lengths: JsonObject = field(default_factory=dict)
     """Histogram of the longest sequence of each row, before cutting, and its quantiles (tokens)."""
+    shares: JsonObject = field(default_factory=dict)
+    """Of the tokens of a training row, the share that is learned: quantiles, the least, and which
+    row has it.
+    """
     notes: list[str] = field(default_factory=list)
 
     def drop(self, file: str, row: int, reason: str, seen: str = "") -> None:
@@ -110,6 +114,19 @@ class Ledger:
         if seen:
             entry["seen"] = seen
         self.dropped.append(entry)
+
+    def share(
+        self, scored: Sequence[int], totals: Sequence[int], name: Callable[[int], str]
+    ) -> None:
+        """Notes the share of a row's tokens that is learned, and the ``name`` of the row with the
+        least; nothing where rows are learned as a whole, or with all of their tokens.
+        """
+        if not any(scored) or scored == totals:
+            return
+        values = np.asarray(scored) / np.asarray(totals)
+        quantiles = {f"p{q}": round(float(np.percentile(values, q)), 4) for q in (10, 50)}
+        least = int(values.argmin())
+        self.shares = {**quantiles, "least": round(float(values[least]), 4), "row": name(least)}
 
     def reasons(self) -> dict[str, int]:
         """Counts the dropped rows by reason."""
@@ -140,6 +157,7 @@ class Ledger:
             "tokens": self.tokens,
             "unknown": self.unknown,
             "lengths": self.lengths,
+            "shares": self.shares,
             "notes": self.notes,
         }
 
@@ -175,6 +193,9 @@ class Ledger:
                     **{name: self.lengths[name] for name in ("p50", "p90", "p99", "longest")},
                 )
             )
+        if self.shares:
+            percents = {name: f"{100 * self.shares[name]:.0f}" for name in ("p50", "p10", "least")}
+            lines.append(say("ledger.shares", **percents, place=self.shares["row"]))
         return [*lines, *self.notes]
 
 
@@ -212,8 +233,10 @@ def control_note(places: Sequence[str]) -> str:
     return say("ledger.control_tokens", number=len(places), places=some(places))
 
 
-def histogram(lengths: Sequence[int], bins: int = 12) -> JsonObject:
-    """Counts over equally wide bins of tokens, and quantiles; empty over nothing."""
+def histogram(lengths: Sequence[int], bins: int = 12, *, limit: int | None = None) -> JsonObject:
+    """Counts over equally wide bins of tokens, and quantiles; with a ``limit`` also how many are
+    longer. Empty over nothing.
+    """
     if not lengths:
         return {}
     values = np.asarray(lengths)
@@ -227,6 +250,7 @@ def histogram(lengths: Sequence[int], bins: int = 12) -> JsonObject:
         "counts": [int(count) for count in counts],
         **quantiles,
         "longest": longest,
+        **({} if limit is None else {"limit": limit, "longer": int((values > limit).sum())}),
     }
 
 

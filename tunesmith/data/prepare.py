@@ -273,9 +273,8 @@ class _Preparation:
         lengths = [row.uncut for row in kept]
         refuse_too_many(lengths, self.limit, policy, kind=kind, most=self.most)
         if not self.ledger.lengths:
-            self.ledger.lengths = histogram(
-                [length for length in lengths if policy == "truncate" or length <= self.limit]
-            )
+            read = [length for length in lengths if policy == "truncate" or length <= self.limit]
+            self.ledger.lengths = histogram(read, limit=self.limit)
         if policy == "truncate" and self.render.converses:
             sides = self.render.sides
             cut = partial(
@@ -353,11 +352,10 @@ class _Preparation:
             ledger.notes.append(say("ledger.voted", number=watched))
         ledger.notes += splitting.few_notes(len(train), len(held), len(parts.watch))
         ledger.trained, ledger.watch, ledger.proof = len(train), len(parts.watch), len(parts.proof)
-        ledger.tokens = {
-            "total": sum(len(tokens) for row in train for tokens in row.tokens),
-            "scored": sum(row.scored for row in train),
-            "lost": sum(row.lost for row in train),
-        }
+        totals, scored = [row.total for row in train], [row.scored for row in train]
+        lost = sum(row.lost for row in train)
+        ledger.tokens = {"total": sum(totals), "scored": sum(scored), "lost": lost}
+        ledger.share(scored, totals, lambda n: f"{self.names.of(train[n].file)}:{train[n].number}")
         windows = [len(row.tokens) for row in train if len(row.tokens) > 1 and row.windows]
         ledger.notes += windows_note(windows, self.limit)
         if self.render.sides is not None:

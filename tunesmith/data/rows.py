@@ -67,6 +67,11 @@ class Row:
         return max((tokens.longest for tokens in self.tokens), default=0)
 
     @property
+    def total(self) -> int:
+        """Number of all its tokens."""
+        return sum(map(len, self.tokens))
+
+    @property
     def scored(self) -> int:
         """Number of tokens that are learned."""
         return sum(tokens.scored for tokens in self.tokens)

@@ -118,3 +118,9 @@ def test_drugs_that_begin_with_a_surname_are_no_persons() -> None:
             assert not list(names_in(text.format(drug))), text.format(drug)
     assert not list(names_in("利水渗湿，健脾宁心。"))
     assert list(names_in("患者陈皮，头痛三日。")) and list(names_in("昨天李建国来过。"))
+
+
+def test_a_phrase_of_four_signs_is_no_person() -> None:
+    pytest.importorskip("jieba")
+    assert not list(names_in("蓝天白云下，两名高中学生在图书馆争吵。"))
+    assert list(names_in("患者欧阳建国，男。"))

@@ -559,3 +559,18 @@ def test_rows_are_left_out_by_their_numbers(tmp_path: Path) -> None:
     )
     change_rows("leave_out", other, out, ["found=[empty]", f"columns={columns}"])
     assert read(out) == [{"ask": "How?", "tell": "So."}]
+
+
+def test_a_name_that_is_a_word_too_is_replaced_where_it_is_announced_alone(tmp_path: Path) -> None:
+    texts = [
+        "We met Miss Little and Mr. Gatsby.",
+        "Her album is called Jagged Little Pill; Gatsby liked it a little.",
+    ]
+    source = tmp_path / "in.jsonl"
+    source.write_text("".join(json.dumps({"text": text}) + "\n" for text in texts), "utf-8")
+    api.change_rows("anonymise", str(source), tmp_path / "out.jsonl", ["how=mask"])
+    made = [json.loads(line)["text"] for line in (tmp_path / "out.jsonl").open(encoding="utf-8")]
+    assert made == [
+        "We met Miss [NAME] and Mr. [NAME].",
+        "Her album is called Jagged Little Pill; [NAME] liked it a little.",
+    ]

@@ -91,13 +91,20 @@ def names_in(text: str) -> Iterator[Found]:
         before = text[start - 1 : start] + name[0]
         if _NO_CHARACTERS.search(name[1:]) or _frequency(name) >= RARE:
             continue
-        if _frequency(before) <= USUAL and _frequency(name[:2]) <= WORD:
+        # 欧阳 and 司马 are words themselves.
+        begins = 0 if name[:2] in COMPOUND else _frequency(name[:2])
+        if _frequency(before) <= USUAL and begins <= WORD:
             yield Found(start, end, "name")
+    yield from announced_in(text)
+    if has_dictionary():
+        yield from _tagged(text)
+
+
+def announced_in(text: str) -> Iterator[Found]:
+    """Yields the English names in a text that a word before them announces."""
     for match in _ENGLISH.finditer(text):
         if match[1] not in _NO_NAMES:
             yield Found(*match.span(1), "name")
-    if has_dictionary():
-        yield from _tagged(text)
 
 
 def _is_medicine(word: str) -> bool:
@@ -123,5 +130,7 @@ def _tagged(text: str) -> Iterator[Found]:
             continue
         if _is_medicine(word):
             continue
+        if len(word) == 4 and word[:2] not in COMPOUND:
+            continue  # a phrase such as 蓝天白云: whose surname has one sign has no name of four
         if (word[0] in SURNAMES or word[:2] in COMPOUND) and _frequency(word) < RARE:
             yield Found(start, end, "name")

@@ -7,14 +7,14 @@ import os
 import re
 import secrets
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal, Protocol
 
 from tunesmith.data.columns.names import CAME_FROM
 from tunesmith.data.files.file_facts import Located
-from tunesmith.data.texts.people import has_dictionary, names_in
+from tunesmith.data.texts.people import announced_in, has_dictionary, names_in
 from tunesmith.data.texts.personal import Found, found_in
 from tunesmith.data.texts.strings import changed_row, strings
 from tunesmith.data.texts.surrogates import Surrogates, mask
@@ -182,8 +182,9 @@ class Anonymise(Transform):
         kind_of = self._by_model(texts)
         if self.finder is not None:
             self.finder.clear()
-        for text in texts if self.wants("name") else ():
-            kind_of |= {text[span.start : span.end]: "name" for span in names_in(text)}
+        if self.wants("name"):
+            names = {text[span.start : span.end] for text in texts for span in names_in(text)}
+            kind_of |= dict.fromkeys(_no_words(names, texts), "name")
         everywhere = _Values(kind_of)
         return [self._found(text, everywhere) for text in texts]
 
@@ -212,13 +213,8 @@ class Anonymise(Transform):
     def _names(self, rows: Rows) -> set[str]:
         if not self.wants("name"):
             return set()
-        return {
-            text[span.start : span.end]
-            for located in rows()
-            for name in _texts_of(located)
-            for text in strings(located.row[name])
-            for span in names_in(text)
-        }
+        names = {text[span.start : span.end] for text in _texts_in(rows) for span in names_in(text)}
+        return _no_words(names, _texts_in(rows))
 
     def _changed(self, text: str, values: _Values, met: Counter[str]) -> str:
         parts: list[str] = []
@@ -240,7 +236,8 @@ class Anonymise(Transform):
         it.
         """
         parts = [part for part in found_in(text) if self.wants(part.kind)]
-        for value in values.found_in(text):
+        announced = announced_in(text) if self.wants("name") else ()
+        for value in (*values.found_in(text), *announced):
             if all(value.end <= part.start or part.end <= value.start for part in parts):
                 parts.append(value)
         return sorted(parts)
@@ -261,6 +258,24 @@ class Anonymise(Transform):
             handle = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
             with os.fdopen(handle, "w", encoding="utf-8") as file:
                 file.write("".join(line + "\n" for line in lines))
+
+
+def _texts_in(rows: Rows) -> Iterator[str]:
+    """Yields every text of all rows that is searched."""
+    for located in rows():
+        for name in _texts_of(located):
+            yield from strings(located.row[name])
+
+
+def _no_words(names: set[str], texts: Iterable[str]) -> set[str]:
+    """Returns the names that are replaced in every row: not an English one that the texts write
+    small too, as of Miss Little, which is replaced where it is announced alone.
+    """
+    pattern = _any_of({name.lower() for name in names if name.isascii() and name.isalpha()})
+    if pattern is None:
+        return names
+    words = {word for text in texts for word in pattern.findall(text)}
+    return {name for name in names if name.lower() not in words}
 
 
 def _texts_of(located: Located) -> list[str]:
