@@ -193,10 +193,14 @@ def main() -> None:
     parser.add_argument("--rows", type=int, default=100_000)
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--model", default=STARTER)
+    parser.add_argument("--write", type=Path, help="write the mixed rows into this file and stop")
     parser.add_argument("--one", choices=CONTENDERS, help=argparse.SUPPRESS)
     given = parser.parse_args()
     if given.one:
         one(given.one, given.files[0], given.model)
+        return
+    if given.write:
+        mixed(given.files, given.rows, given.write)
         return
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder) / "rows.jsonl"
