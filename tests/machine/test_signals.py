@@ -3,13 +3,22 @@ from __future__ import annotations
 import os
 import signal
 import threading
+from collections.abc import Iterator
 
 import pytest
 
 from tunesmith.machine.signals import StopSignal
 
 
-def test_the_first_signal_is_noted_and_the_handlers_before_come_back():
+@pytest.fixture
+def hangup_ends() -> Iterator[None]:
+    """SIGHUP as it is in a terminal, also where the tests run under nohup, which ignores it."""
+    before = signal.signal(signal.SIGHUP, signal.SIG_DFL)
+    yield
+    signal.signal(signal.SIGHUP, before)
+
+
+def test_the_first_signal_is_noted_and_the_handlers_before_come_back(hangup_ends: None):
     before = {
         number: signal.getsignal(number)
         for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)

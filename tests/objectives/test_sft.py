@@ -326,4 +326,6 @@ def test_the_objective_that_contributing_shows_learns_what_sft_learns(
         settings = {"objective": name, "method": "bitfit", "train.steps": 2}
         one = runs.resolved(tmp_path / Path(name).stem, tiny_llama, **settings)
         left.append(train(one, runs.data_of(one, watch=0)))
+    for name in [name for name in OBJECTIVES.names() if name.endswith(".py")]:
+        del OBJECTIVES._classes[name]  # other tests name all objectives
     assert runs.weights(left[0].model) == runs.weights(left[1].model)

@@ -64,7 +64,8 @@ def test_without_ray_one_line_says_what_to_install(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setitem(sys.modules, "ray", None)
-    settings = {"model": "none", "data": "no.json", "out": str(tmp_path / "o")}
+    (tmp_path / "rows.json").write_text("[]", encoding="utf-8")
+    settings = {"model": "none", "data": str(tmp_path / "rows.json"), "out": str(tmp_path / "o")}
     with pytest.raises(SpecError, match=r"search\.place: .*tunesmith\[ray\]"):
         ts.search({**settings, "search": {"place": "ray"}}, quiet=True)
 
