@@ -12,7 +12,7 @@ from tunesmith.data.asked_reading import open_rows
 from tunesmith.data.clustering import beside, clusters
 from tunesmith.data.files.file_facts import Names
 from tunesmith.data.files.paths import on_disk
-from tunesmith.data.files.yaml_rows import is_yaml
+from tunesmith.data.files.yaml_rows import written_in
 from tunesmith.data.grouping import Marker
 from tunesmith.data.items import Item, fingerprint
 from tunesmith.data.ledger import Ledger, counted, histogram, lost_note, sides_note, windows_note
@@ -217,7 +217,7 @@ class _Preparation:
             facts = opened.facts
             entry = {
                 "path": str(facts.path),
-                "format": "yaml" if is_yaml(facts.path) else facts.format,
+                "format": written_in(facts.path) or facts.format,
                 "encoding": facts.encoding,
                 "reader": opened.reader.name,
             }

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from material.read_rows import read, values
+from tunesmith.api import check
 from tunesmith.data.find import held_part
 from tunesmith.errors import DataError
 
@@ -109,3 +110,10 @@ def test_nothing_outside_the_file_is_read(tmp_path: Path) -> None:
     text = f'<!DOCTYPE l SYSTEM "{tmp_path}/secret.txt"><l><r>&s;</r><r>b</r></l>'
     with pytest.raises(DataError, match="is no XML"):
         rows(xml(tmp_path, text), "pretrain")
+
+
+def test_the_ledger_says_xml_and_adds_up(tmp_path: Path) -> None:
+    body = "".join(f"<row question='q{n}' answer='a{n}'/>" for n in range(6))
+    found = check({"data": str(xml(tmp_path, f"<rows>{body}</rows>"))})
+    assert "rows.xml: xml, utf-8; columns: question, answer" in "\n".join(found.head())
+    assert (found.ledger.rows, found.ledger.different) == (6, 6)

@@ -44,6 +44,13 @@ def is_yaml(path: Path) -> bool:
     return _ends(path, ENDINGS)
 
 
+def written_in(path: Path) -> str | None:
+    """Names the form that a file is written in where it is read as JSON: yaml or xml."""
+    if is_yaml(path):
+        return "yaml"
+    return "xml" if _ends(path, xml_rows.ENDINGS) else None
+
+
 def _ends(path: Path, endings: tuple[str, ...]) -> bool:
     return on_disk(path)[0].name.lower().removesuffix(".gz").endswith(endings)
 
