@@ -6,13 +6,11 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from threading import Thread
-from typing import Any, ClassVar
 
 import pytest
 
+from material.teaching_server import Teacher, teaching
 from tunesmith.api import change_rows, check
 from tunesmith.errors import DataError, SpecError, TunesmithError
 from tunesmith.teaching.naming import named_in
@@ -31,41 +29,10 @@ SAID = {
 }
 
 
-class Teacher(BaseHTTPRequestHandler):
-    """Writes what it is to say of a text; down at one that ``down`` names."""
-
-    asked: ClassVar[list[str]] = []
-    down = ""
-
-    def log_message(self, *_: Any) -> None:
-        """Nothing on standard error."""
-
-    def do_POST(self) -> None:
-        body = json.loads(self.rfile.read(int(self.headers["content-length"])))
-        text = body["messages"][-1]["content"].rpartition("\n\n")[2]
-        self.asked.append(text)
-        message = {"content": SAID.get(text, "[]")}
-        told = {"choices": [{"message": message, "finish_reason": "stop"}]}
-        data = json.dumps(told).encode()
-        self.send_response(500 if text == self.down else 200)
-        self.send_header("content-length", str(len(data)))
-        self.send_header("content-type", "application/json")
-        self.end_headers()
-        self.wfile.write(data)
-
-
 @pytest.fixture
 def endpoint(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[str]]:
-    monkeypatch.setenv("NO_PROXY", "127.0.0.1")
-    monkeypatch.delenv("OPENAI_API_KEY", raising=False)
-    monkeypatch.setattr(Teacher, "asked", [])
-    monkeypatch.setattr(Teacher, "down", "")
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Teacher)
-    Thread(target=server.serve_forever, daemon=True).start()
-    address = f"http://127.0.0.1:{server.server_port}/v1"
-    yield [f"model={address}", "teacher.name=big", "teacher.attempts=1", "teacher.requests=1"]
-    server.shutdown()
-    server.server_close()
+    with teaching(monkeypatch, SAID, "[]") as there:
+        yield [*there, "teacher.attempts=1", "teacher.requests=1"]
 
 
 @pytest.fixture

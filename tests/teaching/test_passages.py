@@ -6,14 +6,13 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from threading import Thread
-from typing import Any, ClassVar
+from typing import Any
 
 import pytest
 
 from conftest import tiny_model
+from material.teaching_server import Teacher, teaching
 from tunesmith import words
 from tunesmith.api import change_rows
 from tunesmith.errors import DataError, SpecError, Stopped
@@ -88,42 +87,10 @@ def test_pairs_are_read_as_teachers_write_them():
     assert [*pairs_in("A: no question before it\nQ: no answer behind it", cut=False)] == []
 
 
-class Teacher(BaseHTTPRequestHandler):
-    """Writes what it is to say of a passage; down at one that ``down`` names."""
-
-    asked: ClassVar[list[str]] = []
-    down = ""
-
-    def log_message(self, *_: Any) -> None:
-        """Nothing on standard error."""
-
-    def do_POST(self) -> None:
-        body = json.loads(self.rfile.read(int(self.headers["content-length"])))
-        passage = body["messages"][-1]["content"].rpartition("\n\n")[2]
-        self.asked.append(passage)
-        told: Any = {"error": {"message": "out of memory"}}
-        if passage != self.down:
-            message = {"content": SAID.get(passage, "I cannot help with that.")}
-            told = {"choices": [{"message": message, "finish_reason": "stop"}]}
-        data = json.dumps(told).encode()
-        self.send_response(500 if passage == self.down else 200)
-        self.send_header("content-length", str(len(data)))
-        self.send_header("content-type", "application/json")
-        self.end_headers()
-        self.wfile.write(data)
-
-
 @pytest.fixture
 def endpoint(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[str]]:
-    monkeypatch.setenv("NO_PROXY", "127.0.0.1")
-    monkeypatch.delenv("OPENAI_API_KEY", raising=False)
-    monkeypatch.setattr(Teacher, "asked", [])
-    monkeypatch.setattr(Teacher, "down", "")
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Teacher)
-    Thread(target=server.serve_forever, daemon=True).start()
-    yield [f"model=http://127.0.0.1:{server.server_port}/v1", "teacher.name=big"]
-    server.shutdown()
-    server.server_close()
+    with teaching(monkeypatch, SAID, "I cannot help with that.") as there:
+        yield there
 
 
 def test_an_endpoint_writes_pairs_of_both_languages(tmp_path: Path, endpoint: list[str]) -> None:
