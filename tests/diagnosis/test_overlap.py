@@ -85,6 +85,20 @@ def test_leaks_are_found_at_the_rate_at_which_they_were_put_there(
     assert beside[f"bench.jsonl:{leaked[0] + 1}"] == "rows.jsonl:1"
 
 
+def test_a_question_with_one_word_another_is_near_whatever_its_answer(tmp_path: Path) -> None:
+    draw = random.Random(2)
+    bench = [{"question": sentence(draw, 18, chinese=False), "answer": "A"} for _ in range(5)]
+    asked = str(bench[3]["question"]).split()
+    asked[9] = "something"
+    data = [
+        {"instruction": question, "output": sentence(draw, 60, chinese=False)}
+        for question in (sentence(draw, 18, chinese=False), " ".join(asked))
+    ]
+    files = write(tmp_path / "rows.jsonl", data), write(tmp_path / "bench.jsonl", bench)
+    (result,) = overlap({"data": files[0]}, against=[files[1]])
+    assert result.near == (("bench.jsonl:4", "rows.jsonl:2"),) and result.number == 1
+
+
 def test_other_rows_are_left_alone(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     draw = random.Random(1)
     bench = [{"question": sentence(draw, 30, chinese=False), "answer": "yes"} for _ in range(50)]

@@ -123,15 +123,30 @@ def _exact(own: list[Texts], theirs: list[Texts]) -> dict[str, str]:
 
 
 def _near(own: list[Texts], theirs: list[Texts]) -> dict[str, str]:
-    """Returns the rows that share four fifths of their runs of characters with a row of the
-    data.
+    """Returns the rows that share four fifths of their runs of characters with a row of the data,
+    or whose longest text does with a text of it: the same question with another answer.
+    """
+    rows = _alike([(row.id, row.whole) for row in own], [(row.id, row.whole) for row in theirs])
+    longest = [(row.id, max(row.texts, key=len, default="")) for row in theirs]
+    # Apart from the whole rows: of texts that are all alike only neighbours are compared, and a row
+    # beside its own question would hide another.
+    texts = _alike(
+        [(row.id, text) for row in own for text in row.texts if len(text) >= SHORT],
+        [(name, text) for name, text in longest if len(text) >= SHORT],
+    )
+    return texts | rows
+
+
+def _alike(own: list[tuple[str, str]], theirs: list[tuple[str, str]]) -> dict[str, str]:
+    """Returns the names of ``theirs`` of which the text is nearly one of ``own``, with that one's
+    name.
     """
     clusters = Clusters(len(own) + len(theirs))
-    join_near(clusters, [sketch_of(row.whole) for row in (*own, *theirs)])
+    join_near(clusters, [sketch_of(text) for _, text in (*own, *theirs)])
     roots = clusters.roots()
-    # A cluster is named by its first row, and the rows of the data come first.
+    # A cluster is named by its first text, and those of the data come first.
     return {
-        row.id: own[root].id
-        for row, root in zip(theirs, roots[len(own) :], strict=True)
+        name: own[root][0]
+        for (name, _), root in zip(theirs, roots[len(own) :], strict=True)
         if root < len(own)
     }
