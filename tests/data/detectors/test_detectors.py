@@ -8,7 +8,8 @@ from dataclasses import replace
 import pytest
 
 from tunesmith.data.detectors import Detectors
-from tunesmith.examples import Chat, Example, Labelled, Turn
+from tunesmith.data.detectors.terse import Terse
+from tunesmith.examples import Chat, Example, Feedback, Labelled, Preference, Turn
 
 LONG = "This answer is long enough to be looked at, because it holds more than eighty characters"
 
@@ -101,7 +102,7 @@ def test_labels_that_stand_for_a_missing_value_are_told() -> None:
         ([chat("q", "好的。\n用户：那呢？")], "further turns"),
         ([chat("q", f"{LONG} and then it sto")], "1 of 41 long answers ends in the middle"),
         (
-            [chat("What is the number 3?", "Another answer")],
+            [chat("What is the number 3?", "It is another answer.")],
             "1 question has another answer in another row (rows.jsonl:41 ↔ rows.jsonl:4)",
         ),
         (
@@ -172,5 +173,84 @@ def test_what_most_rows_do_is_meant() -> None:
 
 def test_the_same_words_with_other_tools_are_another_question() -> None:
     tool = ({"type": "function", "function": {"name": "look"}},)
-    asked = chat("What is the number 3?", "Another answer")
+    asked = chat("What is the number 3?", "It is another answer.")
     assert notes([*sound(), Chat(asked.turns, tool)]) == []
+
+
+def explained(count: int = 60) -> list[Example]:
+    return [chat(f"Explain why {n} is odd.", f"{LONG}, number {n}.") for n in range(count)]
+
+
+@pytest.mark.parametrize(
+    ("rows", "wrong"),
+    [
+        (explained(), chat("Describe a day at sea.", "Sure.")),
+        (explained(), chat("请解释什么是区块链。", "好的。")),
+        (explained(), chat("写一篇关于秋天的作文", "秋天")),
+        (sound(), chat("What is the number 7?", "Paris")),
+        ([chat(f"退货{n}怎么办？", LONG) for n in range(60)], chat("退货怎么办？", "苹果")),
+        (
+            [Preference(Chat((Turn("user", "Why is 8 odd?"),)), (Turn("assistant", LONG),), ())]
+            * 30,
+            Preference(
+                Chat((Turn("user", "Why is 7 odd?"),)),
+                (Turn("assistant", "Hm."),),
+                (Turn("assistant", LONG),),
+            ),
+        ),
+    ],
+)
+def test_a_word_where_a_text_is_asked_for_is_told(rows: list[Example], wrong: Example) -> None:
+    found = Detectors()
+    for number, row in enumerate([*rows, wrong], 1):
+        found.add(f"rows.jsonl:{number}", row)
+    assert found.rows().get("terse") == [f"rows.jsonl:{len(rows) + 1}"]
+    (told,) = [note for note in found.notes() if "a word or two" in note]
+    assert told.endswith("To leave it out: tunesmith data leave_out FILE OUT found=[terse]")
+
+
+@pytest.mark.parametrize(
+    "row",
+    [
+        chat("Is 7 odd?", "Yes."),
+        chat("7是奇数吗？", "是的"),
+        chat("Explain in one word why 7 is odd.", "Remainder"),
+        chat("Which of these is odd? A. 6 B. 7", "B"),
+        chat("How many legs has a spider?", "8"),
+        chat("Classify the review and explain: a fine film", "Positive"),
+        chat("Translate to Chinese: apple", "苹果"),
+        chat("apple", "苹果"),
+        chat("Explain why 7 is odd.", "N/A"),
+        chat("Explain why 7 is odd.", ""),
+        Chat((Turn("user", "Why is 7 odd?"), Turn("assistant", "It is.", reasoning=LONG))),
+        Feedback(chat("Why is 7 odd?", "Hm."), desirable=False),
+        Preference(
+            Chat((Turn("user", "Why is 7 odd?"),)),
+            (Turn("assistant", LONG),),
+            (Turn("assistant", "Hm."),),
+        ),
+    ],
+)
+def test_a_word_that_is_asked_for_is_not_short(row: Example) -> None:
+    asked_for_words = [chat(f"Which is odd, {n} or 8?", "The first") for n in range(20)]
+    found = Detectors()
+    for number, one in enumerate([*explained(), *sound(), *asked_for_words, row]):
+        found.add(f"rows.jsonl:{number}", one)
+    assert "terse" not in found.rows()
+
+
+def test_where_words_are_usual_none_is_short() -> None:
+    words = [chat(f"Explain number {n}.", "odd" if n % 2 else "even") for n in range(60)]
+    mixed = [*explained(30), *(chat(f"Describe {n}.", "fine") for n in range(10))]
+    for rows in (words, mixed, [*explained(10), chat("Describe a day.", "Sure.")]):
+        found = Detectors()
+        for number, row in enumerate(rows):
+            found.add(str(number), row)
+        assert "terse" not in found.rows()
+
+
+def test_of_many_long_answers_a_part_is_counted() -> None:
+    found = Terse()
+    for number, row in enumerate([*explained(5000), *(chat("Explain it.", "Sure."),) * 50]):
+        found.add(str(number), row)
+    assert found.much.looked == 5042 and len(found.rows()["terse"]) == 50

@@ -69,6 +69,15 @@ FAULTS = {
     "turns": Fault("detect.turns", lambda row, n: longer(row, f"\nHuman: and {n}?\nAssistant: no")),
     "cut": Fault("detect.cut", answer(f"{LONG} # times over and ov")),
     "hollow": Fault("detect.hollow", answer("N/A")),
+    "terse": Fault(
+        "detect.terse",
+        lambda row, n: {
+            **row,
+            "instruction": f"Explain why day {n} was long.",
+            "input": "",
+            "output": "Maybe later.",
+        },
+    ),
     "empty": Fault("ledger.empty_rows", answer("")),
     "answers": Fault(
         "detect.answers",

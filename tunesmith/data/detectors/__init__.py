@@ -15,6 +15,7 @@ from tunesmith.data.detectors.order import Order
 from tunesmith.data.detectors.private import Private
 from tunesmith.data.detectors.remains import Remains
 from tunesmith.data.detectors.scripts import Scripts
+from tunesmith.data.detectors.terse import Terse
 from tunesmith.examples import Example
 
 
@@ -29,6 +30,7 @@ class Detectors:
             Order(),
             Cut(),
             Hollow(),
+            Terse(),
             Answered(),
             Scripts(),
             OneSided(evened),

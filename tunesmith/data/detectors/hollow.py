@@ -41,7 +41,7 @@ class Hollow:
         short = [answer for answer in answers if answer and len(answer) < USUAL]
         if MISSING.intersection(short):
             self.missing.append(where)
-        elif any(map(_NOTHING.fullmatch, short)):
+        elif any(map(says_nothing, short)):
             self.places.append(where)
 
     def rows(self) -> dict[str, list[str]]:
@@ -59,3 +59,8 @@ class Hollow:
             for places in self.rows().values()
             if places
         ]
+
+
+def says_nothing(answer: str) -> bool:
+    """Tells whether an answer is signs alone, or a word that stands for a missing one."""
+    return answer in MISSING or _NOTHING.fullmatch(answer) is not None

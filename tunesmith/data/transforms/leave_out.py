@@ -14,6 +14,7 @@ from tunesmith.words import say
 Oddity = Literal[
     "empty",
     "hollow",
+    "terse",
     "cut",
     "lost",
     "encoding",
@@ -47,11 +48,10 @@ class LeaveOut(Transform):
 
         found: list[Oddity] | None = None
         """What check says of them: empty (nothing to learn), hollow (an answer or label without
-        content),
-        cut, lost (lost characters), encoding, marks (of a template), turns (further ones), answers
-        (another to the same question), script, crossed (another language than asked in), order_…
-        (of turns), doubted (a label); of pairs and judgements contradiction, alike, margin, order,
-        tie, prompt_inside and both_kinds.
+        content), terse (a word where a text is asked for), cut, lost (lost characters), encoding,
+        marks (of a template), turns (further ones), answers (another to the same question),
+        script, crossed (another language than asked in), order_… (of turns), doubted (a label); of
+        pairs and judgements contradiction, alike, margin, order, tie, prompt_inside and both_kinds.
         """
         rows: list[Word] | None = None
         """Their numbers in the file (41), or with the file where there are several (a.jsonl:41)."""
