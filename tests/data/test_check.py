@@ -41,7 +41,7 @@ def test_what_a_person_sees(rows: Path, tiny_llama: Path) -> None:
         f"{rows}: json array, utf-8; columns: instruction, output; read as alpaca, 61 rows" in text
     )
     assert "dropped 1: exact copies of an earlier row" in text
-    assert "rows.json:61  duplicate" in text
+    assert "rows.json:61  duplicate ↔ rows.json:1\n" in text
     assert "█" in text
     assert text.count("rows.json:") >= 4
     assert "\x1b[1;32m[bold]name" in text  # the answer, in colour, its brackets untouched
@@ -79,7 +79,9 @@ def test_one_row_as_the_model_gets_it(rows: Path, tiny_llama: Path) -> None:
     assert sides == {"train", "proof"}
     (copy,) = found.row("rows.json:61")
     assert (
-        copy.side == "dropped" and "not used: duplicate" in copy.lines()[0] and not copy.sequences
+        copy.side == "dropped"
+        and "not used: duplicate ↔ rows.json:1" in copy.lines()[0]
+        and not copy.sequences
     )
     with pytest.raises(DataError, match="--row: there is no row '62' among the 61") as raised:
         found.row("62")
@@ -132,7 +134,10 @@ def test_what_a_program_sees(rows: Path, tiny_llama: Path) -> None:
         json.dumps(check(Data(path=str(rows)), AutoTokenizer.from_pretrained(tiny_llama)).to_json())
     )
     assert told["rows"] == 61
-    assert told["dropped_rows"] == [{"file": str(rows), "row": 61, "reason": "duplicate"}]
+    assert told["dropped_rows"] == [
+        {"file": str(rows), "row": 61, "reason": "duplicate", "of": f"{rows}:1"}
+    ]
+    assert told["near_rows"] == []
     sample = told["samples"][0]
     (span,) = sample["trained"]
     assert sample["text"][slice(*span)].startswith("[bold]name ")

@@ -14,8 +14,8 @@ from tunesmith.data.ledger import REASONS, Ledger, changed_files, histogram
 
 def filled() -> Ledger:
     ledger = Ledger(rows=10, different=8, trained=6, watch=1, proof=1, leaked_share=0.884)
-    ledger.near = [f"a.json:{row}" for row in range(2, 14)]
-    ledger.drop("a.json", 3, "duplicate")
+    ledger.near = [(f"a.json:{row}", "a.json:1") for row in range(2, 14)]
+    ledger.drop("a.json", 3, "duplicate", of="/data/a.json:1")
     ledger.drop("a.json", 4, "too long", "Hello")
     ledger.tokens = {"total": 1200, "scored": 300, "lost": 7}
     ledger.lengths = histogram([10, 20, 300])
@@ -64,13 +64,9 @@ def test_lines_in_both_languages() -> None:
     assert english[0] == "10 rows in 0 files, 8 of them different"
     assert english[1].startswith("88 % of a random held-out tenth would have a copy")
     assert "dropped 1: longer than data.max_length" in english
-    near = (
-        "a.json:2, a.json:3, a.json:4, a.json:5, a.json:6, a.json:7, a.json:8, a.json:9, a.json:10"
-    )
-    assert any(
-        line.startswith("12 rows resemble") and f"({near}, a.json:11, …)" in line
-        for line in english
-    )
+    near = ", ".join(f"a.json:{row} ↔ a.json:1" for row in range(2, 12))
+    assert any(line.startswith("12 rows resemble") and f"({near}, …)" in line for line in english)
+    assert "dropped 1: exact copies of an earlier row (a.json:3 ↔ a.json:1)" in english
     assert "7 tokens cut off (data.too_long=truncate)" in english
     assert english[-1] == "A note."
     words.use("zh")

@@ -119,7 +119,13 @@ def test_copies_that_differ_in_spacing_are_counted_apart(make: Make) -> None:
     prepared = make(first + spaced + first[:2] + spaced[:1])
     assert prepared.ledger.reasons() == {"duplicate but for spacing": 3, "duplicate": 3}
     told = "\n".join(prepared.ledger.lines())
-    assert "dropped 3: exact copies" in told and "copies of an earlier row but for spacing" in told
+    copied = {entry["row"]: Path(entry["of"]).name for entry in prepared.ledger.dropped}
+    assert copied == {
+        row: f"rows.json:{of}" for row, of in ((41, 1), (42, 2), (43, 3), (44, 1), (45, 2), (46, 1))
+    }
+    exact = "rows.json:44 ↔ rows.json:1, rows.json:45 ↔ rows.json:2, rows.json:46 ↔ rows.json:1"
+    assert f"dropped 3: exact copies of an earlier row ({exact})" in told
+    assert "copies of an earlier row but for spacing (rows.json:41 ↔ rows.json:1, " in told
 
 
 def test_every_phase_that_is_shown_ends(tokenizer: Any, tmp_path: Path) -> None:
@@ -159,7 +165,9 @@ def test_same_question_with_another_answer_stays_on_one_side(make: Make) -> None
     }
     assert len(side) == 600
     assert all(side[f"rows.json:{n}"] == side[f"rows.json:{n + 300}"] for n in range(1, 301))
-    assert prepared.ledger.near == [f"rows.json:{n}" for n in range(301, 601)]
+    assert prepared.ledger.near == [
+        (f"rows.json:{n}", f"rows.json:{n - 300}") for n in range(301, 601)
+    ]
 
 
 def test_rows_of_one_group_are_not_called_alike(make: Make) -> None:
@@ -220,6 +228,8 @@ def test_held_out_file(make: Make, tmp_path: Path) -> None:
     prepared = make(rows(100), held_out=str(held))
     told = prepared.ledger.to_json()
     assert told["dropped"] == {"also in held-out file": 3}
+    copied = [(entry["row"], entry["of"]) for entry in prepared.ledger.dropped]
+    assert copied == [(row, f"{held}:{row + 50}") for row in (1, 2, 3)]
     assert (len(prepared.train), len(prepared.watch), len(prepared.proof)) == (97, 26, 27)
     assert prepared.proof[0].id.startswith("held.json:")
     assert prepared.proof[0].example is not None
@@ -232,8 +242,9 @@ def test_what_is_near_a_held_out_file_is_not_trained(make: Make, tmp_path: Path)
     kin = [row | {"patient": 7} for row in rows(1, seed=2)]
     held.write_text(json.dumps(rows(50, seed=1)[8:] + near + kin), encoding="utf-8")
     prepared = make(rows(20), held_out=str(held), split_by="patient")
-    gone = {row["row"] for row in prepared.ledger.dropped if row["reason"] == "near a held-out row"}
-    assert gone == {1, 2, *range(9, 21), 8}
+    near_ones = [row for row in prepared.ledger.dropped if row["reason"] == "near a held-out row"]
+    assert {row["row"] for row in near_ones} == {1, 2, *range(9, 21), 8}
+    assert near_ones[0]["of"] == f"{held}:43", "the row with ! at its end"
     assert [item.id for item in prepared.train] == [f"rows.json:{number}" for number in range(3, 8)]
 
 

@@ -12,7 +12,7 @@ from rich.text import Text as Coloured
 
 from tunesmith.batches.batch import Tokens
 from tunesmith.data.doubted_labels import Labels
-from tunesmith.data.ledger import Ledger, reason_key
+from tunesmith.data.ledger import Ledger, why_dropped
 from tunesmith.data.one_row import OneRow, rows_named, title, trained
 from tunesmith.data.prepare import Prepared
 from tunesmith.data.prepare_once import prepare_once
@@ -60,7 +60,7 @@ class Check:
         return {
             **self.ledger.to_json(),
             "dropped_rows": self.ledger.dropped,
-            "near_rows": self.ledger.near,
+            "near_rows": [{"row": row, "of": of} for row, of in self.ledger.near],
             "samples": samples,
         }
 
@@ -79,9 +79,7 @@ class Check:
         if dropped:
             lines += ["", say("check.dropped", shown=len(dropped), count=len(self.ledger.dropped))]
             for entry in dropped:
-                reason = say(reason_key(entry["reason"]))
-                seen = f"{reason}  {entry.get('seen', '')}".rstrip()
-                lines.append(f"  {Path(entry['file']).name}:{entry['row']}  {seen}")
+                lines.append(f"  {Path(entry['file']).name}:{entry['row']}  {why_dropped(entry)}")
         lines += ["", say("check.lengths"), *bars(self.ledger.lengths)]
         if not any(text for _, sample in self.samples for text in trained(sample)):
             key = "check.samples_read"  # what is learned stands beside a row, not within it

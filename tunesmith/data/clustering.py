@@ -21,8 +21,8 @@ class Clustered:
 
     roots: list[int]
     """The cluster of each row."""
-    near: list[Row]
-    """Rows that are nearly the same as an earlier one, or ask the same."""
+    near: list[tuple[Row, Row]]
+    """Rows that are nearly the same as an earlier one, or ask the same, and the first such one."""
     notes: list[str]
 
 
@@ -38,7 +38,8 @@ def clusters(rows: list[Row]) -> Clustered:
         [None if row.asked is None or asked[row.asked] > limit else row.asked for row in rows]
     )
     joined.join_equal([row.key for row in rows])
-    near = [rows[index] for index, root in enumerate(joined.roots()) if index != root]
+    roots = joined.roots()
+    near = [(rows[index], rows[root]) for index, root in enumerate(roots) if index != root]
     joined.join_equal([row.marks.group for row in rows])
     joined.join_equal([row.marks.family for row in rows])
     notes = [
@@ -47,7 +48,7 @@ def clusters(rows: list[Row]) -> Clustered:
     return Clustered(joined.roots(), near, notes[:3])
 
 
-def beside(held: list[Row], rows: list[Row]) -> set[int]:
-    """Returns the keys of ``rows`` that share a cluster with a held-out row."""
-    roots = clusters([*held, *rows]).roots
-    return {row.key for row, root in zip(rows, roots[len(held) :], strict=True) if root < len(held)}
+def beside(held: list[Row], rows: list[Row]) -> dict[int, Row]:
+    """Returns the keys of ``rows`` that share a cluster with a held-out row, and that row."""
+    roots = clusters([*held, *rows]).roots[len(held) :]
+    return {row.key: held[root] for row, root in zip(rows, roots, strict=True) if root < len(held)}

@@ -6,6 +6,7 @@ import re
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import islice
 from pathlib import Path
 from typing import TypedDict
 
@@ -14,7 +15,7 @@ import numpy as np
 from tunesmith.batches.batch import Tokens
 from tunesmith.errors import DataError, Problem
 from tunesmith.plain import JsonObject, Named
-from tunesmith.words import say, some
+from tunesmith.words import SOME, say, some
 
 LOST = 0.5
 """Above this share of rows with nothing to learn the columns are read wrongly."""
@@ -41,6 +42,8 @@ REASONS = (
     "more than train rows",  # of train.rows
     "voted on",  # in an arena, so that it proves nothing
 )
+COPIES = 3
+"""Copies that a line names."""
 _WORDS = {reason: re.sub("[ -]", "_", reason) for reason in REASONS}
 
 
@@ -68,6 +71,8 @@ class Dropped(_Why, total=False):
     """A row that is not used: where it is, why, and, where there is more to say, what was seen."""
 
     seen: str
+    of: str
+    """The row that it copies, or is like (file:row)."""
 
 
 @dataclass
@@ -87,9 +92,9 @@ class Ledger:
     leaked_share: float = 0.0
     """Share of a random held-out tenth of all rows that has an exact copy in the rest (expected).
     """
-    near: list[str] = field(default_factory=list)
-    """Rows that are nearly the same as an earlier one, or ask the same; they stay on its side of
-    the split.
+    near: list[tuple[str, str]] = field(default_factory=list)
+    """Rows that are nearly the same as an earlier one, or ask the same, each with the first such
+    one; they stay on its side of the split.
     """
     tokens: dict[str, int] = field(default_factory=lambda: {"total": 0, "scored": 0, "lost": 0})
     """Of the training rows: all tokens, those with a loss, and those cut off by ``data.too_long:
@@ -107,12 +112,14 @@ class Ledger:
     """
     notes: list[str] = field(default_factory=list)
 
-    def drop(self, file: str, row: int, reason: str, seen: str = "") -> None:
-        """Notes a row that is not used."""
+    def drop(self, file: str, row: int, reason: str, seen: str = "", of: str = "") -> None:
+        """Notes a row that is not used, and the one ``of`` which it is a copy."""
         assert reason in REASONS, f"{reason} is not a reason to drop a row"
         entry = Dropped(file=file, row=row, reason=reason)
         if seen:
             entry["seen"] = seen
+        if of:
+            entry["of"] = of
         self.dropped.append(entry)
 
     def share(
@@ -173,9 +180,14 @@ class Ledger:
         if self.leaked_share >= 0.005:
             lines.append(say("ledger.leaked", percent=f"{100 * self.leaked_share:.0f}"))
         for reason, number in sorted(self.reasons().items(), key=lambda item: -item[1]):
-            lines.append(say(f"ledger.dropped_{_WORDS[reason]}", number=number))
+            told = say(f"ledger.dropped_{_WORDS[reason]}", number=number)
+            pairs = (pair for entry in self.dropped if (pair := _copy(entry, reason)))
+            copies = [*islice(pairs, COPIES + 1)]
+            copies[COPIES:] = ["…"] if copies[COPIES:] else []
+            lines.append(f"{told} ({', '.join(copies)})" if copies else told)
         if self.near:
-            lines.append(say("ledger.near", number=len(self.near), places=some(self.near)))
+            near = [f"{row} ↔ {of}" for row, of in self.near[: SOME + 1]]
+            lines.append(say("ledger.near", number=len(self.near), places=some(near)))
         lines.append(divided(self.trained, self.watch, self.proof))
         numbers = {name: f"{number:,}" for name, number in self.tokens.items() if name != "lost"}
         # Where a row is learned as a whole, as by its label, no token is.
@@ -205,6 +217,25 @@ def divided(train: int, watch: int, proof: int) -> str:
     if watch:
         kind = "trained"
     return say(f"ledger.{kind}", trained=train, watch=watch, proof=proof)
+
+
+def why_dropped(entry: Dropped) -> str:
+    """Says in a line why a row is not used, of which row it is a copy, and what was seen."""
+    reason = say(reason_key(entry["reason"]))
+    of = f" ↔ {_named(entry['of'])}" if "of" in entry else ""
+    return f"{reason}{of}  {entry.get('seen', '')}".rstrip()
+
+
+def _copy(entry: Dropped, reason: str) -> str:
+    """Names a row dropped for a reason and the row it copies; empty for any other."""
+    if entry["reason"] != reason or "of" not in entry:
+        return ""
+    return f"{Path(entry['file']).name}:{entry['row']} ↔ {_named(entry['of'])}"
+
+
+def _named(place: str) -> str:
+    """Returns a row's place with the name of its file alone."""
+    return Path(place).name
 
 
 def lost_note(dropped: Sequence[Dropped], rows: int) -> str | None:

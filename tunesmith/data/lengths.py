@@ -15,8 +15,10 @@ from tunesmith.data.ledger import histogram
 from tunesmith.data.rendering.conversation import opening
 from tunesmith.data.rendering.render import Render, trained_places
 from tunesmith.data.rendering.template import Template
+from tunesmith.data.rendering.tokenizers import Tokenizer
 from tunesmith.errors import DataError, Problem
 from tunesmith.examples import Chat, Example, Feedback, Preference, Turn
+from tunesmith.settings.run import Run
 from tunesmith.words import say
 
 Encode = Callable[[Example], Sequence[Tokens]]
@@ -216,6 +218,14 @@ def default_limit(model_max_length: int | None) -> int:
     number.
     """
     return min(model_max_length or LONGEST, LONGEST)
+
+
+def limits(run: Run, tokenizer: Tokenizer, limit: int | None) -> tuple[int, int]:
+    """Returns the longest sequence that stays whole, and the longest that the model reads
+    (tokens).
+    """
+    most = min(limit or 10**9, tokenizer.model_max_length)
+    return run.data.max_length or default_limit(most), most
 
 
 def kind_of(render: Render, *, windows: bool, asked: bool) -> str:

@@ -11,7 +11,7 @@ from rich.text import Text as Coloured
 
 from tunesmith.batches.batch import Tokens
 from tunesmith.data.items import Item
-from tunesmith.data.ledger import reason_key
+from tunesmith.data.ledger import why_dropped
 from tunesmith.data.prepare import Prepared
 from tunesmith.errors import DataError, Problem
 from tunesmith.plain import JsonObject
@@ -83,8 +83,7 @@ def rows_named(prepared: Prepared, asked: str) -> list[OneRow]:
         row = f"{Path(entry['file']).name}:{entry['row']}"
         places.append(row)
         if _is(row, asked) or _is(f"{entry['file']}:{entry['row']}", asked):
-            why = f"{say(reason_key(entry['reason']))}  {entry.get('seen', '')}".rstrip()
-            by_row[row] = OneRow(row, "dropped", why, ())
+            by_row[row] = OneRow(row, "dropped", why_dropped(entry), ())
     if not by_row:
         last = max(places, key=_number)
         numbers = {"number": prepared.ledger.rows, "like": _number(last), "place": last}

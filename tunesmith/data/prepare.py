@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -17,8 +18,8 @@ from tunesmith.data.grouping import Marker
 from tunesmith.data.items import Item, fingerprint
 from tunesmith.data.ledger import Ledger, counted, histogram, lost_note, sides_note, windows_note
 from tunesmith.data.lengths import (
-    default_limit,
     kind_of,
+    limits,
     refuse_too_many,
     truncate_row,
     unanswered_note,
@@ -96,14 +97,6 @@ def prepare(
     rows = _Preparation(run, tokenizer, limit, progress, run.split_seed if seed is None else seed)
     with whole_remedies(rows.ledger, rows.render.data, rows.objective.eats):
         return rows.done()
-
-
-def limits(run: Run, tokenizer: Tokenizer, limit: int | None) -> tuple[int, int]:
-    """Returns the longest sequence that stays whole, and the longest that the model reads
-    (tokens).
-    """
-    most = min(limit or 10**9, tokenizer.model_max_length)
-    return run.data.max_length or default_limit(most), most
 
 
 class _Preparation:
@@ -184,11 +177,11 @@ class _Preparation:
             held = self._drop(held, beside([row for row in rows if row.voted], held), "voted on")
             made = {row.key for row in held if row.marks.augmented}
             held = self._drop(held, made, "made from another row")
-            leaked = len({row.key for row in held} & {row.key for row in rows})
-            if leaked:
+            same = {row.key: row for row in reversed(held)}
+            if leaked := len(same.keys() & {row.key for row in rows}):
                 text = say("ledger.leaked_rows", number=leaked, held=len(held))
                 self.ledger.notes.append(text)
-            rows = self._drop(rows, {row.key for row in held}, "also in held-out file")
+            rows = self._drop(rows, same, "also in held-out file")
             rows = self._drop(rows, beside(held, rows), "near a held-out row")
         rows = self._cleaned(rows)
         if own_file:
@@ -201,6 +194,9 @@ class _Preparation:
         train = self._fewer(train)
         return self._finished(train, held_rows, parts)
 
+    def _name(self, row: Row) -> str:
+        return f"{self.names.of(row.file)}:{row.number}"
+
     def _measure_unknown(self) -> None:
         unknown = self.encoder.unknown
         self.ledger.unknown = {"lost": unknown.share, "split": unknown.split_share}
@@ -210,7 +206,8 @@ class _Preparation:
     def _read(self, reading: Reading) -> list[Row]:
         rows = self.encoder.rows(reading, self.progress)
         for dropped in reading.dropped:
-            self.ledger.drop(str(dropped.file), dropped.number, dropped.reason, dropped.seen)
+            where = str(dropped.file), dropped.number
+            self.ledger.drop(*where, dropped.reason, dropped.seen, dropped.of)
         self.ledger.rows += len(rows) + len(reading.dropped)
         self.ledger.notes += reading.notes
         for opened in reading.opened:
@@ -234,38 +231,46 @@ class _Preparation:
     def _without_untrained(self, rows: list[Row]) -> list[Row]:
         # Of a row that was cut to nothing something else is said (see _answered).
         writes = self.objective.output.writes and not self.objective.samples
-        empty = [row for row in rows if not row.whole and not row.learned(writes)]
-        if rows and len(empty) == len(rows):
+
+        def untrained(row: Row) -> bool:
+            return not row.whole and not row.learned(writes)
+
+        if rows and all(map(untrained, rows)):
             where = f"{rows[0].file}:{rows[0].number}"
             raise DataError(
                 Problem("data", say("ledger.nothing_to_train", count=len(rows), where=where))
             )
-        for row in empty:
-            self.ledger.drop(str(row.file), row.number, "nothing to train")
-        return [row for row in rows if row.whole or row.learned(writes)]
+        return self._without(rows, untrained, "nothing to train")
 
-    def _drop(self, rows: list[Row], keys: set[int], reason: str) -> list[Row]:
+    def _drop(self, rows: list[Row], keys: Collection[int], reason: str) -> list[Row]:
+        """Removes the rows with these keys; a dict of them says which row each is like."""
+        like: Mapping[int, Row] = keys if isinstance(keys, dict) else {}
         for row in rows:
             if row.key in keys:
-                self.ledger.drop(str(row.file), row.number, reason)
+                self._leave(row, reason, like.get(row.key))
         return [row for row in rows if row.key not in keys]
+
+    def _without(self, rows: list[Row], gone: Callable[[Row], object], reason: str) -> list[Row]:
+        for row in filter(gone, rows):
+            self._leave(row, reason)
+        return [row for row in rows if not gone(row)]
+
+    def _leave(self, row: Row, reason: str, like: Row | None = None) -> None:
+        of = f"{like.file}:{like.number}" if like else ""
+        self.ledger.drop(str(row.file), row.number, reason, of=of)
 
     def _cleaned(self, rows: list[Row]) -> list[Row]:
         """Removes copies and rows that are too long; the ledger's lengths are those of the rows
         given first.
         """
-        seen: set[int] = set()
         written: set[int] = set()
-        kept: list[Row] = []
+        first: dict[int, Row] = {}
         for row in rows:
-            if row.written in written:
-                self.ledger.drop(str(row.file), row.number, "duplicate")
-            elif row.key in seen:
-                self.ledger.drop(str(row.file), row.number, "duplicate but for spacing")
-            else:
-                kept.append(row)
-            seen.add(row.key)
+            if (like := first.setdefault(row.key, row)) is not row:
+                spaced = "" if row.written in written else " but for spacing"
+                self._leave(row, f"duplicate{spaced}", like)
             written.add(row.written)
+        kept = [*first.values()]
         policy = self.run.data.too_long
         windows = all(row.windows for row in kept)
         asked = self.objective.samples
@@ -282,10 +287,7 @@ class _Preparation:
             )
             kept = [row.cut(self.limit, cut) for row in kept]
             return self._without_untrained(self._answered(kept))
-        for row in kept:
-            if row.length > self.limit:
-                self.ledger.drop(str(row.file), row.number, "too long")
-        return [row for row in kept if row.length <= self.limit]
+        return self._without(kept, lambda row: row.length > self.limit, "too long")
 
     def _answered(self, rows: list[Row]) -> list[Row]:
         """Removes rows whose answer lies wholly beyond the limit."""
@@ -294,9 +296,7 @@ class _Preparation:
         gone = [row for row in rows if row.lost and row.unanswered]
         note = unanswered_note(len(gone), len(rows), self.limit)
         self.ledger.notes += [note] if note else []
-        for row in gone:
-            self.ledger.drop(str(row.file), row.number, "nothing to train")
-        return [row for row in rows if not (row.lost and row.unanswered)]
+        return self._without(rows, lambda row: row.lost and row.unanswered, "nothing to train")
 
     def _split(self, rows: list[Row]) -> tuple[list[Row], list[Row], splitting.Split]:
         held_out = self.run.data.held_out
@@ -307,7 +307,7 @@ class _Preparation:
         rows = [row for row in rows if not row.marks.augmented]
         clustered = clusters(rows)
         roots = clustered.roots
-        self.ledger.near = [f"{self.names.of(row.file)}:{row.number}" for row in clustered.near]
+        self.ledger.near = [(self._name(row), self._name(like)) for row, like in clustered.near]
         self.ledger.notes += clustered.notes
         wanted = splitting.target(held_out, len(rows))
         strata = [self.objective.stratum(row.tokens) for row in rows]
@@ -355,7 +355,7 @@ class _Preparation:
         totals, scored = [row.total for row in train], [row.scored for row in train]
         lost = sum(row.lost for row in train)
         ledger.tokens = {"total": sum(totals), "scored": sum(scored), "lost": lost}
-        ledger.share(scored, totals, lambda n: f"{self.names.of(train[n].file)}:{train[n].number}")
+        ledger.share(scored, totals, lambda n: self._name(train[n]))
         windows = [len(row.tokens) for row in train if len(row.tokens) > 1 and row.windows]
         ledger.notes += windows_note(windows, self.limit)
         if self.render.sides is not None:

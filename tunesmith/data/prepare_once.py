@@ -25,7 +25,8 @@ from tunesmith.data.files.paths import every_file, on_disk
 from tunesmith.data.find import find_data
 from tunesmith.data.items import Item, fingerprint
 from tunesmith.data.ledger import Ledger
-from tunesmith.data.prepare import Prepared, limits, prepare
+from tunesmith.data.lengths import limits
+from tunesmith.data.prepare import Prepared, prepare
 from tunesmith.data.readers import READERS
 from tunesmith.data.reading import sized
 from tunesmith.data.rendering.encoder_decoder import KEY

@@ -59,6 +59,7 @@ class Dropped:
     number: int
     reason: str
     seen: str
+    of: str = ""
 
 
 @dataclass
@@ -301,7 +302,8 @@ class Reading:
             seen = say(
                 "transforms.seen", step=change.step, why=say(f"transforms.why_{change.why[0]}")
             )
-            self.dropped.append(Dropped(file, change.row, "left out by a step", seen))
+            left = Dropped(file, change.row, "left out by a step", seen, change.of or "")
+            self.dropped.append(left)
 
     def _wanted(self, faults: Faults) -> Iterator[tuple[Opened, Located]]:
         """Yields the rows as they are read: ``file#n`` takes n rows of a source, ``data.limit`` of

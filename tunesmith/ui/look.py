@@ -16,7 +16,7 @@ from rich.text import Text
 from tunesmith import words
 from tunesmith.data.check import of
 from tunesmith.data.find import find_data
-from tunesmith.data.ledger import reason_key
+from tunesmith.data.ledger import why_dropped
 from tunesmith.data.one_row import trained
 from tunesmith.data.readers import READERS
 from tunesmith.data.reading import sized
@@ -29,7 +29,6 @@ from tunesmith.settings.explain import columns_of
 from tunesmith.settings.family import OBJECTIVES
 from tunesmith.settings.run import Run, read_run
 from tunesmith.ui.goals import GOALS, objective_of, other_goals, why
-from tunesmith.words import say
 
 if TYPE_CHECKING:
     from tunesmith.data.prepare import Prepared
@@ -120,7 +119,7 @@ def _rows(prepared: Prepared, row: str) -> JsonObject:
         except TunesmithError as error:
             problems = [problem.text for problem in error.problems]
     dropped = [
-        {**entry, "file": Path(entry["file"]).name, "reason": say(reason_key(entry["reason"]))}
+        {"file": Path(entry["file"]).name, "row": entry["row"], "reason": why_dropped(entry)}
         for entry in ledger.dropped[:DROPPED]
     ]
     return {

@@ -20,6 +20,8 @@ else:
     import tomli as tomllib
 
 LANGUAGES = ("en", "zh")
+SOME = 10
+"""Places of rows that a line names."""
 
 _chosen: str | None = None
 _asked = False
@@ -148,5 +150,5 @@ def metric_name(name: str) -> str:
 
 
 def some(places: Sequence[str]) -> str:
-    """Returns the first ten places of rows, and an ellipsis where there are more."""
-    return ", ".join(places[:10]) + (", …" if len(places) > 10 else "")
+    """Returns the first places of rows, and an ellipsis where there are more."""
+    return ", ".join(places[:SOME]) + (", …" if len(places) > SOME else "")

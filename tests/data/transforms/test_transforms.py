@@ -114,6 +114,11 @@ def test_dedup_keeps_the_first_of_its_kind(tmp_path: Path) -> None:
     account = change_rows("dedup", source, tmp_path / "out.jsonl")
     assert account.counts("dropped")[("dedup", "duplicate")] == 1
     assert account.counts("dropped")[("dedup", "near_duplicate")] == 2
+    assert [(one.row, one.of) for one in account.left_out] == [
+        (row, f"{source}:1") for row in (2, 3, 4)
+    ]
+    told = read(tmp_path / "out.jsonl.account.jsonl")
+    assert [row["of"] for row in told if "of" in row] == [f"{source}:1"] * 3
     change_rows("dedup", source, tmp_path / "out.jsonl", ["columns=[label]", "near=false"])
     assert [row["id"] for row in read(tmp_path / "out.jsonl")] == [0, 3]
 

@@ -68,6 +68,8 @@ class Change:
     """In a few words each: ``mojibake``, ``duplicate``, ``phone``."""
     value: float | None = None
     """The number for which it was dropped, where there is one: its perplexity."""
+    of: str | None = None
+    """The row that it copies (file:row)."""
 
     def to_json(self) -> JsonObject:
         """Returns one line of the account."""
@@ -78,6 +80,7 @@ class Change:
             "did": self.did,
             "why": list(self.why),
             **({} if self.value is None else {"value": self.value}),
+            **({} if self.of is None else {"of": self.of}),
         }
 
 
@@ -100,9 +103,16 @@ class Account:
         """Notes a row that is written otherwise than it was read."""
         self._note(Change(str(located.file), located.number, step, "changed", why))
 
-    def dropped(self, located: Located, step: str, *why: str, value: float | None = None) -> None:
-        """Notes a row that is not written."""
-        self._note(Change(str(located.file), located.number, step, "dropped", why, value))
+    def dropped(
+        self,
+        located: Located,
+        step: str,
+        *why: str,
+        value: float | None = None,
+        of: str | None = None,
+    ) -> None:
+        """Notes a row that is not written, and the one ``of`` which it is a copy."""
+        self._note(Change(str(located.file), located.number, step, "dropped", why, value, of))
 
     def unread(self, rows: Iterable[Unread], step: str) -> None:
         """Notes the rows that hold nothing to learn."""

@@ -46,13 +46,16 @@ class Dedup(Transform):
         join_near(alike, sketches)
         first = same.roots()
         near = alike.roots()
+        copied = {root for index, root in enumerate(near) if root != index}
+        places: dict[int, str] = {}
         for index, located in enumerate(rows()):
-            if first[index] != index:
-                account.dropped(located, self.name, "duplicate")
-            elif near[index] != index:
-                account.dropped(located, self.name, "near_duplicate")
-            else:
+            if index in copied:
+                places[index] = f"{located.file}:{located.number}"
+            if near[index] == index:
                 yield located
+            else:
+                why = "duplicate" if first[index] != index else "near_duplicate"
+                account.dropped(located, self.name, why, of=places[near[index]])
 
 
 _NOTHING = np.zeros(0, np.uint32)
