@@ -10,7 +10,14 @@ from pathlib import Path
 import pytest
 
 from tunesmith.errors import SpecError
-from tunesmith.storage.atomic import barred, file_to_write, replace_folder, sweep, write_whole
+from tunesmith.storage.atomic import (
+    barred,
+    file_to_write,
+    held_file,
+    replace_folder,
+    sweep,
+    write_whole,
+)
 
 
 def test_a_write_that_fails_leaves_the_old_file_alone(
@@ -26,6 +33,20 @@ def test_a_write_that_fails_leaves_the_old_file_alone(
     with pytest.raises(OSError, match="No space"):
         write_whole(path, "new")
     assert path.read_text() == "old" and list(path.parent.iterdir()) == [path]
+
+
+@pytest.mark.skipif(os.name == "nt", reason="there are no such locks")
+def test_a_killed_draft_is_swept_and_one_that_is_written_stays(tmp_path: Path) -> None:
+    path = tmp_path / "rows[1].jsonl"
+    killed = tmp_path / ".rows[1].jsonl.tmp-0123abcd"
+    other = tmp_path / ".rows.jsonl.tmp-0123abcd"
+    for left in (killed, other):
+        left.write_text("half")
+    with held_file(path) as first, held_file(path) as second:
+        assert first.exists() and not killed.exists() and other.exists()
+        first.write_text("the first")
+        second.write_text("the second, which ends before it")
+    assert path.read_text() == "the first" and {*tmp_path.iterdir()} == {path, other}
 
 
 def test_a_folder_is_replaced_whole_or_stays(tmp_path: Path) -> None:

@@ -31,9 +31,10 @@ LONGEST = 1024
 """Of a longer text the beginning is looked at (tokens), or what the model reads where that is
 less.
 """
-BLOCK = 256
+BLOCK = 16
 """Texts that are scored together, and kept together: the sums of a batch depend on what is in it,
-and an interrupted call shall give the same as one that was not.
+and an interrupted call shall give the same as one that was not. Of the starter on one core 16 pages
+take two minutes, of which no more is lost.
 """
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import glob
 import hashlib
 import os
 import shutil
@@ -38,6 +39,46 @@ def drafted_file(path: Path) -> Iterator[Path]:
         os.replace(draft, path)
     finally:
         draft.unlink(missing_ok=True)
+
+
+@contextmanager
+def held_file(path: Path) -> Iterator[Path]:
+    """Gives a file beside ``path`` to write, as ``drafted_file``; what killed processes left of
+    writing ``path`` is removed first, and what another process writes stays.
+    """
+    _sweep_drafts(path)
+    with drafted_file(path) as draft:
+        handle = _held(draft)
+        try:
+            yield draft
+        finally:
+            if handle is not None:
+                os.close(handle)
+
+
+def _sweep_drafts(path: Path) -> None:
+    for draft in path.parent.glob(f".{glob.escape(path.name)}.tmp-*"):
+        handle = _held(draft)
+        if handle is not None:
+            draft.unlink(missing_ok=True)
+            os.close(handle)
+
+
+def _held(draft: Path) -> int | None:
+    """Opens a draft and locks it until the handle is closed or its process ends; returns None where
+    another holds it, or the system or the disk keeps no such locks.
+    """
+    try:
+        import fcntl
+    except ImportError:  # Windows, which replaces no file that is open
+        return None
+    handle = os.open(draft, os.O_RDWR | os.O_CREAT, 0o666)
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        os.close(handle)
+        return None
+    return handle
 
 
 def barred(path: Path) -> str | None:

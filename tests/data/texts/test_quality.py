@@ -21,6 +21,8 @@ CHINESE = "今天的天气很好。我们一起去公园散步吧！明天也许
         ("Two sentences are here. They are too few of them.", "sentences"),
         ("Menu.\nHome.\nAbout us.\nContact.", "sentences"),  # lines of fewer than five words
         (WHOLE.replace(".", ","), "sentences"),
+        ("One of them waits... And so does this one... And they go on...", "sentences"),
+        (CHINESE + "他们一直在等……", "sentences"),
     ],
 )
 def test_the_first_rule_that_a_page_breaks(text: str, rule: str | None) -> None:
@@ -35,3 +37,6 @@ def test_the_share_that_is_repeated() -> None:
     ten = "天地玄黄宇宙洪荒日月"
     assert repeated_share(ten * 2) == pytest.approx(1 / 2)
     assert repeated_share(ten[:5] * 2 + ten[5:]) == 0, "five Chinese signs are no run"
+    assert repeated_share("ha" * 200) > 0.9, "a word of 400 letters is a loop"
+    assert repeated_share("哈" * 200) > 0.9
+    assert repeated_share("https://example.com/" + "abcdefghijklmnopqrstuvwxyz0123456789") == 0

@@ -66,6 +66,24 @@ def test_tags_go_and_other_brackets_stay() -> None:
         assert without_tags(kept) == kept
 
 
+@pytest.mark.parametrize(
+    ("text", "read"),
+    [
+        ("<table><tr><td>12</td><td nowrap>3</td></tr></table>", "12 | 3"),
+        ("Hello<p>world<p class='x'>again", "Hello\nworld\nagain"),
+        ("<ul><li>one<li>two</ul>", "one\ntwo"),
+        ("<b>one</b><div>two</div>", "one\ntwo"),
+        ("a<!-- unseen\n --><input disabled>b", "ab"),
+        ("<!DOCTYPE html><p>你好&nbsp;世界", "你好 世界"),
+        ("/?id=1&copy=2&reg_x=3&lang=en", "/?id=1&copy=2&reg_x=3&lang=en"),
+        ("&copy 2020, AT&T, R&D; &unknown;", "© 2020, AT&T, R&D; &unknown;"),
+        ("if a <b and c> d", "if a <b and c> d"),
+    ],
+)
+def test_what_tags_part_stays_apart_and_an_address_stays_whole(text: str, read: str) -> None:
+    assert without_tags(text).strip() == read
+
+
 def test_unseen_signs_go_and_joiners_stay() -> None:
     assert without_unseen("a\u200bb\ufeffc\x00d\u202ee") == "abcde"
     assert without_unseen("e\u0301") == "é"

@@ -37,6 +37,11 @@ CASES: dict[str, tuple[Callable[[], object], str]] = {
         changed("clean", "shortest=9999"),
         r"no row is left after these steps.*\n6 rows read, 0 written\nclean left out 6 rows",
     ),
+    "lengths that cross": (
+        changed("clean", "shortest=9", "longest=8"),
+        r"longest: no row is left: shortest \(9\) is above longest \(8\)",
+    ),
+    "no script": (changed("clean", "scripts=[]"), r"scripts: needs 1 or more of them; got \[\]"),
     "anonymise leaves no row": (changed("anonymise", "how=drop"), "no row is left"),
     "leave_out leaves no row": (changed("leave_out", ALL), "no row is left"),
     "a step of a run leaves no row": (

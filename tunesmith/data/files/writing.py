@@ -13,7 +13,7 @@ from typing import Any, TextIO
 
 from tunesmith.errors import Problem, SpecError
 from tunesmith.plain import JsonObject
-from tunesmith.storage.atomic import drafted_file, fsync
+from tunesmith.storage.atomic import fsync, held_file
 from tunesmith.words import say
 
 Rows = Iterable[JsonObject]
@@ -31,7 +31,7 @@ def write_rows(
     its place: where the file stands, all of it does.
     """
     write = writer_of(path)
-    with drafted_file(path) as draft:
+    with held_file(path) as draft:
         count = write(draft, rows)
         if beside is not None:
             fsync(draft)  # so that next to no time passes between the two

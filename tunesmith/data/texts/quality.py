@@ -11,13 +11,22 @@ _WORD = re.compile(r"[\u3400-\u9fff\u3040-\u30ff]|[^\W_]+(?:['’-][^\W_]+)*")
 _STOP = frozenset(("the", "be", "to", "of", "and", "that", "have", "with"))
 _ENDED = re.compile(r"[.!?。！？…][\"'”’」』)）]*$")
 _SENTENCE = re.compile(r"[.!?。！？…]+(?:[\"'”’」』)）]*)(?=\s|$|[\u3000-\u9fff])")
+_OPEN = re.compile(r"(?:\.\.\.|…)[\"'”’」』)）]*$")
+"""An end that C4 takes for a text that goes on elsewhere."""
+WORD = 30
+"""Signs of the longest word; more of them are a loop, or a language without spaces."""
 RUN = 10
 """Signs in a run of Chinese that count as repeated, about as much text as 5 English words."""
 
 
 def units(text: str) -> list[str]:
-    """Returns the words of a text; each Chinese or Japanese character is one."""
-    return _WORD.findall(text)
+    """Returns the words of a text; each Chinese or Japanese character is one, and so is each sign
+    of what is longer than a word.
+    """
+    words = _WORD.findall(text)
+    if not any(len(word) > WORD for word in words):
+        return words
+    return [part for word in words for part in (word if len(word) > WORD else (word,))]
 
 
 def repeated_share(text: str) -> float:
@@ -42,7 +51,7 @@ def repeated_share(text: str) -> float:
 def broken_c4_rule(text: str) -> str | None:
     """Returns the first of C4's rules for a page that a text breaks: ``placeholder`` (lorem ipsum),
     ``braces`` (code), ``script`` (a page that asks for JavaScript), or ``sentences``: fewer than 3
-    in lines of 5 words or more that end as a sentence does. Chinese marks end one too.
+    in lines of 5 words or more that end as a sentence does ("..." ends none, Chinese marks do).
     """
     low = text.casefold()
     if "lorem ipsum" in low:
@@ -52,7 +61,8 @@ def broken_c4_rule(text: str) -> str | None:
     if "javascript" in low:
         return "script"
     lines = [line.strip() for line in text.split("\n")]
-    whole = [line for line in lines if _ENDED.search(line) and len(units(line)) >= 5]
+    ended = [line for line in lines if _ENDED.search(line) and not _OPEN.search(line)]
+    whole = [line for line in ended if len(units(line)) >= 5]
     return "sentences" if sum(len(_SENTENCE.findall(line)) for line in whole) < 3 else None
 
 

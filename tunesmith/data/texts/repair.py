@@ -4,7 +4,7 @@ sees.
 
 from __future__ import annotations
 
-import html
+import html.entities
 import re
 import unicodedata
 
@@ -18,16 +18,27 @@ emoji of several people need them.
 _WIDE = {code: code - 0xFEE0 for code in (*range(0xFF10, 0xFF1A), *range(0xFF21, 0xFF3B))}
 _WIDE |= {code: code - 0xFEE0 for code in range(0xFF41, 0xFF5B)} | {0x3000: 0x20}
 """Full-width digits and letters to plain ones; Chinese punctuation stays what it is."""
+_BLOCKS = "article|aside|blockquote|center|dd|div|dl|dt|h[1-6]|li|ol|p|section|table|tr|ul"
 _TAGS = (
-    "a|abbr|article|b|big|blockquote|body|br|center|code|col|dd|del|div|dl|dt|em|figure|font|footer"
-    "|form|h[1-6]|head|header|hr|html|i|iframe|img|input|ins|label|li|link|main|meta|nav|ol|p|pre|s"
-    "|script|section|small|span|strike|strong|style|sub|sup|table|tbody|td|tfoot|th|thead|title|tr"
-    "|u|ul"
+    f"{_BLOCKS}|a|abbr|b|big|body|br|button|cite|code|col|del|em|fieldset|figure|font|footer|form"
+    "|head|header|hr|html|i|iframe|img|input|ins|kbd|label|legend|link|main|meta|nav|noscript|pre|s"
+    "|samp|script|select|small|span|strike|strong|style|sub|sup|tbody|td|textarea|tfoot|th|thead"
+    "|title|tt|u"
 )
 _VALUE = r"""\s*=\s*(?:"[^"]*"|'[^']*'|[^\s<>]+)"""
-_TAG = re.compile(rf"</?(?:{_TAGS})(?:\s+[\w:-]+{_VALUE})*\s*/?>", re.IGNORECASE)
-_BREAKS = re.compile(r"<br\s*/?>|</(?:p|div|li|tr|h[1-6])>", re.IGNORECASE)
-_UNREAD = re.compile(r"<(script|style)\b.*?</\1>", re.IGNORECASE | re.DOTALL)
+_ALONE = "async|checked|controls|defer|disabled|hidden|multiple|nowrap|readonly|required|selected"
+_REST = rf"(?:\s+(?:[\w:-]+{_VALUE}|(?:{_ALONE})))*\s*/?>"
+"""Of an opening tag. Not any word may stand there: ``if a <b and c> d`` is no tag."""
+_TAG = re.compile(rf"</?(?:{_TAGS}){_REST}", re.IGNORECASE)
+_BREAKS = re.compile(rf"<br{_REST}|</(?:{_BLOCKS})\s*>", re.IGNORECASE)
+_OPENED = re.compile(rf"(?P<after>^|\n)?(?:<(?:{_BLOCKS}){_REST}[ \t]*)+", re.IGNORECASE)
+_INLINE = re.compile(rf"</?(?!(?:{_BLOCKS})\b)(?:{_TAGS}){_REST}", re.IGNORECASE)
+_CELLS = re.compile(rf"</t[dh]\s*>\s*<t[dh]{_REST}", re.IGNORECASE)
+_UNREAD = re.compile(
+    r"<(script|style)\b.*?</\1\s*>|<!--.*?-->|<!doctype\b[^>]*>", re.IGNORECASE | re.DOTALL
+)
+_ENTITY = re.compile(r"&(?:#\d+|#x[0-9a-f]+|[a-z]\w*)(?:;|(?![\w=]))", re.IGNORECASE)
+"""As in an attribute: ``?a=1&copy=2`` is an address, and holds no ©."""
 _FENCE = re.compile(r"(```.*?```)", re.DOTALL)
 _HAN = re.compile("[\u3400-\u9fff]")
 _HIGH_PAIRS = re.compile("[\u0080-\u00ff]{2,}")
@@ -80,8 +91,23 @@ def without_tags(text: str) -> str:
 
 
 def _untagged(text: str) -> str:
-    bare = _TAG.sub("", _BREAKS.sub("\n", _UNREAD.sub("", text)))
-    return html.unescape(bare) if bare != text or "&" in text else text
+    if "<" in text:
+        bare = _BREAKS.sub("\n", _CELLS.sub(" | ", _UNREAD.sub("", text)))
+        # A block that nothing closed before begins a line of its own too.
+        opened = _OPENED.sub(_line, _INLINE.sub("", bare))
+        text = _TAG.sub("", opened)
+    return _ENTITY.sub(_sign, text)
+
+
+def _line(opening: re.Match[str]) -> str:
+    return "\n" if opening["after"] is None else opening["after"]
+
+
+def _sign(entity: re.Match[str]) -> str:
+    name = entity.group()[1:]
+    known = name.startswith("#") or name in html.entities.html5
+    # A space that no line may break at is a space to a tokenizer too.
+    return html.unescape(entity.group()).replace("\xa0", " ") if known else entity.group()
 
 
 def mended(text: str) -> str:

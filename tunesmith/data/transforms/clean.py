@@ -8,7 +8,7 @@ from dataclasses import replace
 from typing import Annotated, Any, Literal
 
 import numpy as np
-from annotated_types import Ge, Gt, Le
+from annotated_types import Ge, Gt, Le, MinLen
 
 from tunesmith.data.files.file_facts import Located
 from tunesmith.data.texts import repair
@@ -56,7 +56,7 @@ class Clean(Transform):
         """Leave out rows with fewer characters."""
         longest: Annotated[int, Gt(0)] | None = None
         """Leave out rows with more characters."""
-        scripts: list[Script] | None = None
+        scripts: Annotated[list[Script], MinLen(1)] | None = None
         """Leave out rows that are mostly in another script; English and French are both latin."""
         repeated: Annotated[float, Gt(0), Le(1)] | None = None
         """Leave out rows of which a larger share repeats itself."""
@@ -76,6 +76,9 @@ class Clean(Transform):
 
     def __init__(self, config: Any) -> None:
         super().__init__(config)
+        if config.longest is not None and config.longest < config.shortest:
+            fields = {"shortest": config.shortest, "longest": config.longest}
+            raise SpecError(Problem("longest", say("transforms.lengths_crossed", **fields)))
         self._values: np.ndarray | None = None
         wanted: dict[str, tuple[bool, Mend]] = {
             "mojibake": (config.mojibake, repair.mended),
