@@ -18,6 +18,7 @@ from tunesmith.words import say
 
 if TYPE_CHECKING:
     from tunesmith.data.measure import Measured
+    from tunesmith.data.measure_labelled import MeasuredOnLabels
     from tunesmith.data.transforms import Account
     from tunesmith.data.transforms.anonymise import Anonymise
     from tunesmith.diagnosis.overlap import Overlap
@@ -92,20 +93,29 @@ def _second_pass(transform: Anonymise, out: Path, progress: Shown | None) -> Ite
         transform.finder.clear()
 
 
-def measure_anonymising(step: str, source: str, settings: Overrides = ()) -> Measured:
-    """Measures how much made-up personal data ``anonymise`` finds in rows of ``source``; writes
+def measure_anonymising(
+    step: str, source: str, settings: Overrides = ()
+) -> Measured | MeasuredOnLabels:
+    """Measures how well ``anonymise`` finds personal data in rows of ``source``: precision and
+    recall where its parts are labelled, otherwise how much of made-up data is found; writes
     nothing.
     """
-    from tunesmith.data.measure import measure as look
+    from tunesmith.data.measure import measure
+    from tunesmith.data.measure_labelled import labelled_rows, measure_labelled
     from tunesmith.data.steps import made
 
     if step != "anonymise":
         raise SpecError(Problem("--measure", say("transforms.only_anonymise", step=step)))
     transform: Any = made(step, with_overrides({}, settings))
+    rows = labelled_rows(source)
+
+    def look() -> Measured | MeasuredOnLabels:
+        return measure(source, transform) if rows is None else measure_labelled(rows, transform)
+
     if transform.config.model is None:
-        return look(source, transform)
+        return look()
     with TemporaryDirectory() as folder, _second_pass(transform, Path(folder) / "measured", None):
-        return look(source, transform)
+        return look()
 
 
 def overlap(

@@ -7,7 +7,7 @@ from __future__ import annotations
 import hashlib
 import re
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from math import sqrt
@@ -15,6 +15,7 @@ from math import sqrt
 from tunesmith.data.files.file_facts import Faults, Located
 from tunesmith.data.files.sources import rows as rows_of
 from tunesmith.data.find import find_data
+from tunesmith.data.texts.personal import Found
 from tunesmith.data.texts.script import script_of
 from tunesmith.data.texts.strings import strings
 from tunesmith.data.transforms.anonymise import Anonymise
@@ -30,47 +31,77 @@ _Z = 1.959964
 
 
 @dataclass(frozen=True)
+class Recall:
+    """How many of the planted values of a kind were found whole, in rows of one language."""
+
+    kind: str
+    """As it is planted: ``name without`` is a name that no word announces."""
+    language: str
+    planted: int
+    found: int
+
+    def line(self) -> str:
+        """Returns the share with Wilson's interval, for a person."""
+        kind, _, rest = self.kind.partition(" ")
+        return say(
+            "transforms.recall",
+            kind=say(f"transforms.why_{kind}"),
+            cue=say("transforms.without_cue") if rest else "",
+            language=say(f"transforms.language_{self.language}"),
+            **share_of(self.found, self.planted),
+        )
+
+    def to_json(self) -> JsonObject:
+        """Returns the same for programs."""
+        return {
+            "kind": self.kind,
+            "language": self.language,
+            "planted": self.planted,
+            "found": self.found,
+            "interval": list(wilson(self.found, self.planted)),
+        }
+
+
+@dataclass(frozen=True)
 class Measured:
-    """How many of the planted values were found whole, by kind, and what was found beside them."""
+    """How many of the planted values were found, and what was found beside them."""
 
     rows: int
-    planted: dict[str, int]
-    found: dict[str, int]
+    recalls: tuple[Recall, ...]
     others: dict[str, tuple[str, ...]]
     """Where each kind was found in rows as they are: a true one, or a false alarm."""
+    caused: dict[str, tuple[str, ...]]
+    """Where each kind was found beside a planted value, and not in the row as it is: a false alarm
+    that the value called forth.
+    """
 
     def lines(self) -> list[str]:
-        """Returns the recall of each kind with Wilson's interval, and what else was found, as lines
-        for a person.
-        """
+        """Returns the recall of each kind, and what else was found, as lines for a person."""
         lines = [say("transforms.measured", rows=self.rows)]
-        for kind, planted in self.planted.items():
-            caught = self.found.get(kind, 0)
-            low, high = wilson(caught, planted)
-            shares = {"percent": caught / planted, "low": low, "high": high}
-            lines.append(
-                say(
-                    "transforms.recall",
-                    kind=say(f"transforms.why_{kind.partition(' ')[0]}")
-                    + (say("transforms.without_cue") if " " in kind else ""),
-                    found=caught,
-                    planted=planted,
-                    **{name: f"{100 * share:.1f}" for name, share in shares.items()},
-                )
-            )
-        for kind, places in self.others.items():
-            values = {"kind": say(f"transforms.why_{kind}"), "places": some(places)}
-            lines.append(say("transforms.others", number=len(places), rows=self.rows, **values))
-        return lines
+        lines += [recall.line() for recall in self.recalls]
+        for name, places_of in (("caused", self.caused), ("others", self.others)):
+            for kind, places in places_of.items():
+                shown = {"kind": say(f"transforms.why_{kind}"), "places": some(places)}
+                lines.append(say(f"transforms.{name}", number=len(places), rows=self.rows, **shown))
+        return [*lines, say("transforms.precision_needs_labels"), say("transforms.not_all")]
 
     def to_json(self) -> JsonObject:
         """Returns the same for programs; shares between 0 and 1."""
-        recall = {}
-        for kind, planted in self.planted.items():
-            caught = self.found.get(kind, 0)
-            interval = list(wilson(caught, planted))
-            recall[kind] = {"planted": planted, "found": caught, "interval": interval}
-        return {"rows": self.rows, "recall": recall, "others": self.others}
+        recall = [recall.to_json() for recall in self.recalls]
+        return {"rows": self.rows, "recall": recall, "others": self.others, "caused": self.caused}
+
+
+def share_of(hits: int, of: int) -> dict[str, str]:
+    """Returns a share for a person: both counts, percent, and Wilson's interval."""
+    low, high = wilson(hits, of)
+    percents = {"percent": hits / of, "low": low, "high": high}
+    shown = {name: f"{100 * percent:.1f}" for name, percent in percents.items()}
+    return {"hits": str(hits), "of": str(of), **shown}
+
+
+def language_of(text: str) -> str:
+    """Tells in which language a text is for what is looked for in it: zh, en or other."""
+    return {"zh": "zh", "latin": "en"}.get(script_of(text) or "", "other")
 
 
 def wilson(hits: int, of: int) -> tuple[float, float]:
@@ -90,41 +121,87 @@ def measure(source: str, transform: Anonymise) -> Measured:
             allowed = ", ".join(dict.fromkeys(kind.partition(" ")[0] for kind in kinds))
             raise SpecError(Problem("kinds", say("transforms.not_measured", known=allowed)))
     given = list(islice(_texts(source), ROWS))
-    planted: list[tuple[str, str, int, int]] = []
+    planted: list[_Planted] = []
     for number, (_, text) in enumerate(given):
         language = "zh" if script_of(text) in ("zh", None) else "en"
         kinds = [kind for kind in makers[language] if transform.wants(kind.partition(" ")[0])]
-        kind = kinds[number % len(kinds)]
-        before, value, after = makers[language][kind]()
-        at = _place(text, number)
-        whole = text[:at] + before + value + after + text[at:]
-        start = at + len(before)
-        planted.append((kind, whole, start, start + len(value)))
-    caught = _covered(planted, transform)
-    others: dict[str, list[str]] = {}
+        if kinds:
+            kind = kinds[number % len(kinds)]
+            planted.append(_plant(text, number, (kind, language), makers[language][kind]()))
     untouched = transform.find([text for _, text in given])
-    for (located, _), parts in zip(given, untouched, strict=True):
+    looked = transform.find([copy.whole for copy in planted])
+    counts = Counter((copy.kind, copy.language) for copy in planted)
+    caught = Counter(
+        (copy.kind, copy.language)
+        for copy, parts in zip(planted, looked, strict=True)
+        if copy.is_found(parts)
+    )
+    others: dict[str, list[str]] = {}
+    caused: dict[str, list[str]] = {}
+    wheres = [f"{located.file.name}:{located.number}" for located, _ in given]
+    for where, parts in zip(wheres, untouched, strict=True):
         for kind in dict.fromkeys(part.kind for part in parts):
-            others.setdefault(kind, []).append(f"{located.file.name}:{located.number}")
-    counts = Counter(kind for kind, *_ in planted)
+            others.setdefault(kind, []).append(where)
+    for copy, parts in zip(planted, looked, strict=True):
+        new = copy.called_forth(parts, untouched[copy.number])
+        for kind in dict.fromkeys(part.kind for part in new):
+            caused.setdefault(kind, []).append(wheres[copy.number])
     return Measured(
         len(given),
-        {kind: counts[kind] for kind in sorted(counts)},
-        caught,
+        tuple(Recall(*key, counts[key], caught[key]) for key in sorted(counts)),
         {kind: tuple(places) for kind, places in others.items()},
+        {kind: tuple(places) for kind, places in caused.items()},
     )
 
 
-def _covered(planted: list[tuple[str, str, int, int]], transform: Anonymise) -> dict[str, int]:
-    """Counts the planted values that lie whole within one finding of their kind."""
-    caught: Counter[str] = Counter()
-    looked = transform.find([text for _, text, _, _ in planted])
-    for (kind, _, start, end), parts in zip(planted, looked, strict=True):
-        right = kind.partition(" ")[0]
-        caught[kind] += any(
-            part.start <= start and end <= part.end and part.kind == right for part in parts
+@dataclass(frozen=True)
+class _Planted:
+    """A copy of a row with a made-up value in it."""
+
+    number: int
+    """Its place among the rows."""
+    kind: str
+    language: str
+    whole: str
+    begin: int
+    """Where what was put in begins, with the words before the value."""
+    start: int
+    end: int
+    length: int
+    """Of all that was put in."""
+
+    def is_found(self, parts: Sequence[Found]) -> bool:
+        """Tells whether the value lies whole within one finding of its kind."""
+        right = self.kind.partition(" ")[0]
+        return any(
+            part.start <= self.start and self.end <= part.end and part.kind == right
+            for part in parts
         )
-    return dict(caught)
+
+    def called_forth(self, parts: Sequence[Found], before: Sequence[Found]) -> list[Found]:
+        """Returns the findings beside the value that the row as it is does not hold."""
+        shift = [0 if part.end <= self.begin else self.length for part in before]
+        there = {
+            Found(part.start + by, part.end + by, part.kind)
+            for part, by in zip(before, shift, strict=True)
+        }
+        beside = [part for part in parts if part.end <= self.start or self.end <= part.start]
+        return [part for part in beside if part not in there]
+
+
+def _plant(text: str, number: int, kind: tuple[str, str], made: tuple[str, str, str]) -> _Planted:
+    before, value, after = made
+    at = _place(text, number)
+    start = at + len(before)
+    return _Planted(
+        number,
+        *kind,
+        whole=text[:at] + before + value + after + text[at:],
+        begin=at,
+        start=start,
+        end=start + len(value),
+        length=len(before + value + after),
+    )
 
 
 def _texts(source: str) -> Iterator[tuple[Located, str]]:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, get_args
 
 from tunesmith.data.columns.scripts import words_of
 from tunesmith.data.texts.script import script_of
-from tunesmith.data.transforms.anonymise import Anonymise, Kind
+from tunesmith.data.transforms.anonymise import Anonymise, Kind, kind_of_label
 from tunesmith.errors import Problem, SpecError
 from tunesmith.events.stream import Events
 from tunesmith.events.verbs import AnswersKept
@@ -41,14 +41,6 @@ ASKED = {
     '{kinds}. Write a JSON list only, such as [{"text": "Ada Bell", "kind": "name"}], with each '
     "text copied word for word; [] where there is nothing.\n\nText:\n\n{text}",
 }
-LABELS: dict[str, str] = {
-    **dict.fromkeys(("per", "person", "人名", "姓名"), "name"),
-    **dict.fromkeys(("tel", "mobile", "phone_number", "电话"), "phone"),
-    **dict.fromkeys(("email", "e-mail", "邮箱"), "mail"),
-    **dict.fromkeys(("addr", "street_address", "地址"), "address"),
-    **{kind: kind for kind in get_args(Kind)},
-}
-"""What the labels of a run are taken for, where ``labels`` does not say otherwise."""
 
 
 class NamedByModel:
@@ -100,13 +92,12 @@ class NamedByModel:
         limit = predictor.loaded.limit
         asked = [parts(predictor.render, text, words_of(text), limit) for text in texts]
         answers = predictor.objective.output.answer(predictor, asked, None)
-        kinds = LABELS | dict(self.how.labels or {})
         named: list[list[tuple[str, str]]] = []
         for text, answer in zip(texts, answers, strict=True):
             values: list[tuple[str, str]] = []
             for entity in answer[COLUMN]:
                 label = str(entity["label"])
-                kind = kinds.get(label) or kinds.get(label.casefold())
+                kind = kind_of_label(label, self.how.labels)
                 if kind is None:
                     self.unused[label] += 1
                 else:

@@ -10,7 +10,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, Literal, Protocol
+from typing import Any, Literal, Protocol, get_args
 
 from tunesmith.data.columns.names import CAME_FROM
 from tunesmith.data.files.file_facts import Located
@@ -41,6 +41,28 @@ Kind = Literal[
     "ip",
     "secret",
 ]
+LABELS: dict[str, Kind] = {
+    **dict.fromkeys(("per", "person", "人名", "姓名"), "name"),
+    **dict.fromkeys(("tel", "mobile", "phone_number", "电话", "手机号"), "phone"),
+    **dict.fromkeys(("email", "e-mail", "email_address", "邮箱"), "mail"),
+    **dict.fromkeys(("addr", "street_address", "地址"), "address"),
+    **dict.fromkeys(("id_card", "ssn", "us_ssn", "身份证", "身份证号"), "identity_card"),
+    **dict.fromkeys(("credit_card", "credit_card_number", "银行卡", "银行卡号"), "bank_card"),
+    **dict.fromkeys(("date_of_birth", "dob", "出生日期"), "birth_date"),
+    **dict.fromkeys(("passport_number", "us_passport", "护照", "护照号"), "passport"),
+    **dict.fromkeys(("license_plate", "车牌", "车牌号"), "plate"),
+    **dict.fromkeys(("ip_address", "ipv4", "ipv6"), "ip"),
+    **dict.fromkeys(("password", "api_key", "密码"), "secret"),
+    **{kind: kind for kind in get_args(Kind)},
+}
+"""What labels of others are taken for, where ``labels`` does not say otherwise."""
+
+
+def kind_of_label(label: str, said: Mapping[str, Kind] | None) -> Kind | None:
+    """Returns what a label means: by ``labels`` of the settings, or by its usual sense; None where
+    neither says it.
+    """
+    return (said or {}).get(label) or LABELS.get(label) or LABELS.get(label.casefold())
 
 
 class Finder(Protocol):
@@ -87,8 +109,8 @@ class Anonymise(Transform):
         (classify_tokens), a model that writes, or http://HOST/v1; in the verb alone.
         """
         labels: Mapping[Word, Kind] | None = None
-        """What the labels of such a run are, such as {LOC: address}; PER, person, email and the
-        like are known.
+        """What the labels of such a run, or of the rows that --measure reads, are, such as
+        {LOC: address}; PER, person, email and the like are known.
         """
         teacher: Teacher = Teacher()
         """How an endpoint is spoken to: name, key_env, requests, attempts, timeout."""
