@@ -7,12 +7,14 @@ import os
 import signal
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
 from material.prepared_rows import prepared, written
 from tunesmith.data import side_by_side
+from tunesmith.data.rendering import text_to_ids
 from tunesmith.data.rows import Encoder
 from tunesmith.errors import DataError, Problem
 
@@ -126,3 +128,48 @@ def test_one_process_does_all_where_others_cannot(monkeypatch: pytest.MonkeyPatc
     monkeypatch.setattr(side_by_side, "processes", lambda: 2)
     work = side_by_side.side_by_side(_numbers(), lambda row: row, lambda n: os.getpid(), alone=True)
     assert {pid for _, pid in work} == {os.getpid()}
+
+
+def _small(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Makes further processes work on few rows, and begin with fastokens at once."""
+    pytest.importorskip("fastokens", reason="fastokens has no wheel for this machine")
+    for name, number in {"ALONE": 10, "EACH": 7, "processes": lambda: 2}.items():
+        monkeypatch.setattr(side_by_side, name, number)
+    monkeypatch.setattr(text_to_ids.QuickIds, "OWN", 1)
+    monkeypatch.setattr(text_to_ids.QuickIds, "COMPARED", 2)
+
+
+def test_fastokens_makes_the_ids_of_further_processes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file, calls = written(tmp_path / "a.jsonl", ROWS), tmp_path / "calls"
+    alone = told(prepared(file))
+    _small(monkeypatch)
+    plain = text_to_ids._by_fastokens
+
+    def counted(tokenizer: Any) -> Any:
+        encode = plain(tokenizer)
+        assert encode is not None
+
+        def noted(text: str, **options: Any) -> Any:
+            with calls.open("a") as file:  # another process cannot write to a list of this one
+                file.write(f"{os.getpid()}\n")
+            return encode(text, **options)
+
+        return noted
+
+    monkeypatch.setattr(text_to_ids, "_by_fastokens", counted)
+    assert told(prepared(file)) == alone
+    processes = calls.read_text().split()
+    assert str(os.getpid()) not in processes and len(processes) > 60
+
+
+def test_the_own_tokenizer_is_right_where_fastokens_reads_otherwise(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = written(tmp_path / "a.jsonl", ROWS)
+    alone = told(prepared(file))
+    _small(monkeypatch)
+    otherwise = SimpleNamespace(ids=[5, 6])
+    monkeypatch.setattr(text_to_ids, "_by_fastokens", lambda _: lambda *_, **__: otherwise)
+    assert told(prepared(file)) == alone

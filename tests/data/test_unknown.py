@@ -13,6 +13,7 @@ from transformers import PreTrainedTokenizerFast
 
 from material.chat_templates import TEMPLATES, byte_level, sentencepiece_like
 from tunesmith.data.prepare import Prepared, prepare
+from tunesmith.data.rendering.text_to_ids import PlainTokenizer
 from tunesmith.data.unknown import Unknown
 from tunesmith.errors import DataError
 from tunesmith.examples import Text
@@ -52,18 +53,25 @@ def rows(path: Path, share: float) -> Path:
     )
 
 
+def counted(tokenizer: Any, *texts: str) -> Unknown:
+    """What is unknown in the rows of one file."""
+    unknown = Unknown(PlainTokenizer(tokenizer))
+    for number, text in enumerate(texts, 1):
+        pieces = unknown.look(Text(text), number)
+        if pieces is not None:
+            unknown.add(pieces)
+    return unknown
+
+
 def test_share_is_exact_and_examples_are_the_letters() -> None:
-    unknown = Unknown(of_letters())
-    unknown.add(Text("ab 中c"))
+    unknown = counted(of_letters(), "ab 中c")
     assert (unknown.all, unknown.lost, unknown.split) == (4, 1, 0)
     assert list(unknown.examples) == ["中"]
 
 
 def test_many_rows_are_estimated_without_a_bias(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("tunesmith.data.unknown.ALL", 32)
-    unknown = Unknown(of_letters())
-    for n in range(32 + 160):
-        unknown.add(Text("ab" if n < 32 else "中b"))
+    unknown = counted(of_letters(), *(["ab"] * 32), *(["中b"] * 160))
     assert (unknown.all, unknown.lost) == (2 * 192, 160)
 
 
@@ -84,9 +92,8 @@ def test_above_thirty_percent_the_run_stops_unless_accepted(tmp_path: Path) -> N
 
 def test_bytes_that_words_fall_back_to_are_lost_and_bytes_of_letters_are_told() -> None:
     template, eos, *_ = TEMPLATES["chatml"]
-    fallback, own = Unknown(sentencepiece_like(template, eos)), Unknown(byte_level(template, eos))
-    for unknown in (fallback, own):
-        unknown.add(Text("ab 好"))
+    fallback = counted(sentencepiece_like(template, eos), "ab 好")
+    own = counted(byte_level(template, eos), "ab 好")
     assert fallback.lost == 3 and fallback.split == 0
     assert own.lost == 0 and own.split > 0
     with pytest.raises(DataError, match=r"data\.unknown"):

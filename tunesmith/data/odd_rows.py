@@ -26,7 +26,7 @@ def odd_rows(
         if isinstance(example, str):
             places_of[EMPTY].add(index)
         elif example is not None:
-            detectors.add(str(index), example)
+            detectors.add(str(index), detectors.look(example))
             labels.add(str(index), example)
     places_of |= {kind: {*map(int, places)} for kind, places in detectors.rows().items()}
     if DOUBTED in kinds:

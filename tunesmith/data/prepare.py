@@ -28,6 +28,7 @@ from tunesmith.data.mix import epoch_of
 from tunesmith.data.reading import Reading
 from tunesmith.data.remedies import whole_remedies
 from tunesmith.data.rendering.render import Render
+from tunesmith.data.rendering.text_to_ids import ReadOtherwise
 from tunesmith.data.rendering.tokenizers import Tokenizer, converses
 from tunesmith.data.rows import Encoder, Progress, Row, items_of
 from tunesmith.data.texts.duplicates import leaked_share
@@ -74,9 +75,7 @@ class Prepared:
         return [] if self.ledger.watch < splitting.CHOOSES and self.ledger.watch else self.watch
 
     def objective_of(self, run: Run) -> Any:
-        """Returns the objective of a run over these rows; a run with other settings gets a new one,
-        which learned nothing from the rows.
-        """
+        """Returns the objective of a run over these rows, a new one for other settings."""
         same = self.objective.config.model_dump() == run.objective.model_dump()
         return self.objective if same else OBJECTIVES.make(run.objective)
 
@@ -94,9 +93,11 @@ def prepare(
     ``limit`` is the model's own longest sequence (tokens), used where ``data.max_length`` is not
     given; the split is drawn by ``seed``, that of the run when not given.
     """
-    rows = _Preparation(run, tokenizer, limit, progress, run.split_seed if seed is None else seed)
-    with whole_remedies(rows.ledger, rows.render.data, rows.objective.eats):
-        return rows.done()
+    given = (run, tokenizer, limit, progress, run.split_seed if seed is None else seed)
+    try:
+        return _Preparation(*given).done()
+    except ReadOtherwise:  # the model's own tokenizer is right, about the rows before this one too
+        return _Preparation(*given, quick=False).done()
 
 
 class _Preparation:
@@ -109,14 +110,15 @@ class _Preparation:
         limit: int | None,
         progress: Progress | None,
         seed: int,
+        *,
+        quick: bool = True,
     ) -> None:
         self.run, self.progress, self.seed = run, progress, seed
         self.limit, self.most = limits(run, tokenizer, limit)
-        self.ledger = Ledger()
+        self.ledger, self.names = Ledger(), Names()
         self.objective = OBJECTIVES.make(run.objective)
         self.reading, held = open_rows(run)
         self.held_reading = held or self.reading
-        self.names = Names()
         data = self._settings(tokenizer)
         self.render = Render(
             tokenizer,
@@ -126,9 +128,8 @@ class _Preparation:
             chats=self.objective.chats,
         )
         cuts = data.too_long == "truncate" and self.render.converses and not self.render.sides
-        self.encoder = Encoder(
-            self.objective, self.render, Marker(data.split_by), self.limit if cuts else None
-        )
+        marker, shorten = Marker(data.split_by), self.limit if cuts else None
+        self.encoder = Encoder(self.objective, self.render, marker, shorten, quick=quick)
 
     def _settings(self, tokenizer: Tokenizer) -> Data:
         """Returns the data settings, with thinking turned off where the model can think but no row
@@ -157,6 +158,10 @@ class _Preparation:
 
     def done(self) -> Prepared:
         """Runs all steps in order."""
+        with whole_remedies(self.ledger, self.render.data, self.objective.eats):
+            return self._done()
+
+    def _done(self) -> Prepared:
         held_out = self.run.data.held_out
         own_file = isinstance(held_out, str)
         if own_file and (part := on_disk(Path(held_out))[1]):
@@ -273,8 +278,7 @@ class _Preparation:
         kept = [*first.values()]
         policy = self.run.data.too_long
         windows = all(row.windows for row in kept)
-        asked = self.objective.samples
-        kind = kind_of(self.render, windows=windows, asked=asked)
+        kind = kind_of(self.render, windows=windows, asked=self.objective.samples)
         lengths = [row.uncut for row in kept]
         refuse_too_many(lengths, self.limit, policy, kind=kind, most=self.most)
         if not self.ledger.lengths:
@@ -324,12 +328,11 @@ class _Preparation:
             )
         elif len(every) < wanted:
             self.ledger.notes.append(say("ledger.not_enough", held=len(every), wanted=wanted))
-        order = sorted(every)
-        places = {row: index for index, row in enumerate(order)}
+        places = {row: index for index, row in enumerate(sorted(every))}
         of_real_rows = splitting.Split(
             *(frozenset(places[row] for row in part) for part in (parts.watch, parts.proof))
         )
-        held = [rows[n] for n in order]
+        held = [rows[n] for n in places]
         made = self._drop(made, beside(held, made), "made from a held-out row")
         return [row for n, row in enumerate(rows) if n not in every] + made, held, of_real_rows
 

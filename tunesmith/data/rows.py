@@ -20,17 +20,17 @@ from tunesmith.data.grouping import Marker, Marks
 from tunesmith.data.items import Item
 from tunesmith.data.ledger import control_note
 from tunesmith.data.lengths import shortened
+from tunesmith.data.other_kind import wrong_kind
 from tunesmith.data.reading import Reading
 from tunesmith.data.rendering.conversation import from_question
 from tunesmith.data.rendering.render import Render
 from tunesmith.data.side_by_side import side_by_side
 from tunesmith.data.texts import duplicates
-from tunesmith.data.unknown import Unknown
+from tunesmith.data.unknown import Pieces, Unknown
 from tunesmith.errors import DataError, Problem, TunesmithError
-from tunesmith.examples import Example, Labelled, Text, chats_of
-from tunesmith.settings.family import OBJECTIVES
+from tunesmith.examples import Example, Text, chats_of
 from tunesmith.storage.mapped_arrays import MappedArrays
-from tunesmith.words import language, say, texts
+from tunesmith.words import say
 
 Progress = Callable[[str, int, int], None]
 _UNMARKED = Marks()
@@ -138,16 +138,24 @@ class Encoder:
     """Rows of files to ``Row``s, by the objective and the render of a run."""
 
     def __init__(
-        self, objective: Any, render: Render, marker: Marker, shorten: int | None = None
+        self,
+        objective: Any,
+        render: Render,
+        marker: Marker,
+        shorten: int | None = None,
+        *,
+        quick: bool = True,
     ) -> None:
         self.objective, self.render, self.marker = objective, render, marker
+        self.quick = quick
+        """Whether further processes may make ids by fastokens."""
         self.shorten = shorten
         """Length to which conversations are cut (tokens); None where they are not."""
         self.opened = 0
         """Rows whose first answers were left out, because the chat template cannot begin with one.
         """
         self.detectors = Detectors()
-        self.unknown = Unknown(render.tokenizer)
+        self.unknown = Unknown(render.pieces)
         self.sketches = MappedArrays()
         self._tokens = MappedArrays()
         self.controlled: list[str] = []
@@ -161,13 +169,19 @@ class Encoder:
         self.detectors = Detectors(self.marker.mix_by)
         done: list[Row] = []
         seen: dict[int, Row] = {}
-        work = partial(self._encoded_row, seen)
-        rows = self._fitting(reading)
-        each = side_by_side(rows, lambda row: row[1], work, alone=not self._ours)
-        for (located, example), encoded in each:
-            self.detectors.add(_place(located), example)
+        each = side_by_side(
+            self._fitting(reading),
+            lambda row: (row[0].number, row[1]),
+            partial(self._looked_at, seen),
+            alone=not self._ours,
+            begin=self.render.pieces.quicken if self.quick else None,
+        )
+        for (located, example), (encoded, sights, pieces) in each:
+            self.detectors.add(_place(located), sights)
             try:
                 done.append(self._row(located, example, encoded, seen))
+                if done[-1] is seen[encoded.key] and pieces is not None:  # no copy
+                    self.unknown.add(pieces)
             except DataError as error:
                 for problem in error.problems:
                     if problem.where == "data.template":  # the same would be said of every row
@@ -223,7 +237,6 @@ class Encoder:
         if key in seen:
             fields = {"file": located.file, "number": located.number, "voted": voted}
             return replace(seen[key], **fields, marks=marks, written=encoded.written)
-        self.unknown.add(example)
         if encoded.controlled:
             self.controlled.append(_place(located))
         seen[key] = Row(
@@ -260,6 +273,14 @@ class Encoder:
             "tunesmith",
             "builtins",
         }
+
+    def _looked_at(
+        self, seen: Collection[int], numbered: tuple[int, Example]
+    ) -> tuple[Encoded, list[Any], Pieces | None]:
+        """Returns what a row becomes, what the detectors see in it, and its unknown pieces."""
+        number, example = numbered
+        encoded = self._encoded_row(seen, example)
+        return encoded, self.detectors.look(example), self.unknown.look(example, number)
 
     def _encoded_row(self, seen: Collection[int], example: Example) -> Encoded:
         """Makes what a row becomes by itself; another process may do it, so all is in what it
@@ -327,42 +348,7 @@ class Encoder:
 def refuse_other_kind(objective: Any, located: Located, example: Example) -> None:
     """Raises DataError for a row that the objective does not learn from."""
     if not isinstance(example, objective.eats):
-        raise DataError(Problem(located.where, _wrong_kind(objective, example)))
-
-
-def _wrong_kind(objective: Any, example: Example) -> str:
-    if isinstance(example, Labelled):
-        return say(
-            "labelled.wrong_kind",
-            objective=objective.name,
-            eats=objective.eats.__name__.lower(),
-        )
-    fitting = [
-        name
-        for name in OBJECTIVES.names()
-        if OBJECTIVES.get(name).eats is type(example) and not name.endswith(".py")
-    ]
-    words_of_kinds = texts(language(), "kinds")
-    kind = words_of_kinds.get(f"is_{type(example).__name__.lower()}", type(example).__name__)
-    needs = words_of_kinds.get(f"row_{objective.eats.__name__.lower()}", objective.eats.__name__)
-    return say(
-        "ledger.wrong_kind",
-        kind=kind,
-        objective=objective.name,
-        needs=needs,
-        better=_likeliest_of(fitting),
-    )
-
-
-def _likeliest_of(fitting: list[str]) -> str:
-    """Names the objective that most people want among those that take one kind of row, then the
-    others.
-    """
-    usual = [
-        name for name in ("sft", "dpo", "classify", "embed", "kto", "pretrain") if name in fitting
-    ]
-    first, *rest = [*usual, *(name for name in fitting if name not in usual)] or ["-"]
-    return first + (say("ledger.also_fit", names=", ".join(rest)) if rest else "")
+        raise DataError(Problem(located.where, wrong_kind(objective, example)))
 
 
 def _place(located: Located) -> str:

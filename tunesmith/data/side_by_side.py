@@ -45,10 +45,11 @@ def side_by_side(
     work: Callable[[Part], Made],
     *,
     alone: bool = False,
+    begin: Callable[[], None] | None = None,
 ) -> Iterator[tuple[Given, Made]]:
     """Yields every row with what ``work`` makes of its ``part``, the only thing that travels. What
     ``work`` changes in this process' objects may be lost, so what it makes must hold all; where it
-    cannot, this process is ``alone``.
+    cannot, this process is ``alone``. Each further process calls ``begin`` before its first row.
     """
     for row in islice(rows, ALONE):
         yield row, work(part(row))
@@ -60,7 +61,7 @@ def side_by_side(
         return
     parcel = [first, *islice(rows, EACH - 1)]
     waiting: deque[tuple[list[Given], Future[list[Made]] | None]] = deque()
-    with _forked(work, count) as pool:
+    with _forked(work, begin, count) as pool:
         while parcel or waiting:
             while parcel and len(waiting) < AHEAD * count:
                 waiting.append((parcel, _handed(pool, [part(row) for row in parcel])))
@@ -99,14 +100,16 @@ def processes() -> int:
 
 
 @contextmanager
-def _forked(work: Callable[[Part], Made], count: int) -> Iterator[ProcessPoolExecutor]:
+def _forked(
+    work: Callable[[Part], Made], begin: Callable[[], None] | None, count: int
+) -> Iterator[ProcessPoolExecutor]:
     from concurrent.futures import ProcessPoolExecutor
     from multiprocessing import get_context
 
     # A tokenizer's own threads do not outlive a fork: without this it says so, or waits for them.
     before = os.environ.get("TOKENIZERS_PARALLELISM")
     os.environ["TOKENIZERS_PARALLELISM"] = "false"
-    first: Any = (work, os.getpid())
+    first: Any = (work, begin, os.getpid())
     pool = ProcessPoolExecutor(count, get_context("fork"), _begin, first)
     try:
         yield pool
@@ -118,7 +121,7 @@ def _forked(work: Callable[[Part], Made], count: int) -> Iterator[ProcessPoolExe
         pool.shutdown(wait=True, cancel_futures=True)
 
 
-def _begin(work: Callable[[object], object], parent: int) -> None:
+def _begin(work: Callable[[object], object], begin: Callable[[], None] | None, parent: int) -> None:
     """Prepares a forked process: a signal to all is the parent's to answer, it ends with its
     parent, and what it shares with it stays shared.
     """
@@ -132,6 +135,8 @@ def _begin(work: Callable[[object], object], parent: int) -> None:
         os._exit(1)
     # A collection writes to every object that it looks at, which would copy the parent's memory.
     gc.freeze()
+    if begin is not None:
+        begin()
 
 
 def _each(parts: list[object]) -> list[object]:

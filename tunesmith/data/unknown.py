@@ -5,9 +5,9 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Iterable
+from typing import NamedTuple
 
-from tunesmith.data.rendering.text_to_ids import plain_ids
-from tunesmith.data.rendering.tokenizers import Tokenizer
+from tunesmith.data.rendering.text_to_ids import PlainTokenizer
 from tunesmith.errors import DataError, Problem
 from tunesmith.examples import Example, Labelled, Tagged, Text, TextPair, chats_of
 from tunesmith.words import say
@@ -18,12 +18,24 @@ LONGEST = 2000
 """Of longer texts the beginning is looked at (characters)."""
 EXAMPLES = 8
 ALL, EACH = 2048, 16
-"""The first rows are all looked at, then one of so many, which counts for all of them. Of 100 000
-rows that is a twelfth, in which a share of 5 % is known to a quarter of a percent.
+"""The first rows of a file are all looked at, then one of so many, which counts for all of them. Of
+100 000 rows that is a twelfth, in which a share of 5 % is known to a quarter of a percent.
 """
 _BYTE = re.compile(r"<0x[0-9A-Fa-f]{2}>")
 # Letters that no vocabulary of words has: hieroglyphs, cuneiform, an old Slavonic letter.
 _STRANGE = ("𓂀", "𒀀", "ꙮ")
+
+
+class Pieces(NamedTuple):
+    """The pieces of one row, which stands for ``of`` rows: all, those that stand for no letter,
+    parts of a letter, and the letters that the last two stand for.
+    """
+
+    of: int
+    all: int
+    lost: int
+    split: int
+    letters: Counter[str]
 
 
 class Unknown:
@@ -33,9 +45,10 @@ class Unknown:
     costs several pieces.
     """
 
-    def __init__(self, tokenizer: Tokenizer) -> None:
-        self.tokenizer, self._ids = tokenizer, plain_ids(tokenizer)
-        self.rows = self.all = self.lost = self.split = 0
+    def __init__(self, pieces: PlainTokenizer) -> None:
+        self.pieces, self.tokenizer = pieces, pieces.tokenizer
+        tokenizer = self.tokenizer
+        self.all = self.lost = self.split = 0
         self.examples: Counter[str] = Counter()
         ids = [tokenizer(letter, add_special_tokens=False)["input_ids"] for letter in _STRANGE]
         # Some tokenizers name their end token as the unknown one, and never write it for a letter.
@@ -43,42 +56,51 @@ class Unknown:
         self.unk: int | None = tokenizer.unk_token_id if made else None
         self._kinds: dict[int, str] = {}
         self._known: set[int] = set()
+        self._letters: dict[str, bool] = {}
 
-    def add(self, example: Example) -> None:
-        """Counts the pieces of one row's texts."""
-        self.rows += 1
-        each = 1 if self.rows <= ALL else EACH
-        if self.rows % each:
-            return
-        written = [text[:LONGEST] for text in texts_of(example) if text.strip()]
-        if not written:
-            return
-        for text in written:
-            ids = self._ids(text)
-            self.all += each * len(ids)
+    def look(self, example: Example, number: int) -> Pieces | None:
+        """Returns the pieces of row ``number`` of a file, from 1; None where it is passed over."""
+        each = 1 if number <= ALL else EACH
+        written = [] if number % each else [text[:LONGEST] for text in texts_of(example)]
+        pieces = Pieces(each, 0, 0, 0, Counter())
+        for text in filter(str.strip, written):
+            ids = self.pieces.ids(text)
             met = {*ids}
             for token in met:
-                if token not in self._kinds:
-                    self._kind(token)
+                self._kind(token)
             if met <= self._known:
+                pieces = pieces._replace(all=pieces.all + len(ids))
                 continue
             kinds = [self._kinds[token] for token in ids]
-            self.lost += each * kinds.count("lost")
-            self.split += each * kinds.count("split")
-            self._show(text, kinds)
+            pieces.letters.update(filter(self._strange, text))
+            pieces = pieces._replace(
+                all=pieces.all + len(ids),
+                lost=pieces.lost + kinds.count("lost"),
+                split=pieces.split + kinds.count("split"),
+            )
+        return pieces if pieces.all else None
 
-    def _show(self, text: str, kinds: list[str]) -> None:
-        """Notes the letters that pieces other than known ones stand for."""
-        if not self.tokenizer.is_fast or len(self.examples) >= 1000:
-            return
-        options = {"add_special_tokens": False, "verbose": False, "return_offsets_mapping": True}
-        places = self.tokenizer(text, **options)["offset_mapping"]
-        for (start, end), kind in zip(places, kinds, strict=True):
-            if kind != "known":
-                self.examples[text[start:end]] += 1
+    def add(self, pieces: Pieces) -> None:
+        """Counts the pieces of one row."""
+        self.all += pieces.of * pieces.all
+        self.lost += pieces.of * pieces.lost
+        self.split += pieces.of * pieces.split
+        if len(self.examples) < 1000:
+            self.examples += pieces.letters
+
+    def _strange(self, letter: str) -> bool:
+        """Tells whether a letter by itself becomes other pieces than known ones, once for each."""
+        if letter not in self._letters:
+            ids = self.pieces.ids(letter)
+            for token in ids:
+                self._kind(token)
+            self._letters[letter] = not self._known.issuperset(ids)
+        return self._letters[letter]
 
     def _kind(self, token: int) -> None:
         """Classifies one piece of the vocabulary, once: known, lost or split."""
+        if token in self._kinds:
+            return
         if token == self.unk:
             kind = "lost"
         elif "\ufffd" not in self.tokenizer.decode([token]):

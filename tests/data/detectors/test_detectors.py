@@ -8,7 +8,6 @@ from dataclasses import replace
 import pytest
 
 from tunesmith.data.detectors import Detectors
-from tunesmith.data.detectors.terse import Terse
 from tunesmith.examples import Chat, Example, Feedback, Labelled, Preference, Turn
 
 LONG = "This answer is long enough to be looked at, because it holds more than eighty characters"
@@ -21,7 +20,7 @@ def chat(question: str, answer: str) -> Chat:
 def notes(rows: Iterable[Example]) -> list[str]:
     detectors = Detectors()
     for number, row in enumerate(rows, 1):
-        detectors.add(f"rows.jsonl:{number}", row)
+        detectors.add(f"rows.jsonl:{number}", detectors.look(row))
     return detectors.notes()
 
 
@@ -203,7 +202,7 @@ def explained(count: int = 60) -> list[Example]:
 def test_a_word_where_a_text_is_asked_for_is_told(rows: list[Example], wrong: Example) -> None:
     found = Detectors()
     for number, row in enumerate([*rows, wrong], 1):
-        found.add(f"rows.jsonl:{number}", row)
+        found.add(f"rows.jsonl:{number}", found.look(row))
     assert found.rows().get("terse") == [f"rows.jsonl:{len(rows) + 1}"]
     (told,) = [note for note in found.notes() if "a word or two" in note]
     assert told.endswith("To leave it out: tunesmith data leave_out FILE OUT found=[terse]")
@@ -235,7 +234,7 @@ def test_a_word_that_is_asked_for_is_not_short(row: Example) -> None:
     asked_for_words = [chat(f"Which is odd, {n} or 8?", "The first") for n in range(20)]
     found = Detectors()
     for number, one in enumerate([*explained(), *sound(), *asked_for_words, row]):
-        found.add(f"rows.jsonl:{number}", one)
+        found.add(f"rows.jsonl:{number}", found.look(one))
     assert "terse" not in found.rows()
 
 
@@ -245,12 +244,5 @@ def test_where_words_are_usual_none_is_short() -> None:
     for rows in (words, mixed, [*explained(10), chat("Describe a day.", "Sure.")]):
         found = Detectors()
         for number, row in enumerate(rows):
-            found.add(str(number), row)
+            found.add(str(number), found.look(row))
         assert "terse" not in found.rows()
-
-
-def test_of_many_long_answers_a_part_is_counted() -> None:
-    found = Terse()
-    for number, row in enumerate([*explained(5000), *(chat("Explain it.", "Sure."),) * 50]):
-        found.add(str(number), row)
-    assert found.much.looked == 5042 and len(found.rows()["terse"]) == 50

@@ -1,8 +1,11 @@
-"""What is odd about rows: each detector looks at every row and says in one line what it met, where,
-and what mends it. None of them changes or drops a row.
+"""What is odd about rows: each detector looks at every row, adds what it saw to what it knows of
+the others, and says in one line what it met, where, and what mends it. None of them changes or
+drops a row.
 """
 
 from __future__ import annotations
+
+from typing import Any
 
 from tunesmith.data.detectors.answered import Answered
 from tunesmith.data.detectors.cut import Cut
@@ -39,10 +42,17 @@ class Detectors:
             Private(),
         )
 
-    def add(self, where: str, example: Example) -> None:
-        """Looks at one row, at ``where`` (file:row)."""
-        for detector in self.all:
-            detector.add(where, example)
+    def look(self, example: Example) -> list[Any]:
+        """Returns what each detector sees in one row by itself, None for nothing; another process
+        may look.
+        """
+        return [detector.look(example) for detector in self.all]
+
+    def add(self, where: str, seen: list[Any]) -> None:
+        """Adds what was seen in the row at ``where`` (file:row) to what the others showed."""
+        for detector, sight in zip(self.all, seen, strict=True):
+            if sight is not None:
+                detector.add(where, sight)
 
     def rows(self) -> dict[str, list[str]]:
         """Returns the places of the rows in which something was met, by what it is."""

@@ -19,20 +19,28 @@ class Answered:
         self.places: list[tuple[str, str]] = []
         """A row with another answer, and the first with this question."""
 
-    def add(self, where: str, example: Example) -> None:
-        """Looks at one row: a conversation, or a text with its label."""
+    def look(self, example: Example) -> tuple[int, int] | tuple[()] | None:
+        """Looks at one row, a conversation or a text with its label; returns the hashes of its
+        question and its answer, none where nothing is asked.
+        """
         if not isinstance(example, Chat | Labelled):
-            return
-        self.looked += 1
+            return None
         answer = [example.answer] if isinstance(example, Chat) else [repr(example.labels)]
         asked = duplicates.question(example)
         if isinstance(example, Chat):
             system = [turn.content for turn in example.turns if turn.role == "system"]
             asked = [*asked, *system, str(example.tools)] if any(asked) else []
         if not any(part.strip() for part in asked):
-            return  # nothing is asked
-        given = duplicates.fold(answer)
-        first, there = self.first.setdefault(duplicates.fold(asked), (given, where))
+            return ()
+        return duplicates.fold(asked), duplicates.fold(answer)
+
+    def add(self, where: str, hashes: tuple[int, int] | tuple[()]) -> None:
+        """Counts a row, and notes one that answers otherwise than the first with its question."""
+        self.looked += 1
+        if not hashes:
+            return
+        asked, given = hashes
+        first, there = self.first.setdefault(asked, (given, where))
         if first != given:
             self.places.append((where, there))
 

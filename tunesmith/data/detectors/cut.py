@@ -24,12 +24,19 @@ class Cut:
         self.looked = 0
         self.places: list[str] = []
 
-    def add(self, where: str, example: Example) -> None:
-        """Looks at the last answer of one row."""
+    def look(self, example: Example) -> tuple[int, bool]:
+        """Looks at the last answer of one row; returns how many are long, and whether one of them
+        has no end.
+        """
         answers = [chat.answer.rstrip() for chat in chats_of(example)]
         long = [answer for answer in answers if len(answer) >= LONG]
-        self.looked += len(long)
-        if any(_unended(answer) for answer in long):
+        return len(long), any(map(_unended, long))
+
+    def add(self, where: str, long_and_cut: tuple[int, bool]) -> None:
+        """Counts the long answers of a row, and notes one without an end."""
+        long, cut = long_and_cut
+        self.looked += long
+        if cut:
             self.places.append(where)
 
     def rows(self) -> dict[str, list[str]]:

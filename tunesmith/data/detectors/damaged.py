@@ -14,13 +14,16 @@ class Damaged:
     def __init__(self) -> None:
         self.places: dict[str, list[str]] = {"encoding": [], "lost": []}
 
-    def add(self, where: str, example: Example) -> None:
-        """Looks at all texts of one row."""
+    def look(self, example: Example) -> str | None:
+        """Looks at all texts of one row; returns what was done to it."""
         texts = duplicates.content(example)
         if any(LOST.search(text) for text in texts):
-            self.places["lost"].append(where)
-        elif any(mended(text) != text for text in texts):
-            self.places["encoding"].append(where)
+            return "lost"
+        return "encoding" if any(mended(text) != text for text in texts) else None
+
+    def add(self, where: str, damage: str) -> None:
+        """Notes a damaged row."""
+        self.places[damage].append(where)
 
     def rows(self) -> dict[str, list[str]]:
         """Returns the rows of the two kinds."""

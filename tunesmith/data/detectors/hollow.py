@@ -30,19 +30,27 @@ class Hollow:
         self.missing: list[str] = []
         self.unlabelled: list[str] = []
 
-    def add(self, where: str, example: Example) -> None:
-        """Looks at the last answer of one row, or at its labels."""
+    def look(self, example: Example) -> tuple[str, list[int]]:
+        """Looks at the last answer of one row, or at its labels; returns what is missing, and the
+        length of each answer.
+        """
         if isinstance(example, Labelled):
-            if isinstance(example.labels, tuple) and MISSING.intersection(example.labels):
-                self.unlabelled.append(where)
-            return
+            named = example.labels if isinstance(example.labels, tuple) else ()
+            return ("label" if MISSING.intersection(named) else "nothing"), []
         answers = [chat.answer.strip() for chat in chats_of(example)]
-        self.lengths += map(len, answers)
+        lengths = [*map(len, answers)]
         short = [answer for answer in answers if answer and len(answer) < USUAL]
         if MISSING.intersection(short):
-            self.missing.append(where)
-        elif any(map(says_nothing, short)):
-            self.places.append(where)
+            return "value", lengths
+        return ("words" if any(map(says_nothing, short)) else "nothing"), lengths
+
+    def add(self, where: str, missing_and_lengths: tuple[str, list[int]]) -> None:
+        """Counts the answers of a row, and notes one that says nothing."""
+        missing, lengths = missing_and_lengths
+        self.lengths += lengths
+        places = {"label": self.unlabelled, "value": self.missing, "words": self.places}
+        if missing in places:
+            places[missing].append(where)
 
     def rows(self) -> dict[str, list[str]]:
         """Returns the rows with a missing value, and the others where they are the exception."""

@@ -4,6 +4,8 @@ repeat what they answer, and rows of one kind alone.
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 from tunesmith.data.columns.cells import is_number
 from tunesmith.data.columns.names import PAIR_SCORES
 from tunesmith.data.texts import duplicates
@@ -22,12 +24,18 @@ class Judged:
         self.liked: dict[int, tuple[bool | None, str]] = {}
         self.kinds = {True: 0, False: 0}
 
-    def add(self, where: str, example: Example) -> None:
-        """Looks for oddities in one row."""
+    def look(self, example: Example) -> _Pair | _Judgement | None:
+        """Looks at one row; returns what may be odd about it beside others."""
         if isinstance(example, Preference):
-            self._pair(where, example)
-        elif isinstance(example, Feedback):
-            self._feedback(where, example)
+            return _pair(example)
+        return _judgement(example) if isinstance(example, Feedback) else None
+
+    def add(self, where: str, row: _Pair | _Judgement) -> None:
+        """Notes the oddities of one row."""
+        if isinstance(row, _Pair):
+            self._add_pair(where, row)
+        else:
+            self._add_judgement(where, row)
 
     def rows(self) -> dict[str, list[str]]:
         """Returns the rows of each kind of oddity; of two that contradict each other the later."""
@@ -48,33 +56,63 @@ class Judged:
         pair = where if other is None else f"{where} ↔ {other}"
         self.places.setdefault(kind, []).append((where, pair))
 
-    def _pair(self, where: str, example: Preference) -> None:
-        sides = [chat.answer for chat in example.sides]
-        asked = duplicates.fold(duplicates.question(example))
-        both = [duplicates.fold(duplicates.content(side)) for side in example.sides]
+    def _add_pair(self, where: str, pair: _Pair) -> None:
+        both = pair.sides
         if both[0] == both[1]:  # it contradicts no other pair, and itself only in spacing
             self._note("alike", where)
-            both = []
-        self.seen.setdefault((asked, *both), where)
-        other = self.seen.get((asked, *reversed(both))) if both else None
+            both = ()
+        self.seen.setdefault((pair.asked, *both), where)
+        other = self.seen.get((pair.asked, *reversed(both))) if both else None
         if other is not None:
             self._note("contradiction", where, other)
-        if example.margin is not None and example.margin < 0:
-            self._note("margin", where)
-        scores = _scores(example.columns)
-        if scores is not None and scores[0] <= scores[1]:
-            self._note("tie" if scores[0] == scores[1] else "order", where)
-        if all(_repeats(example.prompt, side) for side in sides):
+        for kind in pair.odd:
+            self._note(kind, where)
+
+    def _add_judgement(self, where: str, row: _Judgement) -> None:
+        self.kinds[bool(row.desirable)] += 1
+        judged, first = self.liked.setdefault(row.content, (row.desirable, where))
+        if judged != row.desirable:
+            self._note("both_kinds", where, first)
+        if row.repeats:
             self._note("prompt_inside", where)
 
-    def _feedback(self, where: str, example: Feedback) -> None:
-        self.kinds[bool(example.desirable)] += 1
-        key = duplicates.fold(duplicates.content(example)[:-1])
-        judged, first = self.liked.setdefault(key, (example.desirable, where))
-        if judged != example.desirable:
-            self._note("both_kinds", where, first)
-        if _repeats(example.chat.prompt, example.chat.answer):
-            self._note("prompt_inside", where)
+
+class _Pair(NamedTuple):
+    """A pair by itself: hashes of its question and of its two sides, and what is odd about it."""
+
+    asked: int
+    sides: tuple[int, ...]
+    odd: list[str]
+
+
+class _Judgement(NamedTuple):
+    """A judged answer by itself: a hash, how it is judged, and whether it repeats its question."""
+
+    content: int
+    desirable: bool | None
+    repeats: bool
+
+
+def _pair(example: Preference) -> _Pair:
+    asked = duplicates.fold(duplicates.question(example))
+    sides = tuple(duplicates.fold(duplicates.content(side)) for side in example.sides)
+    odd: list[str] = []
+    if example.margin is not None and example.margin < 0:
+        odd.append("margin")
+    scores = _scores(example.columns)
+    if scores is not None and scores[0] <= scores[1]:
+        odd.append("tie" if scores[0] == scores[1] else "order")
+    if all(_repeats(example.prompt, chat.answer) for chat in example.sides):
+        odd.append("prompt_inside")
+    return _Pair(asked, sides, odd)
+
+
+def _judgement(example: Feedback) -> _Judgement:
+    return _Judgement(
+        duplicates.fold(duplicates.content(example)[:-1]),
+        example.desirable,
+        _repeats(example.chat.prompt, example.chat.answer),
+    )
 
 
 def _scores(columns: Named) -> tuple[float, float] | None:

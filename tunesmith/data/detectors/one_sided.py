@@ -23,19 +23,25 @@ class OneSided:
         self.columns: dict[str, Counter[str]] = {"one_sided": Counter(), "one_answer": Counter()}
         """How many rows have what is counted as it is in a column."""
 
-    def add(self, where: str, example: Example) -> None:
-        """Looks at the label or the last answer of one row."""
+    def look(self, example: Example) -> tuple[str, str, list[str]] | None:
+        """Looks at the label or the last answer of one row; returns of which of the two it is, what
+        it is, and the columns that hold it.
+        """
         if isinstance(example, Chat):
             answer = example.answer.strip()
-            self._count("one_answer", answer if len(answer) <= SHORT else "", example.columns)
-        elif isinstance(example, Labelled) and isinstance(example.labels, tuple):
-            for label in example.labels if len(example.labels) == 1 else ():
-                self._count("one_sided", label, example.columns)
+            value = answer if len(answer) <= SHORT else ""
+            return "one_answer", value, _holding(value, example.columns)
+        if not isinstance(example, Labelled) or not isinstance(example.labels, tuple):
+            return None
+        if len(example.labels) != 1:
+            return None
+        return "one_sided", example.labels[0], _holding(example.labels[0], example.columns)
 
-    def _count(self, kind: str, value: str, columns: Named) -> None:
+    def add(self, where: str, counted: tuple[str, str, list[str]]) -> None:
+        """Counts the label or the answer of a row."""
+        kind, value, columns = counted
         self.counts[kind][value] += 1
-        here = (name for name, cell in columns.items() if value and str(cell).strip() == value)
-        self.columns[kind].update(here)
+        self.columns[kind].update(columns)
 
     def rows(self) -> dict[str, list[str]]:
         """Returns none: not one row is wrong."""
@@ -58,3 +64,7 @@ class OneSided:
                 }
                 notes.append(say(f"detect.{kind}", **fields))
         return notes
+
+
+def _holding(value: str, columns: Named) -> list[str]:
+    return [name for name, cell in columns.items() if value and str(cell).strip() == value]

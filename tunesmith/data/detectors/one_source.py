@@ -24,13 +24,20 @@ class OneSource:
         self.evened = evened
         self.counts: defaultdict[str, Counter[str]] = defaultdict(Counter)
 
-    def add(self, where: str, example: Example) -> None:
-        """Looks at the columns of one row."""
+    def look(self, example: Example) -> list[tuple[str, str]] | None:
+        """Looks at the columns of one row; returns those that name its source."""
         if not isinstance(example, Chat | Labelled | Preference | Tagged | TextPair):
-            return
-        for column, value in example.columns.items():
-            if column.lower() in NAMES and isinstance(value, str) and value.strip():
-                self.counts[column][value.strip()] += 1
+            return None
+        return [
+            (column, value.strip())
+            for column, value in example.columns.items()
+            if column.lower() in NAMES and isinstance(value, str) and value.strip()
+        ]
+
+    def add(self, where: str, sources: list[tuple[str, str]]) -> None:
+        """Counts the sources that a row names."""
+        for column, source in sources:
+            self.counts[column][source] += 1
 
     def rows(self) -> dict[str, list[str]]:
         """Returns none: not one row is wrong."""

@@ -16,9 +16,12 @@ class Order:
             f"order_{kind}": [] for kind in ("system", "result", "call", "twice")
         }
 
-    def add(self, where: str, example: Example) -> None:
-        """Looks at the turns of one row."""
-        wrong = {kind for chat in chats_of(example) for kind in _wrong(chat)}
+    def look(self, example: Example) -> set[str] | None:
+        """Looks at the turns of one row; returns what is wrong with their order."""
+        return {kind for chat in chats_of(example) for kind in _wrong(chat)} or None
+
+    def add(self, where: str, wrong: set[str]) -> None:
+        """Notes a row with turns out of order."""
         for kind in wrong:
             self.places[f"order_{kind}"].append(where)
 

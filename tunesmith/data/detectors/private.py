@@ -20,9 +20,13 @@ class Private:
     def __init__(self) -> None:
         self.places: dict[str, list[str]] = {}
 
-    def add(self, where: str, example: Example) -> None:
-        """Looks for private data in one row."""
-        for kind in kinds_in("\n".join(duplicates.content(example)), _TOLD):
+    def look(self, example: Example) -> list[str]:
+        """Looks for private data in one row; returns its kinds."""
+        return [*kinds_in("\n".join(duplicates.content(example)), _TOLD)]
+
+    def add(self, where: str, kinds: list[str]) -> None:
+        """Notes a row with private data."""
+        for kind in kinds:
             self.places.setdefault(kind, []).append(where)
 
     def rows(self) -> dict[str, list[str]]:

@@ -25,13 +25,20 @@ class Remains:
         self.marks: list[str] = []
         self.turns: list[str] = []
 
-    def add(self, where: str, example: Example) -> None:
+    def look(self, example: Example) -> str:
         """Looks at the turns of one row; a further turn is looked for in answers alone."""
-        self.looked += 1
         turns = [turn for chat in chats_of(example) for turn in chat.turns]
         if any(MARKS.search(turn.content) for turn in turns):
+            return "marks"
+        answers = [turn.content for turn in turns if turn.role == "assistant"]
+        return "turns" if any(map(_SPEAKERS.search, answers)) else "nothing"
+
+    def add(self, where: str, remains: str) -> None:
+        """Counts a row, and notes what remains in it."""
+        self.looked += 1
+        if remains == "marks":
             self.marks.append(where)
-        elif any(_SPEAKERS.search(turn.content) for turn in turns if turn.role == "assistant"):
+        elif remains == "turns":
             self.turns.append(where)
 
     def rows(self) -> dict[str, list[str]]:

@@ -54,18 +54,24 @@ class Scripts:
         self.kept = 0
         """Rows whose answer keeps to the script of the question."""
 
-    def add(self, where: str, example: Example) -> None:
-        """Looks at the answer of one row; one that asks for another language is left alone."""
+    def look(self, example: Example) -> tuple[str, str | None] | None:
+        """Looks at the answer of one row; returns its script and that of the question. One that
+        asks for another language is left alone.
+        """
         if not isinstance(example, Chat) or len(example.answer) < LETTERS:
-            return
+            return None
         asked = next((turn.content for turn in reversed(example.turns) if turn.role == "user"), "")
         script = script_of(example.answer)
         if script is None:
-            return
+            return None
         lowered = asked.lower()
         if any(word in lowered for word in _ASKED):  # a tenth of the time of a pattern of them
-            return
-        of_question = script_of(asked) if len(asked) >= LETTERS else None
+            return None
+        return script, script_of(asked) if len(asked) >= LETTERS else None
+
+    def add(self, where: str, scripts: tuple[str, str | None]) -> None:
+        """Notes the scripts of a row's answer and question."""
+        script, of_question = scripts
         if of_question is not None and of_question != script:
             self.crossed.append((script, where))
             return

@@ -19,8 +19,6 @@ FEW, LONGER = 0.02, 0.98
 """So few of them may be words, and so many of the others must be long."""
 FEW_ASKED, LONGER_ASKED = 0.15, 0.5
 """The same where the question itself asks for a text."""
-ALL, EACH = 4000, 16
-"""After so many long answers only each sixteenth is counted: looking at a question takes 20 µs."""
 EDGE = 160
 """Characters at the beginning and the end of a question that are looked at."""
 _WIDE = re.compile("[\u2e80-\u9fff\uac00-\ud7af\uff00-\uff60]")
@@ -80,46 +78,32 @@ class Terse:
     """The answers that are a word where a text is asked for."""
 
     def __init__(self) -> None:
-        self.much, self.little, self.other = _Group(), _Group(), _Group()
-        self.long = 0
+        self.groups = {"much": _Group(), "little": _Group(), "other": _Group()}
 
-    def add(self, where: str, example: Example) -> None:
-        """Looks at the last answer of one row, of a comparison at the better one."""
+    def look(self, example: Example) -> list[tuple[str, bool, str]]:
+        """Looks at the last answer of one row, of a comparison at the better one; returns the sort
+        of its question, whether it is long, and whether it is a word that fits or an odd one.
+        """
         if isinstance(example, Feedback) and not example.desirable:
-            return
+            return []
         chats = example.sides[:1] if isinstance(example, Preference) else chats_of(example)
-        for chat in chats:
-            if chat.turns and chat.turns[-1].role == "assistant":
-                self._look(where, chat.turns[-1], _asked(chat))
+        answered = [chat for chat in chats if chat.turns and chat.turns[-1].role == "assistant"]
+        return [_sight(chat.turns[-1], _asked(chat)) for chat in answered]
 
-    def _look(self, where: str, answered: Turn, asked: str) -> None:
-        text = answered.content.strip()
-        long = bool(answered.reasoning or answered.tool_calls) or _width(text) >= LONG
-        self.long += long
-        times = 1 if self.long <= ALL else EACH
-        if long and self.long % times:
-            return
-        group = self._group(asked.lower())
-        group.looked += times if long else 1
-        group.long += times if long else 0
-        if long or not text or _width(text) > WORD or says_nothing(text):
-            return
-        group.words += 1
-        fits = _YES_OR_CHOICE.fullmatch(text) if group is self.little else False
-        named = group is self.other and _width(asked) <= WORD  # a word to translate
-        if not fits and not named:
-            group.places.append(where)
-
-    def _group(self, asked: str) -> _Group:
-        chinese = not asked.isascii()
-        if _FOR_A_WORD.search(asked) or (chinese and _FOR_A_WORD_ZH.search(asked)):
-            return self.little
-        much = _FOR_MUCH.search(asked) or (chinese and _FOR_MUCH_ZH.search(asked))
-        return self.much if much else self.other
+    def add(self, where: str, answers: list[tuple[str, bool, str]]) -> None:
+        """Counts the answers of one row, and notes one that is an odd word."""
+        for sort, long, word in answers:
+            group = self.groups[sort]
+            group.looked += 1
+            group.long += long
+            group.words += bool(word)
+            if word == "odd":
+                group.places.append(where)
 
     def rows(self) -> dict[str, list[str]]:
         """Returns the rows, where the others of their sort are long."""
-        odd = [*self.much.odd(FEW_ASKED, LONGER_ASKED), *self.little.odd(), *self.other.odd()]
+        much, little, other = self.groups.values()
+        odd = [*much.odd(FEW_ASKED, LONGER_ASKED), *little.odd(), *other.odd()]
         return {"terse": odd} if odd else {}
 
     def notes(self) -> list[str]:
@@ -128,6 +112,25 @@ class Terse:
             say("detect.terse", number=len(places), places=some(places))
             for places in self.rows().values()
         ]
+
+
+def _sight(answered: Turn, asked: str) -> tuple[str, bool, str]:
+    text, sort = answered.content.strip(), _sort(asked.lower())
+    long = bool(answered.reasoning or answered.tool_calls) or _width(text) >= LONG
+    if long or not text or _width(text) > WORD or says_nothing(text):
+        return sort, long, ""
+    fits = sort == "little" and _YES_OR_CHOICE.fullmatch(text)
+    named = sort == "other" and _width(asked) <= WORD  # a word to translate
+    return sort, False, "fitting" if fits or named else "odd"
+
+
+def _sort(asked: str) -> str:
+    """Tells whether a question asks for much, for a word, or for nothing that is known here."""
+    chinese = not asked.isascii()
+    if _FOR_A_WORD.search(asked) or (chinese and _FOR_A_WORD_ZH.search(asked)):
+        return "little"
+    much = _FOR_MUCH.search(asked) or (chinese and _FOR_MUCH_ZH.search(asked))
+    return "much" if much else "other"
 
 
 def _asked(chat: Chat) -> str:
