@@ -126,6 +126,99 @@ def test_a_word_document_is_cut_at_its_styles(tmp_path: Path) -> None:
     ]
 
 
+def test_what_word_shows_is_read_and_what_was_struck_out_is_not(tmp_path: Path) -> None:
+    from docx import Document
+    from docx.enum.style import WD_STYLE_TYPE
+    from docx.oxml import parse_xml
+    from docx.oxml.ns import nsdecls
+
+    def run(text: str) -> str:
+        return f"<w:r><w:t>{text}</w:t></w:r>"
+
+    spaces = nsdecls("w")
+    document = Document()
+    document.add_heading("Handbook", 0)
+    house = document.styles.add_style("公司一级标题", WD_STYLE_TYPE.PARAGRAPH)
+    house.base_style = document.styles["Heading 1"]
+    document.add_paragraph("Travel", style="公司一级标题")
+    paid = document.add_paragraph("Paid ")
+    for element in (
+        f"<w:ins {spaces}>{run('within thirty days')}</w:ins>",
+        f"<w:del {spaces}><w:r><w:delText>never</w:delText></w:r></w:del>",
+        f"<w:sdt {spaces}><w:sdtContent>{run(' by bank')}</w:sdtContent></w:sdt>",
+        f"<w:r {spaces}><w:txbxContent><w:p>{run('In a box.')}</w:p></w:txbxContent></w:r>",
+    ):
+        paid._p.append(parse_xml(element))
+    control = (
+        f"<w:sdt {spaces}><w:sdtContent><w:p>{run('In a control.')}</w:p></w:sdtContent></w:sdt>"
+    )
+    document.element.body.insert(len(document.element.body) - 1, parse_xml(control))
+    table = document.add_table(1, 3)
+    for cell, text in zip(table.rows[0].cells, "abc", strict=True):
+        cell.text = text
+    table.cell(0, 0).merge(table.cell(0, 1)).text = "both"
+    bonus = document.add_paragraph("Bonus")
+    bonus._p.get_or_add_pPr().append(parse_xml(f'<w:outlineLvl {spaces} w:val="1"/>'))
+    document.add_paragraph("Once a year.")
+    document.save(str(tmp_path / "a.docx"))
+    assert list(reader_of(tmp_path / "a.docx")(tmp_path / "a.docx")) == [
+        Section(
+            ("Handbook", "Travel"),
+            "Paid within thirty days by bank\n\nIn a box.\n\nIn a control.\n\nboth | c",
+        ),
+        Section(("Handbook", "Travel", "Bonus"), "Once a year."),
+    ]
+
+
+def test_code_of_a_page_keeps_its_lines(tmp_path: Path) -> None:
+    page = "<h1>Use</h1>Type<pre>if x:\n  <b>go</b>()</pre>and wait."
+    assert sections(tmp_path / "a.html", page) == [
+        Section(("Use",), "Type\n\nif x:\n  go()\n\nand wait.")
+    ]
+
+
+def test_lines_of_a_pdf_that_a_sentence_runs_over_are_joined(tmp_path: Path) -> None:
+    lines = [
+        *(
+            "The care of the large unit",
+            "must be done by a trained per-",
+            "son who writes it down.",
+        ),
+        *(
+            "Then the unit is used again",
+            "Unit 7 | every second week |",
+            "Unit 8 | every third week |",
+        ),
+    ]
+    several = [["Handbook", "1", *lines], ["Handbook", "2", "A long", "heading", "Text."]]
+    file = pdf(tmp_path / "a.pdf", several, [("Start", 0), ("A long heading", 1)])
+    text = "The care of the large unit must be done by a trained person who writes it down."
+    assert list(reader_of(file)(file)) == [
+        Section(("Start",), "\n".join([text, *lines[3:]]), 1),
+        Section(("A long heading",), "Text.", 2),
+    ]
+
+
+def test_a_damaged_page_and_one_that_needs_a_package_are_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from pypdf import PageObject
+    from pypdf.errors import DependencyError, PdfReadError
+
+    file = pdf(tmp_path / "a.pdf", [["x"]])
+    for error, told in (
+        (PdfReadError("?"), "its page 1 is damaged"),
+        (DependencyError("cryptography"), "pip install cryptography"),
+    ):
+
+        def fails(page: object, error: Exception = error) -> str:
+            raise error
+
+        monkeypatch.setattr(PageObject, "extract_text", fails)
+        with pytest.raises(DataError, match=told):
+            change_rows("documents", str(file), tmp_path / "out.jsonl")
+
+
 def test_a_pdf_is_cut_at_its_bookmarks_without_running_titles(tmp_path: Path) -> None:
     pages = [["Annual report", f"page text {n}.", f"- {n} -"] for n in range(1, 5)]
     file = pdf(tmp_path / "a.pdf", pages, [("Start", 0), ("Results", 2)])
@@ -164,7 +257,8 @@ def test_a_folder_becomes_rows_that_add_up(tmp_path: Path) -> None:
     assert all(one.endswith("。") for one in pieces)
     assert made[3]["document"] == "b.html" and made[3]["tunesmith_from"]["row"] == 1
     told = "\n".join(account.lines())
-    assert "holds no text" in told and "1 file of other kinds not read: .xyz" in told
+    assert "1 document holds no text" in told and "scan.pdf" in told
+    assert "1 file of other kinds not read: .xyz" in told
     assert account.read + account.added == account.written + 1
 
 
@@ -172,7 +266,12 @@ def test_a_folder_becomes_rows_that_add_up(tmp_path: Path) -> None:
     ("name", "content", "told"),
     [
         ("a.pdf", b"%PDF-1.4 broken", "cannot be read"),
-        ("a.docx", b"PK no zip", "cannot be read"),
+        ("a.docx", b"PK no zip", "it is no Word document"),
+        (
+            "a.docx",
+            b"\xd0\xcf\x11\xe0 an old or locked one",
+            "Word before 2007 .*locked with a password",
+        ),
         ("a.md", b"\x81\x00\xff\xfe\xff", "binary file"),
         ("a.html", b"", "cannot be read"),
         ("a.md", b"# only a heading", "no document holds text"),

@@ -69,7 +69,7 @@ class Headings:
 
 
 def cut(blocks: Iterator[tuple[int | None, str]]) -> Iterator[Section]:
-    """Cuts ``(level, text)`` into sections: level 1 to 9 is a heading, None a paragraph. A heading
+    """Cuts ``(level, text)`` into sections: level 0 to 9 is a heading, None a paragraph. A heading
     without a paragraph below it gives no section.
     """
     headings = Headings()

@@ -21,7 +21,7 @@ from tunesmith.data.transforms import Account, came_from
 from tunesmith.errors import DataError, Problem, SpecError
 from tunesmith.plain import JsonObject
 from tunesmith.settings.spec import Spec
-from tunesmith.words import say
+from tunesmith.words import say, some
 
 STEP = "documents"
 
@@ -44,6 +44,7 @@ def extract(source: str, out: Path, settings: Documents) -> Account:
     account = Account()
     rows = list[JsonObject]()
     problems: list[Problem] = []
+    silent: list[str] = []
     for file in documents:
         try:
             sections = list(reader_of(file)(file))
@@ -53,6 +54,7 @@ def extract(source: str, out: Path, settings: Documents) -> Account:
         except ValueError as error:
             problems.append(Problem(str(file), say("documents.unreadable", error=error)))
             continue
+        silent += [file.name] if not sections else []
         rows += _rows(file, sections, settings.longest, account)
     if problems:
         raise DataError(problems)
@@ -60,6 +62,8 @@ def extract(source: str, out: Path, settings: Documents) -> Account:
         raise DataError(Problem(source, say("documents.no_text")))
     account.written = len(rows)
     account.notes = [say("documents.read", files=len(documents))]
+    if silent:
+        account.notes.append(say("documents.scanned", number=len(silent), files=some(silent)))
     if others:
         named = ", ".join(sorted({path.suffix or path.name for path in others}))
         account.notes.append(say("documents.others", files=len(others), named=named))

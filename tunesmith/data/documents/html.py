@@ -52,20 +52,24 @@ def _blocks(page: parsing.HtmlElement) -> Iterator[tuple[int | None, str]]:
             yield from ended()
         if started and name in HEADINGS:
             yield HEADINGS[name], " ".join("".join(element.itertext()).split())
-        elif started and element.text and not _in_heading(element):
+        elif started and name == "pre":
+            written = "".join(element.itertext()).strip("\n")
+            yield from [(None, written)] if written.strip() else []
+        elif started and element.text and not _is_taken(element):
             parts.append(element.text)
         if started:
             continue
         if name in ("td", "th") and element.getnext() is not None:
             parts.append(" | ")
-        if element.tail and not _in_heading(element.getparent()):
+        if element.tail and not _is_taken(element.getparent()):
             parts.append(element.tail)
     yield from ended()
 
 
-def _in_heading(element: parsing.HtmlElement | None) -> bool:
+def _is_taken(element: parsing.HtmlElement | None) -> bool:
+    """Tells whether the text of an element is that of a heading, or of text as it is written."""
     while element is not None:
-        if element.tag in HEADINGS:
+        if element.tag in HEADINGS or element.tag == "pre":
             return True
         element = element.getparent()
     return False

@@ -1,24 +1,42 @@
 """PDF: its bookmarks are the headings, each from its line on, or its page; without bookmarks a
-page is a section. Lines that a page begins or ends with on most pages (a running title, a page
-number) are left out.
+page is a section. Lines that pages begin or end with again and again (a running title, a page
+number) are left out, and a sentence that runs over lines is joined.
 """
 
 from __future__ import annotations
 
 import logging
 import re
+import zlib
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from itertools import accumulate
 from pathlib import Path
 
 from pypdf import PdfReader
-from pypdf.errors import PyPdfError
+from pypdf.errors import DependencyError, PyPdfError
 
 from tunesmith.data.documents import Headings, Section
+from tunesmith.words import say
 
 FEWEST = 4
 """Pages from which on a line that most of them share is taken for a running title."""
+EDGE = 3
+"""Lines at each edge of a page that may be running ones: a title, its line, a page number."""
+OVER = 3
+"""Lines that a heading may run over."""
+FULL = 0.75
+"""A line that goes on is at least this share of the page's long lines."""
+_DAMAGE = (
+    *(PyPdfError, zlib.error, OSError, RuntimeError, AssertionError),
+    *(ValueError, TypeError, LookupError, AttributeError, ArithmeticError),
+)
+"""What pypdf raises over pages of which parts are missing, by what was expected there."""
+_WIDE = re.compile("[\u2e80-\u9fff\uf900-\ufaff\uff00-\uffef]")
+_ENDED = re.compile(r"[.!?。！？；;:：][\"'”’」』)）]*$")
+_ITEM = re.compile(r"(?:[•·▪*–-]|[(（]?\d+[.、)）]|第.{1,4}[章节条])")
+_NUMBER = re.compile(r"[^\w]*(?:page|第)?\s*\d+\s*(?:页|(?:of|/)\s*\d+)?[^\w]*", re.IGNORECASE)
 
 
 def sections(path: Path) -> Iterator[Section]:
@@ -29,12 +47,28 @@ def sections(path: Path) -> Iterator[Section]:
         with _in_silence():
             reader = PdfReader(path)
             if reader.is_encrypted and not reader.decrypt(""):
-                raise ValueError("it is locked with a password")
-            pages = _without_running([page.extract_text().splitlines() for page in reader.pages])
+                raise ValueError(say("documents.locked"))
+            pages = _without_running(_lines(reader))
             starts = _bookmarks(reader)
+    except DependencyError:
+        raise ValueError(say("documents.encrypted")) from None
     except (PyPdfError, OSError, KeyError, RecursionError) as error:
-        raise ValueError(str(error)) from None
+        raise ValueError(say("documents.no_pdf", error=error)) from None
     return _cut(pages, starts)
+
+
+def _lines(reader: PdfReader) -> list[list[str]]:
+    """Returns the lines of each page that hold anything; ValueError names a page that is
+    damaged.
+    """
+    pages: list[list[str]] = []
+    for number, page in enumerate(reader.pages, 1):
+        try:
+            text = page.extract_text()
+        except _DAMAGE:
+            raise ValueError(say("documents.page", page=number)) from None
+        pages.append([line.rstrip() for line in text.splitlines() if line.strip()])
+    return pages
 
 
 @contextmanager
@@ -57,14 +91,12 @@ def _cut(pages: list[list[str]], starts: dict[int, list[tuple[int, str]]]) -> It
         done = 0
         # A heading that is no line of its page, or a page without headings, begins a section there.
         for level, heading in starts.get(number, []) if starts else [(1, "")]:
-            found_at = next(
-                (at for at in range(done, len(lines)) if _same(lines[at], heading)), None
-            )
-            held += _joined(lines[done:found_at] if found_at is not None else [])
+            start, end = _place(lines, heading, done) or (done, done)
+            held += _joined(lines[done:start])
             if held:
                 yield Section(headings.above, "\n\n".join(held), first)
             held, first = [], number
-            done = done if found_at is None else found_at + 1
+            done = end
             if heading:
                 headings.add(level, heading)
         first = first if held else number
@@ -73,12 +105,48 @@ def _cut(pages: list[list[str]], starts: dict[int, list[tuple[int, str]]]) -> It
         yield Section(headings.above, "\n\n".join(held), first)
 
 
+def _place(lines: list[str], heading: str, after: int) -> tuple[int, int] | None:
+    """Returns the first lines from ``after`` on that are the heading; None where there are none."""
+    wanted = "".join(heading.split())
+    for start in range(after, len(lines)):
+        bare = ("".join(line.split()) for line in lines[start : start + OVER])
+        for count, text in enumerate(accumulate(bare), 1):
+            if text == wanted:
+                return start, start + count
+    return None
+
+
 def _joined(lines: list[str]) -> list[str]:
-    return ["\n".join(lines)] if lines else []
+    """Returns the lines as one text, a sentence that runs over several joined."""
+    if not lines:
+        return []
+    widths = [len(line) + len(_WIDE.findall(line)) for line in lines]
+    full = FULL * sorted(widths)[len(widths) * 3 // 4]
+    parts = [lines[0]]
+    for before, width, line in zip(lines, widths, lines[1:], strict=False):
+        between = _between(before, line) if width >= full else None
+        if between is None:
+            parts.append(f"\n{line}")
+        else:
+            parts[-1] = parts[-1] if between != "-" else parts[-1][:-1]
+            parts.append(f"{between.strip('-')}{line}")
+    return ["".join(parts)]
 
 
-def _same(line: str, heading: str) -> bool:
-    return "".join(line.split()) == "".join(heading.split())
+def _between(before: str, line: str) -> str | None:
+    """Returns what stands between two lines of a sentence: nothing, a space, or ``-`` for a word
+    that was parted; None where the second may begin anew.
+    """
+    if _ENDED.search(before) or _ITEM.match(line):
+        return None
+    if _WIDE.match(before[-1]) and _WIDE.match(line):
+        return ""
+    # A capital may begin the next row of a table.
+    if not line[0].islower():
+        return None
+    word = before.split()[-1]
+    parted = word.endswith("-") and word[:-1].isalpha()
+    return "-" if parted else " "
 
 
 def _bookmarks(reader: PdfReader) -> dict[int, list[tuple[int, str]]]:
@@ -99,21 +167,32 @@ def _bookmarks(reader: PdfReader) -> dict[int, list[tuple[int, str]]]:
 
 
 def _without_running(pages: list[list[str]]) -> list[list[str]]:
-    """Leaves out the lines that stand at the edge of most pages, whatever number is in them."""
-    pages = [[line.rstrip() for line in lines if line.strip()] for lines in pages]
-    several = pages if len(pages) >= FEWEST else []
-    edges = Counter(_shape(line) for lines in several for line in {*lines[:1], *lines[-1:]})
-    running = {shape for shape, count in edges.items() if count > len(pages) / 2}
-    return [_inside(lines, running) for lines in pages]
+    """Leaves out the lines that stand at the edge of most pages, whatever number is in them; of
+    fewer pages those that are the same on all, and page numbers.
+    """
+    filled = sum(bool(lines) for lines in pages)
+    many = filled >= FEWEST
+    for turn in range(EDGE if filled > 1 else 0):
+        # Below the outermost line the same words with another number may be the text itself.
+        shaped = _shape if many and not turn else _as_it_is
+        edges = Counter(shaped(line) for lines in pages for line in {*lines[:1], *lines[-1:]})
+        least = filled // 2 + 1 if many else filled
+        running = {shape for shape, count in edges.items() if count >= least}
+        pages = [_inside(lines, running, shaped) for lines in pages]
+    return pages
 
 
-def _inside(lines: list[str], running: set[str]) -> list[str]:
-    if lines and _shape(lines[0]) in running:
+def _inside(lines: list[str], running: set[str], shaped: Callable[[str], str]) -> list[str]:
+    if lines and shaped(lines[0]) in running:
         lines = lines[1:]
-    if lines and _shape(lines[-1]) in running:
+    if lines and shaped(lines[-1]) in running:
         lines = lines[:-1]
     return lines
 
 
 def _shape(line: str) -> str:
     return re.sub(r"\d+", "0", line.strip())
+
+
+def _as_it_is(line: str) -> str:
+    return "0" if _NUMBER.fullmatch(line) else line.strip()
