@@ -11,6 +11,7 @@ import pytest
 import yaml
 
 from tunesmith.api import change_rows
+from tunesmith.data.files.sources import Faults, rows
 from tunesmith.data.reading import Reading
 from tunesmith.errors import DataError, SpecError
 from tunesmith.examples import Chat, Example, Feedback, Labelled, Preference, Tagged, TextPair
@@ -83,14 +84,14 @@ def awkward(name: str, row: dict[str, Any]) -> list[dict[str, Any]]:
 
 
 @pytest.mark.parametrize("name", sorted(EXAMPLES))
-@pytest.mark.parametrize("suffix", ["jsonl", "csv", "parquet"])
+@pytest.mark.parametrize("suffix", ["jsonl", "csv", "tsv", "parquet"])
 def test_what_every_reader_reads_is_read_again(tmp_path: Path, name: str, suffix: str) -> None:
     row = EXAMPLES[name]
     # One row alone does not tell that its columns are labels.
     other = {**row, "toxic": 0, "insult": 1} if name == "one_hot" else row
-    rows = [row, other, *awkward(name, row)]
+    several = [row, other, *awkward(name, row)]
     source = tmp_path / "in.json"
-    source.write_text(json.dumps(rows, ensure_ascii=False), "utf-8")
+    source.write_text(json.dumps(several, ensure_ascii=False), "utf-8")
     gives = READERS.get(name).gives
     settings = [f"objective={OBJECTIVES[gives.__name__]}", f"reader={name}"]
     layouts = ("messages", "alpaca", "sharegpt") if gives is Chat else ("messages",)
@@ -102,6 +103,116 @@ def test_what_every_reader_reads_is_read_again(tmp_path: Path, name: str, suffix
             continue
         change_rows("convert", str(source), out, [*settings, f"to={to}"])
         assert read(out, gives) == read(source, gives, name), to
+
+
+BESIDE: dict[str, Any] = {
+    "id": "007",
+    "came": "web",
+    "n": 7,
+    "seen_in": ["a", "b"],
+    "note": 'a, "b"\nc',
+    "dialog": "a name of a column with turns",
+}
+"""Columns that no reader reads."""
+
+
+def unpacked(row: dict[str, Any], name: str) -> Any:
+    """The value of a column, of a table's cell what its JSON says."""
+    cell = row[name]
+    if isinstance(cell, str) and not isinstance(BESIDE.get(name), str):
+        return json.loads(cell)
+    return cell
+
+
+@pytest.mark.parametrize("name", sorted(EXAMPLES))
+@pytest.mark.parametrize("suffix", ["jsonl", "csv", "parquet"])
+def test_columns_that_no_reader_reads_stay(tmp_path: Path, name: str, suffix: str) -> None:
+    row = {**EXAMPLES[name], **BESIDE}
+    other = {**row, "toxic": 0, "insult": 1} if name == "one_hot" else row
+    source = tmp_path / "in.json"
+    source.write_text(json.dumps([row, other], ensure_ascii=False), "utf-8")
+    gives = READERS.get(name).gives
+    settings = [f"objective={OBJECTIVES[gives.__name__]}", f"reader={name}"]
+    layouts = ("messages", "alpaca", "sharegpt") if gives is Chat else ("messages",)
+    for to in layouts[:1] if name == "reasoning" else layouts:
+        out = tmp_path / f"{to}.{suffix}"
+        account = change_rows("convert", str(source), out, [*settings, f"to={to}"])
+        first = next(iter(rows(out, faults=Faults()))).row
+        renamed = {"dialog": "other_dialog"}
+        for column, value in BESIDE.items():
+            assert unpacked({column: first[renamed.get(column, column)]}, column) == value, to
+        assert "tunesmith_from" in first
+        assert any("other_dialog" in note for note in account.notes)
+        assert read(out, gives) == read(source, gives, name), to
+
+
+ALPACA = [
+    {"instruction": "Add.", "input": "2 and 2", "output": "4"},
+    {"instruction": "Add.", "input": "", "output": "4"},
+    {"instruction": " Add. ", "input": "<noinput>", "output": " 4\n"},
+    {"instruction": "Add.\n\n2 and 2", "input": "3", "output": "7", "system": "", "history": []},
+    {
+        "instruction": "Add.",
+        "input": "2",
+        "output": "4",
+        "system": "Be kind.",
+        "history": [["a", "b"], ["c", "d"]],
+    },
+    {"instruction": "<user>: a <bot>: b <user>: c", "input": "", "output": "d"},
+]
+
+
+def test_rows_of_alpaca_come_back_as_they_were(tmp_path: Path) -> None:
+    source, out = tmp_path / "in.json", tmp_path / "out.json"
+    source.write_text(json.dumps(ALPACA), "utf-8")
+    change_rows("convert", str(source), out, ["to=alpaca"])
+    written = json.loads(out.read_text("utf-8"))
+    assert [{name: row[name] for name in row if name != "tunesmith_from"} for row in written] == (
+        ALPACA
+    )
+    named = [{"Frage": row["instruction"], "output": row["output"]} for row in ALPACA]
+    source.write_text(json.dumps(named), "utf-8")
+    columns = ["columns={instruction: Frage, output: output}", "to=alpaca"]
+    change_rows("convert", str(source), tmp_path / "c.json", columns)
+    first = json.loads((tmp_path / "c.json").read_text("utf-8"))[0]
+    assert (first["instruction"], first["output"], "Frage" in first) == ("Add.", "4", False)
+
+
+@pytest.mark.parametrize("name", ["dpo_en/dpo_en_demo.json", "kto_en/kto_en_demo.json"])
+def test_turns_that_were_read_are_not_written_twice(
+    tmp_path: Path, shared_data: Path, name: str
+) -> None:
+    source, out = shared_data / name, tmp_path / "out.json"
+    objective, gives = ("dpo", Preference) if "dpo" in name else ("kto", Feedback)
+    change_rows("convert", str(source), out, [f"objective={objective}"])
+    columns = {column for row in json.loads(out.read_text("utf-8")) for column in row}
+    assert not any(column.startswith("other_") or column == "conversations" for column in columns)
+    assert read(out, gives) == read(source, gives)
+
+
+def test_of_several_answers_none_is_lost(tmp_path: Path) -> None:
+    source = tmp_path / "in.json"
+    several = [{"instruction": f"a {n}", "output": ["b", "c"]} for n in range(2)]
+    source.write_text(json.dumps(several), "utf-8")
+    for to, column in (("alpaca", "other_output"), ("messages", "output")):
+        change_rows("convert", str(source), tmp_path / f"{to}.json", [f"to={to}"])
+        row = json.loads((tmp_path / f"{to}.json").read_text("utf-8"))[0]
+        assert row[column] == ["b", "c"]
+        assert [one.answer for one in read(tmp_path / f"{to}.json", Chat)] == ["b", "b"]  # type: ignore[union-attr]
+
+
+def test_a_column_that_the_layout_would_take_is_renamed(tmp_path: Path) -> None:
+    source, out = tmp_path / "in.json", tmp_path / "out.json"
+    talk = {
+        "conversation": [{"role": "user", "content": "a"}, {"role": "assistant", "content": "b"}]
+    }
+    source.write_text(json.dumps([{**talk, "input": "x", "history": [["y", "z"]]}]), "utf-8")
+    account = change_rows("convert", str(source), out, ["to=alpaca"])
+    (row,) = json.loads(out.read_text("utf-8"))
+    assert (row["input"], row["other_input"], row["other_history"]) == ("", "x", [["y", "z"]])
+    assert "conversation" not in row and "other_conversation" not in row
+    assert account.notes[-1].endswith("were renamed: other_history, other_input")
+    assert read(out, Chat) == read(source, Chat)
 
 
 CALL = {"type": "function", "function": {"name": "look", "arguments": {"at": "x"}}}

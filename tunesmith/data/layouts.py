@@ -20,9 +20,16 @@ from tunesmith.examples import (
     Turn,
 )
 from tunesmith.plain import JsonObject
+from tunesmith.settings.family import READERS
 from tunesmith.words import say
 
 Layout = Literal["messages", "alpaca", "sharegpt"]
+FIELDS: dict[Layout, tuple[str, ...]] = {
+    "messages": ("messages", "tools", "system"),
+    "alpaca": ("instruction", "input", "output", "system", "history", "tools"),
+    "sharegpt": ("conversations", "tools", "system"),
+}
+"""What the reader of a layout reads of a conversation's row."""
 
 
 def row_of(example: Example, layout: Layout) -> JsonObject:
@@ -87,6 +94,8 @@ def _plain(chat: Chat, layout: str, *, tools: bool) -> None:
 
 def _alpaca(chat: Chat) -> JsonObject:
     _plain(chat, "alpaca", tools=False)
+    if (as_it_was := _own_alpaca(chat)) is not None:
+        return as_it_was
     turns = list(chat.turns)
     system = turns.pop(0).content if turns and turns[0].role == "system" else None
     roles = [turn.role for turn in turns]
@@ -99,6 +108,20 @@ def _alpaca(chat: Chat) -> JsonObject:
     if len(texts) > 2:
         row["history"] = [list(pair) for pair in zip(texts[:-2:2], texts[1:-2:2], strict=True)]
     return row
+
+
+def _own_alpaca(chat: Chat) -> JsonObject | None:
+    """Returns the fields of a row that is one of Alpaca's already, whose question is put together
+    of two; None for any other.
+    """
+    alpaca = READERS.get("alpaca")()
+    row = {name: chat.columns[name] for name in FIELDS["alpaca"] if name in chat.columns}
+    if not {"instruction", "output"} <= row.keys():
+        return None
+    try:
+        return row if alpaca.read(row).turns == chat.turns else None
+    except DataError:
+        return None
 
 
 _SPEAKERS = {"system": "system", "user": "human", "assistant": "gpt", "tool": "observation"}

@@ -9,7 +9,7 @@ from tunesmith.data.columns.cells import WRITTEN, alone, as_json, first_answer, 
 from tunesmith.data.columns.inner import holds, value_at
 from tunesmith.data.columns.labels import label_column
 from tunesmith.data.columns.names import CAME_FROM
-from tunesmith.data.columns.turns import LISTS, NUMBERS, SYSTEM, TURNS, no_number
+from tunesmith.data.columns.turns import LISTS, NUMBERS, SYSTEM, TURNS, json_list, no_number
 from tunesmith.data.files import keyed_answers
 from tunesmith.data.files.numbers import without_zero
 from tunesmith.data.files.paths import on_disk
@@ -158,3 +158,21 @@ def unused(opened: Opened) -> list[str]:
         used.add("text")  # what its question and its answer say already
     used |= {name.partition(".")[0] for name in used if name not in opened.facts.columns}
     return [name for name in opened.facts.columns if name not in used]
+
+
+_ASKED_IN_TURNS = ("chosen", "kto_tag", "ranked", "winner")
+"""Fields of the readers to which what is asked may be given in turns."""
+
+
+def unread(row: JsonObject, opened: Opened) -> JsonObject:
+    """Returns the columns of a row that the reader of its file does not read, or of which it takes
+    the first of several answers.
+    """
+    used = {*opened.columns.values(), *opened.reader.uses([*row, *opened.columns])}
+    if {*TURNS, *_ASKED_IN_TURNS} & opened.reader.fields.keys():
+        used |= {next((name for name in TURNS if json_list(row.get(name))), "")}
+    learned = opened.reader.learned or ""
+    answers = row.get(column := opened.columns.get(learned, learned))
+    if isinstance(answers, dict) or len(json_list(answers) or ()) > 1:
+        used.discard(column)
+    return {name: value for name, value in row.items() if name not in used}

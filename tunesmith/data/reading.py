@@ -16,7 +16,7 @@ from typing import Any, ClassVar
 from tunesmith.data.choose_reader import choose, choose_unanswered, completed
 from tunesmith.data.class_files import as_documents, class_notes, class_of, is_bare
 from tunesmith.data.columns.finishing import example_of, finished
-from tunesmith.data.columns.turns import TURNS, shown
+from tunesmith.data.columns.turns import shown
 from tunesmith.data.files.numbers import gapped
 from tunesmith.data.files.paths import every_file, on_disk
 from tunesmith.data.files.sources import DOCUMENT, Faults, Located, facts, part_for, rows
@@ -31,6 +31,7 @@ from tunesmith.data.opened_file import (
     number_columns,
     prepared,
     printed_columns,
+    unread,
     unused,
 )
 from tunesmith.data.readers import READERS
@@ -189,8 +190,7 @@ class Reading:
     def beside(self, located: Located) -> JsonObject:
         """Returns the columns of a row that its reader does not read: its id, its source."""
         opened = next(each for each in self.opened if each.facts.path == located.file)
-        used = {*opened.columns.values(), *opened.reader.uses([*located.row, *opened.columns])}
-        return {name: value for name, value in located.row.items() if name not in {*used, *TURNS}}
+        return unread(located.row, opened)
 
     @property
     def _in_template(self) -> list[str]:

@@ -36,7 +36,7 @@ _NAMES = (
     "question query prompt instruction input context passage document dialogue source src english "
     "chinese en zh lang "
     "answer response output completion reply target tgt golden score reasoning complex_cot cot "
-    "think rationale system history "
+    "think rationale system history messages conversations tunesmith_from "
     "编号 序号 问题 提问 题目 指令 输入 内容 文本 原文 标题 摘要 回答 答案 回复 输出 "
     "标签 类别 分类 分析 思考 推理 解析 评论 译文 中文 英文"
 )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import ClassVar
 
 from tunesmith.data.columns.labels import LABELS
@@ -40,9 +41,9 @@ class Transcript(Reader):
             return False
         return bool(written_out(value))
 
-    def uses(self, columns: object) -> frozenset[str]:
-        """Returns the reader's own fields and the other names of the text."""
-        return frozenset({*self.fields, *_TEXTS})
+    def uses(self, columns: Collection[str]) -> frozenset[str]:
+        """Returns the reader's own fields and the column in which the text is looked for."""
+        return frozenset({*self.fields, *[name for name in _TEXTS if name in columns][:1]})
 
     def read(self, row: Row) -> Chat:
         """Reads the turns; raises DataError for a text that is no dialogue."""
