@@ -61,13 +61,16 @@ class Control:
         )
 
     def _turn(self, turn: Turn) -> Turn:
-        hidden = {
-            "content": self.text(turn.content),
-            "reasoning": self.text(turn.reasoning) if turn.reasoning else turn.reasoning,
-            "name": self.text(turn.name) if turn.name else turn.name,
-            "tool_calls": self._all(turn.tool_calls),
-        }
-        return replace(turn, **hidden)
+        content = self.text(turn.content)
+        if turn.reasoning or turn.name or turn.tool_calls:
+            return replace(
+                turn,
+                content=content,
+                reasoning=self.text(turn.reasoning) if turn.reasoning else turn.reasoning,
+                name=self.text(turn.name) if turn.name else turn.name,
+                tool_calls=self._all(turn.tool_calls),
+            )
+        return turn if content is turn.content else replace(turn, content=content)
 
     def _all(self, value: object) -> Any:
         """Hides control tokens in every text within ``value``, keys too."""
@@ -193,7 +196,7 @@ class QuickIds:
     For a process that forks no more: its threads do not outlive a fork.
     """
 
-    OWN, COMPARED, EACH = 2000, 200, 32
+    OWN, COMPARED, EACH = 2000, 200, 100
 
     def __init__(self, tokenizer: Tokenizer, own: Callable[[str], list[int]]) -> None:
         self.tokenizer, self.own = tokenizer, own
