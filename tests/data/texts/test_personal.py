@@ -124,3 +124,64 @@ def test_a_phrase_of_four_signs_is_no_person() -> None:
     pytest.importorskip("jieba")
     assert not list(names_in("蓝天白云下，两名高中学生在图书馆争吵。"))
     assert list(names_in("患者欧阳建国，男。"))
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "据情节追究施暴者的刑事责任，停止施暴。",
+        "两杯苏打水，一茶匙苏打粉，少许黑胡椒粉。",
+        "请进行详细的检查和咨询，注意药物的选择和使用。",
+        "父母、子女和其他近亲；您的儿子和其女朋友；需要和专业医生沟通。",
+        "请向专业医生咨询，应向医生说明，应由律师承担，有助于心理健康。",
+        "D选项中的说法不对，高危因素有谷丙转氨酶。",
+        "高血压病人的白细胞，肌张力，孕妇不宜艾灸，戴帽子和口罩。",
+        "岳父母与我们同住，请了一个钟点工，与质量成正比。",
+        "鲁棒性、严谨性、舒适感、高端化，芦荟汁和胡桃肉。",
+        "安硕科技、王力集团、金茂大厦、唐氏综合征、梅克尔憩室。",
+        "患者王某，男；患者李女士，女。",
+        "Game Name: Shape Explorers. Product name: Ada Lamp.",
+    ],
+)
+def test_words_that_look_like_names_are_none(text: str) -> None:
+    pytest.importorskip("jieba")
+    assert [text[part.start : part.end] for part in names_in(text)] == []
+
+
+@pytest.mark.parametrize(
+    ("text", "name"),
+    [
+        ("昨天王国强来过。", "王国强"),
+        ("于小龙说他不去。", "于小龙"),
+        ("患者于海洋，男。", "于海洋"),
+        ("原告应小红，住址不详。", "应小红"),
+        ("患者向丽华，头痛三日。", "向丽华"),
+        ("患者何光明，女。", "何光明"),
+        ("请转告李伟，明天开会。", "李伟"),
+        ("请转告陈继化，明天开会。", "陈继化"),
+        ("First Name: Ada Bell", "Ada Bell"),
+        ("Patient name: Ada Bell", "Ada Bell"),
+    ],
+)
+def test_names_that_look_like_words_are_found(text: str, name: str) -> None:
+    pytest.importorskip("jieba")
+    assert name in {text[part.start : part.end] for part in names_in(text)}
+
+
+@pytest.mark.parametrize(
+    ("text", "values"),
+    [
+        ("the 2002 Salt Lake City & Park City games", []),
+        ("In 2014 Winter Park opened its gates", []),
+        ("They live at 2002 Salt Lake Road, Utah", ["2002 Salt Lake Road"]),
+        ("They live at 1923 Cedar Springs, Texas", ["1923 Cedar Springs"]),
+        ("Send it to 1987 Oak Park Avenue", ["1987 Oak Park Avenue"]),
+        ("电话；北京市东城区景山前街4号。", ["北京市东城区景山前街4号"]),
+        ("地址是北京市西城区广安门外大街277号，门票5元", ["北京市西城区广安门外大街277号"]),
+    ],
+)
+def test_a_year_is_no_house_number_and_regions_belong_to_a_street(
+    text: str, values: list[str]
+) -> None:
+    parts = found_in(text, ("address",))
+    assert [text[part.start : part.end] for part in parts] == values

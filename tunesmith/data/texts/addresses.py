@@ -37,9 +37,18 @@ _WAYS = (
 """What ends the name of a street in the United States (USPS Publication 28, appendix C1)."""
 _ENGLISH = re.compile(
     r"(?<![\w.,])(?<!\b[Tt]he )\d{1,5}[A-Z]? (?:[NSEW]\.? )?"
-    rf"(?:[A-Z][A-Za-z]+ ){{1,3}}?(?:{_WAYS})\b\.?"
+    rf"(?:[A-Z][A-Za-z]+ ){{1,3}}?(?:{_WAYS})\b(?: (?:{_WAYS})\b)?\.?"
     r"(?:,? (?:Apt|Apartment|Suite|Ste|Unit)\.? ?#?\w{1,5})?"
 )
+_OF_A_YEAR = re.compile(
+    r"(?:1[89]|20)\d\d (?:[A-Z][A-Za-z]+ ){1,3}"
+    r"(?:Bridge|Canyon|Center|Creek|Falls|Fields?|Forest|Forks?|Fort|Gardens?|Greens?|Harbor|Haven"
+    r"|Heights|Hills?|Islands?|Lakes?|Mountains?|Parks?|Path|Pass|Plains?|Points?|Ports?|Rapids?"
+    r"|Ridges?|River|Shores?|Springs?|Station|Summit|Unions?|Valleys?|Views?|Villages?|Walks?|Wells?)"
+)
+"""A year before the name of a place, which may be read as a house number: 2002 Salt Lake City."""
+_GOES_ON = re.compile(r"[ -][A-Za-z&]")
+"""What follows such a place where the sentence goes on; an address ends at a mark or a line."""
 
 
 def addresses_in(text: str) -> Iterator[tuple[int, int]]:
@@ -53,7 +62,8 @@ def addresses_in(text: str) -> Iterator[tuple[int, int]]:
         yield _begin(text, match.start(), end), last
         end = last
     for match in _ENGLISH.finditer(text):
-        yield match.span()
+        if not (_OF_A_YEAR.fullmatch(match[0]) and _GOES_ON.match(text, match.end())):
+            yield match.span()
 
 
 def _begin(text: str, street: int, floor: int) -> int:
@@ -63,6 +73,7 @@ def _begin(text: str, street: int, floor: int) -> int:
     lead = _LEADS.match(text[start:street])
     if lead is not None:
         return start + lead.end()
-    unit = _UNIT.search(text, start, street)
+    # The street itself may begin within a region, of which it takes 8 characters: 北 of 北京市.
+    unit = _UNIT.search(text, start, street + 8) if start < street else None
     # Without such a word a region has at most 3 characters before its first unit: 浙江省, 西湖区.
     return max(start, unit.start() - 3) if unit else street
