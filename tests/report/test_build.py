@@ -100,6 +100,30 @@ def test_ledger_bar_adds_up_to_all_rows(tmp_path: Path) -> None:
     assert "88 % of a random held-out tenth" in page.text
 
 
+@pytest.mark.parametrize(
+    ("limit", "longer", "line", "told"),
+    [
+        (36, 121, "left: 75.0%", "data.max_length=36: 121 rows are longer"),
+        (2048, 0, "", "data.max_length=2,048: 0 rows are longer"),
+        (None, None, "", ""),
+    ],
+)
+def test_lengths_show_the_line_at_which_rows_are_cut(
+    tmp_path: Path, limit: int | None, longer: int | None, line: str, told: str
+) -> None:
+    folder = full(tmp_path / "trec")
+    ledger = folder.read(folder.ledger) or {}
+    if limit is not None:
+        ledger["lengths"] |= {"limit": limit, "longer": longer}
+    write(folder.ledger, ledger)
+    page = build(folder, lang="en").read_text(encoding="utf-8")
+    assert page.count("<hr ") == bool(line) and (not line or f'<hr style="{line}">' in page)
+    assert told in read(folder).text and (told or "data.max_length=" not in read(folder).text)
+    if told:
+        chinese = read(folder, "zh").text
+        assert f"data.max_length={limit:,}：更长的有 {longer} 行" in chinese
+
+
 def test_settings_show_origin_and_reason(tmp_path: Path) -> None:
     text = read(full(tmp_path / "trec")).text
     assert "model.path starter set" in text

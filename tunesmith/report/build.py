@@ -31,7 +31,7 @@ from tunesmith.report.meanings import meanings
 from tunesmith.report.mistakes import mistakes
 from tunesmith.report.outcome import outcome
 from tunesmith.report.retention import retention
-from tunesmith.report.rows import lengths, shares
+from tunesmith.report.rows import cut, lengths, shares
 from tunesmith.report.runs import model_step
 from tunesmith.report.samples import Sample, choose, read_items
 from tunesmith.report.settings import settings
@@ -135,7 +135,8 @@ def _ledger(folder: RunFolder, say: Say) -> JsonObject | None:
     ledger = folder.read(folder.ledger)
     if ledger is None:
         return None
-    return {**ledger, "shares": shares(ledger, say), "bins": lengths(ledger)}
+    drawn = {"shares": shares(ledger, say), "bins": lengths(ledger), "cut": cut(ledger, say)}
+    return {**ledger, **drawn}
 
 
 def _with_scores(sample: Sample, primary: str) -> tuple[Sample, str, str]:

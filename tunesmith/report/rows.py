@@ -28,6 +28,16 @@ class Bin:
     height: float
 
 
+@dataclass(frozen=True)
+class Cut:
+    """The line at which rows are cut; ``at`` in percent of the histogram's width, None where no row
+    is so long.
+    """
+
+    at: float | None
+    text: str
+
+
 def shares(ledger: Named, say: Say) -> list[Share]:
     """Counts trained, watched, proof and dropped rows, then those in none of these: the counts add
     up to ``rows``.
@@ -62,3 +72,16 @@ def lengths(ledger: Named) -> list[Bin]:
     return (
         [Bin(str(upper), count, 100 * count / highest) for upper, count in bins] if highest else []
     )
+
+
+def cut(ledger: Named, say: Say) -> Cut | None:
+    """Returns the line at which rows are cut, as ``check`` draws it; None for a run from before it
+    was recorded.
+    """
+    histogram = ledger.get("lengths") or {}
+    limit = histogram.get("limit")
+    if limit is None:
+        return None
+    longest = histogram["upper"][-1]
+    told = say("check.cut_line", limit=f"{limit:,}", longer=histogram["longer"])
+    return Cut(100 * limit / longest if limit < longest else None, told)
