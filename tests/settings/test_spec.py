@@ -192,8 +192,20 @@ def test_overrides_open_short_forms_and_replace_names():
         SpecError, match=r"train: is neither a file nor a setting; write key.path=value"
     ):
         with_overrides({}, ["train"])
-    with pytest.raises(SpecError, match=r"data.path.0.weight: leads through a list"):
+    told = r"data.path.0.weight: leads through a list; .*: data.path=\[…, \{weight: …\}, …\]"
+    with pytest.raises(SpecError, match=told):
         with_overrides({"data": {"path": ["a"]}}, ["data.path.0.weight=2"])
+
+
+@pytest.mark.parametrize("settings", [{}, {"data": ["a.json", {"path": "b.json", "weight": 2}]}])
+def test_a_list_of_files_has_settings_behind_it(settings: dict[str, object]) -> None:
+    given = [] if settings else ["data=[a.json, {path: b.json, weight: 2}]"]
+    merged = with_overrides(settings, ["data.mix={temperature: 2}", "data.limit=10", *given])
+    run = validate(SMALLEST | merged)
+    assert [source.path for source in run.data.sources] == ["a.json", "b.json"]
+    assert run.data.mix is not None and (run.data.mix.temperature, run.data.limit) == (2, 10)
+    with pytest.raises(SpecError, match=r"method.rank: leads through a list"):
+        with_overrides(settings, ["method=[lora, ln_tuning]", "method.rank=2"])
 
 
 def test_a_setting_of_a_group_counts_before_and_after_the_groups_name():

@@ -39,8 +39,10 @@ def with_overrides(
         group: dict[str, object] = merged
         for depth, key in enumerate(parents):
             inner = group.get(key)
-            if isinstance(inner, list):
-                raise SpecError(Problem(path, say("spec.through_list")))
+            if isinstance(inner, list) and (depth, key) != (0, "data"):  # a list of files
+                whole = ".".join(parents[: depth + 1])
+                text = say("spec.through_list", whole=whole, setting=last)
+                raise SpecError(Problem(path, text))
             if not isinstance(inner, dict):
                 short = "path" if depth == 0 and key in ("model", "data") else "name"
                 group[key] = inner = {} if inner is None else {short: inner}
