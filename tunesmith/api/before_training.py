@@ -10,6 +10,7 @@ from tunesmith.settings.given import (
     Settings,
     given,
     look_settings,
+    rows_of_peer,
     settings_of,
     speak,
 )
@@ -58,7 +59,7 @@ def overfit(
     from tunesmith.diagnosis.overfit import overfit as learn
 
     with tempfile.TemporaryDirectory(prefix="tunesmith-") as folder:
-        plain = {"model": "starter", **given(settings)}
+        plain = {"model": "starter", **rows_of_peer(given(settings), overrides)}
         run = settings_of(plain, [*overrides, *CHANGES, f"out={folder}/run"])
         speak(run)
         return learn(run, progress=progress)

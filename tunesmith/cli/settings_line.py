@@ -60,7 +60,7 @@ def check_line(words: Sequence[str], lang: str = "auto") -> tuple[str | JsonObje
         words
         and "=" not in words[0]
         and not words[0].startswith("--")
-        and Path(words[0]).suffix not in RUN_SUFFIXES
+        and Path(words[0]).suffix not in (*RUN_SUFFIXES, ".sh")
     ):
         words = [f"data={words[0]}", *words[1:]]
     return settings_line(words, lang)

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import os
+import shlex
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from tunesmith import words
 from tunesmith.errors import Problem, SpecError
+from tunesmith.events.stream import notice
 from tunesmith.settings.import_peers import peer_of, translate
-from tunesmith.settings.overrides import with_overrides
+from tunesmith.settings.overrides import typed, with_overrides
 from tunesmith.settings.run import Run, validate
 from tunesmith.settings.yaml_file import read_settings
 from tunesmith.words import say
@@ -39,7 +41,7 @@ def of_one_run(settings: Settings) -> Mapping[str, object]:
 def look_settings(settings: Settings, overrides: Overrides = ()) -> Run:
     """Validates settings that only say which rows are looked at, and speaks the run's language."""
     # The starter's tokenizer counts tokens as well as another's, and nothing is written.
-    plain = {"model": "starter", "out": "runs/check", **given(settings)}
+    plain = {"model": "starter", "out": "runs/check", **rows_of_peer(given(settings), overrides)}
     run = settings_of(plain, overrides)
     speak(run)
     return run
@@ -56,6 +58,37 @@ def given(settings: Settings) -> Mapping[str, object]:
     if not isinstance(settings, Mapping):
         raise SpecError(Problem("settings", say("spec.not_settings", kind=type(settings).__name__)))
     return settings
+
+
+def rows_of_peer(settings: Mapping[str, object], overrides: Overrides) -> Mapping[str, object]:
+    """Returns settings of another toolkit in ours, and says which rows are looked at by them; ours
+    as they are. Raises SpecError where something else would be looked at, or no rows are found that
+    the overrides do not name.
+    """
+    peer = peer_of(settings)
+    if peer is None:
+        return settings
+    translation = translate(settings, peer)
+    if translation.other:
+        raise SpecError(translation.text())
+    ours, over = translation.settings(), {str(word).partition("=")[0] for word in overrides}
+    if not over & {"data", "data.path"}:
+        lost = {key: why for key, why in translation.left.items() if key.startswith("dataset ")}
+        nameless = [Problem(key, why) for key, why in lost.items() if "." not in key]
+        if nameless:
+            raise SpecError(nameless)
+        for key, why in lost.items():
+            notice(f"{key}: {why}")
+    data = ours.get("data", {})
+    looked_at = (
+        {f"data.{name}": value for name, value in data.items()}
+        if isinstance(data, Mapping)
+        else {"data": data}
+    ) | {"objective": ours.get("objective", "sft")}
+    read_as = [typed(path, value) for path, value in looked_at.items() if path not in over]
+    text = say("peers.checked", peer=peer, settings=" ".join(map(shlex.quote, read_as)))
+    notice(text)
+    return ours
 
 
 def refuse_peer(settings: Mapping[str, object]) -> None:
