@@ -50,6 +50,8 @@ def test_brackets_in_the_help_are_no_markup(terminal: Terminal):
 
 def test_bad_input_is_one_clear_text(terminal: Terminal, tiny_llama: Path):
     (terminal.cwd / "empty.json").write_text("", encoding="utf-8")
+    (terminal.cwd / "comments.yaml").write_text("# model: m\n---\n", encoding="utf-8")
+    (terminal.cwd / "nothing.yaml").write_text("", encoding="utf-8")
     (terminal.cwd / "peer.yaml").write_text(
         "model_name_or_path: m\nstage: sft\nfinetuning_type: lora\nlora_rank: 8\ncutoff_len: 512\n",
         encoding="utf-8",
@@ -57,6 +59,9 @@ def test_bad_input_is_one_clear_text(terminal: Terminal, tiny_llama: Path):
     told = {
         ("train",): "needs settings: give a run.yaml, or model=... data=... out=...",
         ("train", "absent.yaml"): "absent.yaml: there is no such file",
+        ("train", "nothing.yaml"): "nothing.yaml: holds no settings: it is empty, or all of its",
+        ("plan", "comments.yaml", "model=m"): "comments.yaml: holds no settings: it is empty",
+        ("check", "nothing.yaml"): "give them behind the verb: data=rows.jsonl",
         ("plan", "model=m"): "data: nothing is given, and it is required",
         (
             "plan",

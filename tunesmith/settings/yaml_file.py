@@ -96,7 +96,7 @@ def absent(path: str | Path) -> SpecError:
 
 
 def read_settings(path: str | Path) -> dict[str, object]:
-    """Reads the mapping in a YAML file, not yet validated."""
+    """Reads the mapping in a YAML file, not yet validated; SpecError for a file without any."""
     file = Path(path)
     if not file.is_file():
         raise absent(path)
@@ -104,7 +104,10 @@ def read_settings(path: str | Path) -> dict[str, object]:
         text = file.read_text(encoding="utf-8-sig")
     except UnicodeDecodeError:
         raise SpecError(Problem(str(path), say("spec.not_utf8"))) from None
-    return settings_in(text, path)
+    settings = settings_in(text, path)
+    if not settings:
+        raise SpecError(Problem(str(path), say("spec.no_settings_in")))
+    return settings
 
 
 def settings_in(text: str, path: str | Path) -> dict[str, object]:
