@@ -14,7 +14,7 @@ import pytest
 from conftest import tiny_model
 from material.teaching_server import Teacher, teaching
 from tunesmith import words
-from tunesmith.api import change_rows
+from tunesmith.api import change_rows, check
 from tunesmith.errors import DataError, SpecError, Stopped
 from tunesmith.teaching import passages
 from tunesmith.teaching.pairs import pairs_in, share_in, unsupported
@@ -116,6 +116,12 @@ def test_an_endpoint_writes_pairs_of_both_languages(tmp_path: Path, endpoint: li
         assert part in told
     assert "1 pair refused: too few" in told and "1 answer of the teacher held no" in told
     assert not (tmp_path / "out.jsonl.partial").exists()
+    assert "data.columns={instruction: question, input: passage, output: answer}" in told
+    learned = {
+        "path": str(tmp_path / "out.jsonl"),
+        "columns": {"question": "question", "answer": "answer"},
+    }
+    assert check({"data": learned}).ledger.rows == 3
 
 
 def test_what_was_answered_before_an_endpoint_went_down_is_kept(

@@ -233,4 +233,4 @@ def _rows(
 def _notes(pairs: Sequence[list[tuple[str, str]]], refused: Counter[str]) -> list[str]:
     written = say("passages.written", pairs=sum(map(len, pairs)), passages=len(pairs))
     refusals = [say(f"passages.refused_{why}", number=n) for why, n in refused.most_common() if n]
-    return [written, *refusals]
+    return [written, *refusals, *([say("passages.learn")] if any(pairs) else [])]

@@ -121,6 +121,45 @@ def test_nearly_a_held_out_row_is_refused(tmp_path: Path, words: str) -> None:
     assert any("1 variant refused: nearly a row that is held out" in one for one in account.notes)
 
 
+def test_what_is_made_from_a_held_out_row_is_refused(tmp_path: Path) -> None:
+    asked = ["Where is the house of the old king?", "How far is it from here to the sea?"]
+    source = write(tmp_path / "in.jsonl", [{"question": text, "answer": "a"} for text in asked])
+    held = write(tmp_path / "held.jsonl", [{"question": asked[0], "answer": "there"}])
+    how = ["how=templates", "templates=['Be so kind as to tell me: {text}']", f"against={held}"]
+    account = change_rows("augment", source, tmp_path / "out.jsonl", how)
+    made = [row["question"] for row in read(tmp_path / "out.jsonl")]
+    assert made == [*asked, f"Be so kind as to tell me: {asked[1]}"]
+    told = "1 variant refused: nearly a row that is held out, or made from one"
+    assert any(told in note for note in account.notes)
+
+
+def test_a_template_is_of_the_language_of_the_text(tmp_path: Path) -> None:
+    rows = [
+        {"question": text, "answer": "a"} for text in ("请问怎么退货？", "How do I return it?") * 9
+    ]
+    how = [
+        "how=templates",
+        "templates=['请回答：{text}','Tell me: {text}','{text} :-)']",
+        "times=2",
+    ]
+    change_rows("augment", write(tmp_path / "in.jsonl", rows), tmp_path / "out.jsonl", how)
+    made = {row["question"] for row in read(tmp_path / "out.jsonl")}
+    assert {"请回答：请问怎么退货？", "Tell me: How do I return it?"} < made
+    assert not {"Tell me: 请问怎么退货？", "请回答：How do I return it?"} & made
+
+
+def test_times_stay(tmp_path: Path) -> None:
+    groups = tmp_path / "words.txt"
+    groups.write_text("week month\ntwice once\n上周 昨天\n", "utf-8")
+    rows = [
+        {"question": f"{text} {n}", "answer": "a"}
+        for n, text in enumerate(("last week twice", "上周买的"))
+    ]
+    how = [f"words={groups}", "share=1"]
+    with pytest.raises(DataError, match="nothing in the text could be changed"):
+        change_rows("augment", write(tmp_path / "in.jsonl", rows), tmp_path / "out.jsonl", how)
+
+
 @pytest.mark.parametrize("name", ["out.jsonl", "out.csv"])
 def test_nothing_made_is_held_out_nor_trained_beside_its_original(
     tmp_path: Path, words: str, name: str

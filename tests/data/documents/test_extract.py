@@ -190,12 +190,16 @@ def test_lines_of_a_pdf_that_a_sentence_runs_over_are_joined(tmp_path: Path) -> 
             "Unit 8 | every third week |",
         ),
     ]
-    several = [["Handbook", "1", *lines], ["Handbook", "2", "A long", "heading", "Text."]]
+    several = [
+        ["Handbook", "1", *lines],
+        ["Handbook", "2", "A long", "heading", "It goes on"],
+        ["Handbook", "3", "and ends."],
+    ]
     file = pdf(tmp_path / "a.pdf", several, [("Start", 0), ("A long heading", 1)])
     text = "The care of the large unit must be done by a trained person who writes it down."
     assert list(reader_of(file)(file)) == [
         Section(("Start",), "\n".join([text, *lines[3:]]), 1),
-        Section(("A long heading",), "Text.", 2),
+        Section(("A long heading",), "It goes on and ends.", 2),
     ]
 
 

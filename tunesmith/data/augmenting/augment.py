@@ -119,18 +119,32 @@ def _by_number(said: AbstractContextManager[list[str | None]], times: int) -> It
 def _near_held(
     originals: Sequence[Original], made: Sequence[JsonObject | None], how: Augment
 ) -> set[int]:
-    """Returns the numbers of the variants that are nearly a held-out row."""
+    """Returns the numbers of the variants that are nearly a held-out row, or made from one: the
+    sentence of a template around it makes it no other row.
+    """
     if how.against is None:
         return set()
     paths = [how.against] if isinstance(how.against, str) else how.against
     held = [row for path in paths for row in _read(find_data(path), Faults())]
-    texts = [text_at(row.row, place_in(row, how.column)) for row in held]
+    held_texts = [text_at(row.row, place_in(row, how.column)) for row in held]
+    texts = [original.text for original in originals]
     for number, row in enumerate(made):
         path = originals[number // how.times].path
         texts.append("" if row is None else text_at(row, path))
-    clusters = Clusters(len(texts))
-    join_near(clusters, [sketch_of(text) for text in texts])
-    clusters.join_equal([normalise(text) if text else None for text in texts])
+    is_near = _near(held_texts, texts)
+    from_held = is_near[: len(originals)]
+    return {
+        number
+        for number, near in enumerate(is_near[len(originals) :])
+        if made[number] is not None and (near or from_held[number // how.times])
+    }
+
+
+def _near(held: Sequence[str], texts: Sequence[str]) -> list[bool]:
+    """Tells of each text whether it is nearly one that is held out."""
+    both = [*held, *texts]
+    clusters = Clusters(len(both))
+    join_near(clusters, [sketch_of(text) for text in both])
+    clusters.join_equal([normalise(text) if text else None for text in both])
     roots = clusters.roots()  # a cluster is named by its first row
-    numbered = enumerate(roots[len(held) :])
-    return {number for number, root in numbered if root < len(held) and made[number] is not None}
+    return [root < len(held) for root in roots[len(held) :]]

@@ -78,7 +78,11 @@ class Translator:
             if code and named not in (None, code)
         ]
         if other:
-            fields = {"path": path, "pair": self.pair, "asked": "-".join(map(str, self.asked))}
+            fields = {
+                "path": path,
+                "pair": self.pair,
+                "asked": "-".join(code or "?" for code in self.asked),
+            }
             return [Problem("language", say("augment.other_pair", **fields))]
         return []
 

@@ -92,7 +92,7 @@ def _cut(pages: list[list[str]], starts: dict[int, list[tuple[int, str]]]) -> It
         # A heading that is no line of its page, or a page without headings, begins a section there.
         for level, heading in starts.get(number, []) if starts else [(1, "")]:
             start, end = _place(lines, heading, done) or (done, done)
-            held += _joined(lines[done:start])
+            _add(held, _joined(lines[done:start]))
             if held:
                 yield Section(headings.above, "\n\n".join(held), first)
             held, first = [], number
@@ -100,9 +100,18 @@ def _cut(pages: list[list[str]], starts: dict[int, list[tuple[int, str]]]) -> It
             if heading:
                 headings.add(level, heading)
         first = first if held else number
-        held += _joined(lines[done:])
+        _add(held, _joined(lines[done:]))
     if held:
         yield Section(headings.above, "\n\n".join(held), first)
+
+
+def _add(held: list[str], text: str) -> None:
+    """Adds what a page goes on with; a sentence that runs over two pages is one."""
+    between = _between(held[-1], text) if held and text else None
+    if between is not None:
+        before = held.pop()
+        text = (before if between != "-" else before[:-1]) + between.strip("-") + text
+    held += [text] if text else []
 
 
 def _place(lines: list[str], heading: str, after: int) -> tuple[int, int] | None:
@@ -116,10 +125,10 @@ def _place(lines: list[str], heading: str, after: int) -> tuple[int, int] | None
     return None
 
 
-def _joined(lines: list[str]) -> list[str]:
+def _joined(lines: list[str]) -> str:
     """Returns the lines as one text, a sentence that runs over several joined."""
     if not lines:
-        return []
+        return ""
     widths = [len(line) + len(_WIDE.findall(line)) for line in lines]
     full = FULL * sorted(widths)[len(widths) * 3 // 4]
     parts = [lines[0]]
@@ -130,7 +139,7 @@ def _joined(lines: list[str]) -> list[str]:
         else:
             parts[-1] = parts[-1] if between != "-" else parts[-1][:-1]
             parts.append(f"{between.strip('-')}{line}")
-    return ["".join(parts)]
+    return "".join(parts)
 
 
 def _between(before: str, line: str) -> str | None:

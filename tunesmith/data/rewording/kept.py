@@ -20,15 +20,25 @@ NEGATIONS = re.compile(
     r"\b(?:no|not|never|none|neither|nor|without|cannot|hardly)\b|n't\b|[不没無无非未莫勿别]",
     re.IGNORECASE,
 )
+TIMES = re.compile(
+    r"\b(?:second|minute|hour|day|night|week|month|quarter|year|decade|century|centurie)s?\b"
+    r"|\b(?:today|tonight|tomorrow|yesterday|(?:mon|tues|wednes|thurs|fri|satur|sun)days?"
+    r"|january|february|march|april|june|july|august|september|october|november|december"
+    r"|two|three|four|five|six|seven|eight|nine|ten|eleven|twelve|dozen|hundred|thousand|million"
+    r"|once|twice|half|double)\b"
+    r"|[一两几半上下本这每前后今明昨去]个?(?:年|月|日|天|周|星期|小时|分钟|晚)",
+    re.IGNORECASE,
+)
+"""When and how many, which a thesaurus takes for alike: a week and a month, twice and once."""
 SHORTER, LONGER = 0.5, 2.0
 """A variant is at least and at most so many times as long as the text."""
 
 
 def protected(text: str, words: Collection[str]) -> list[tuple[int, int]]:
-    """Returns the spans of a text that no way may touch: what is fixed, negations, and the words of
-    the answer.
+    """Returns the spans of a text that no way may touch: what is fixed, negations, times, and the
+    words of the answer.
     """
-    spans = [match.span() for form in (FIXED, NEGATIONS) for match in form.finditer(text)]
+    spans = [match.span() for form in (FIXED, NEGATIONS, TIMES) for match in form.finditer(text)]
     for word in words:
         spans += [match.span() for match in re.finditer(re.escape(word), text, re.IGNORECASE)]
     return sorted(spans)

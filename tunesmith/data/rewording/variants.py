@@ -15,6 +15,7 @@ from tunesmith.data.rewording.kept import broken, protected
 from tunesmith.data.rewording.settings import SLOT, Augment
 from tunesmith.data.rewording.swapping import Span, by_noise, by_synonyms
 from tunesmith.data.texts.duplicates import normalise
+from tunesmith.data.texts.script import script_of
 from tunesmith.data.texts.strings import strings
 from tunesmith.errors import Problem, SpecError
 from tunesmith.plain import JsonObject
@@ -129,8 +130,7 @@ def _answer_words(row: JsonObject, name: str | int, text: str) -> set[str]:
 
 def drawn(how: Augment) -> Propose:
     """Returns the way that draws anew what may not stand, a few times."""
-    templates = how.templates or []
-    way: Way = lambda text, _kept, _share, chance: chance.choice(templates).replace(SLOT, text)  # noqa: E731
+    way: Way = _by_templates(how.templates or [])
     if how.how == "synonyms":
         way = by_synonyms(how.words)
     elif how.how == "noise":
@@ -144,6 +144,19 @@ def drawn(how: Augment) -> Propose:
             yield way(original.text, kept, how.share, chance)
 
     return propose
+
+
+def _by_templates(templates: Sequence[str]) -> Way:
+    """Returns the way that puts a text into a sentence of its own script, where there is one."""
+    scripts = [script_of(template.replace(SLOT, "")) for template in templates]
+
+    def put(text: str, kept: Sequence[Span], share: float, chance: random.Random) -> str:
+        wanted = script_of(text), None
+        pairs = zip(templates, scripts, strict=True)
+        fitting = [template for template, script in pairs if script in wanted]
+        return chance.choice(fitting or templates).replace(SLOT, text)
+
+    return put
 
 
 def variants(
