@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import random
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -138,3 +139,12 @@ def test_another_kind_of_tokenizer_reads_for_itself(monkeypatch: pytest.MonkeyPa
     for _ in range(3):
         assert quick("<|im_end|>") == split("<|im_end|>", add_special_tokens=False)["input_ids"]
         assert len(quick("<|im_end|>")) > 1
+
+
+def test_without_fastokens_the_own_tokenizer_reads_all(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(QuickIds, "OWN", 1)
+    monkeypatch.setitem(sys.modules, "fastokens", None)
+    tokenizer = byte_level(CHATML, "<|im_end|>")
+    quick = QuickIds(tokenizer, plain_ids(tokenizer))
+    assert [quick("Hi there") for _ in range(2)] == [plain_ids(tokenizer)("Hi there")] * 2
+    assert quick._quick is None
