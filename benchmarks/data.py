@@ -4,16 +4,17 @@
     python benchmarks/data.py FILE [FILE …] [--rows 100000] [--rounds 3] [--model MODEL]
 
 The rows of FILE (JSON arrays with instruction, input and output) are mixed, sentence by sentence,
-into as many different rows as are asked for. Every contender runs in a process of its own, in turn,
-with one thread; tunesmith lets further processes encode rows behind the first thousand, and is run
-without them too. CPU seconds of all processes, those of the one that waits for the others, seconds
-of the clock, and its largest memory are told.
+into as many different rows as are asked for. Every contender runs in a process of its own, in
+turn, the tokenizer alone with one thread and with all. tunesmith lets further processes encode rows
+behind the first thousand, and is run without them too. CPU seconds of all processes, those of the
+one that waits for the others, seconds of the clock, and its largest memory are told.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+import os
 import random
 import re
 import resource
@@ -22,6 +23,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -110,8 +112,9 @@ def texts_of(file: Path, tokenizer: Any) -> list[str]:
     return texts
 
 
-def tokenizer_alone(file: Path, model: str) -> Callable[[], int]:
+def tokenizer_alone(file: Path, model: str, *, threads: bool = False) -> Callable[[], int]:
     """Makes ids of the finished texts, a thousand at a time."""
+    os.environ["TOKENIZERS_PARALLELISM"] = str(threads).lower()
     tokenizer = tokenizer_of(model)
     texts = texts_of(file, tokenizer)
 
@@ -161,6 +164,7 @@ CONTENDERS = {
     "second start": ours_again,
     "datasets": datasets_map,
     "tokenizer alone": tokenizer_alone,
+    "its threads": partial(tokenizer_alone, threads=True),
 }
 
 
@@ -216,11 +220,11 @@ def main() -> None:
                 found[name].append(json.loads(done.stdout.splitlines()[-1]))
         for name, runs in found.items():
             cpu, own, clock = (median(run[key] for run in runs) for key in ("cpu", "own", "clock"))
-            rate = runs[0]["tokens"] / own / 1000
+            rate = given.rows / clock
             peak = max(run["peak"] for run in runs)
             print(
                 f"{name:16} {cpu:7.1f} CPU s, {own:7.1f} of them in the process that waits"
-                f" ({rate:.0f} k tokens/s), {clock:7.1f} s of the clock, {peak:6.2f} GiB"
+                f", {clock:7.1f} s of the clock ({rate:.0f} rows/s), {peak:6.2f} GiB"
             )
 
 
