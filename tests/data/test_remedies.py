@@ -66,7 +66,7 @@ def test_the_printed_command_reads_the_rows_by_the_settings_of_the_run(
 
     (command,) = printed(source)
     account = api.change_rows("leave_out", str(source), out, shlex.split(command))
-    assert [one.row for one in account.left_out] == [8, 20]
+    assert [one.row for one in account.left_out()] == [8, 20]
     assert printed(out) == []
 
 

@@ -60,7 +60,7 @@ def test_what_an_endpoint_names_is_replaced_wherever_it_stands(
         TEXTS[2],
         "腰疼的[姓名]今天好些了，电话[电话]。",
     ]
-    assert [(one.row, one.why) for one in account.changes.values()] == [
+    assert [(one.row, one.why) for one in account.changes()] == [
         (1, ("name",)),
         (2, ("name",)),
         (4, ("name", "phone")),

@@ -296,7 +296,7 @@ class Reading:
         stepwise = stepped(read, self._steps, self._account, within="data.steps")
         for located in stepwise():
             yield opened_of[located.file], located
-        for change in self._account.left_out:
+        for change in self._account.left_out():
             file = Path(change.file)
             opened_of[file].rows += 1
             seen = say(

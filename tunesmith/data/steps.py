@@ -25,7 +25,7 @@ from tunesmith.settings.family import OBJECTIVES
 from tunesmith.settings.problems import problems_of
 from tunesmith.settings.run import Data
 from tunesmith.settings.spec import Spec, closest
-from tunesmith.storage.atomic import file_to_write, write_whole
+from tunesmith.storage.atomic import drafted_file, file_to_write
 from tunesmith.words import say
 
 OTHERS = ("convert", "documents", "mix", "questions", "split")
@@ -127,10 +127,9 @@ def write_account(out: Path, account: Account) -> None:
     the code.
     """
     account.check()
-    lines = [
-        json.dumps(changed.to_json(), ensure_ascii=False) for changed in account.changes.values()
-    ]
-    write_whole(_account_of(out), "".join(line + "\n" for line in lines))
+    with drafted_file(_account_of(out)) as draft, draft.open("w", encoding="utf-8") as lines:
+        for change in account.changes():
+            lines.write(json.dumps(change.to_json(), ensure_ascii=False) + "\n")
 
 
 def _account_of(out: Path) -> Path:

@@ -287,8 +287,8 @@ def test_the_command_of_a_line_takes_the_line_away(
             int(n) for n in re.findall(r"in\.jsonl:(\d+)(?! ↔| \()", line.split(" ↔ ")[0])
         } & bad
     account = mend(line, source, tmp_path / "out.jsonl")
-    assert {one.row for one in account.changes.values()} == bad
-    assert bool(account.left_out) != fault.keeps_rows
+    assert {one.row for one in account.changes()} == bad
+    assert bool([*account.left_out()]) != fault.keeps_rows
     after = notes(tmp_path / "out.jsonl", fault.objective)
     assert line_of(fault.key, after) is None
     if kind in get_args(Oddity):
@@ -379,7 +379,7 @@ def test_doubted_labels_are_left_out(tmp_path: Path, shared_data: Path) -> None:
         re.findall(r"in\.jsonl:\d+", line)
     )
     account = mend(line, source, tmp_path / "out.jsonl")
-    assert sorted(one.row for one in account.left_out) == [11, 32]
+    assert sorted(one.row for one in account.left_out()) == [11, 32]
     assert line_of("check.doubted", notes(tmp_path / "out.jsonl", "classify")) is None
 
 
@@ -392,4 +392,4 @@ def test_what_a_base_says_of_rows_names_them_as_leave_out_takes_them(tmp_path: P
     _, known, hard = said_by_base.lines()
     for line, left_out in ((known, [2]), (hard, [4])):
         account = mend(line, source, tmp_path / f"{left_out[0]}.jsonl")
-        assert [one.row for one in account.left_out] == left_out
+        assert [one.row for one in account.left_out()] == left_out

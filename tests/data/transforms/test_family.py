@@ -282,6 +282,6 @@ def test_a_run_gets_the_rows_that_the_verb_writes(here: Path, name: str) -> None
     ledger = api.check({"data": {"path": "in.jsonl", "steps": [step]}}).ledger
     assert ledger.trained + ledger.watch + ledger.proof + len(ledger.dropped) == ledger.rows
     left_out = [one["row"] for one in ledger.dropped if one["reason"] == "left out by a step"]
-    assert sorted(left_out) == sorted(one.row for one in account.left_out)
+    assert sorted(left_out) == sorted(one.row for one in account.left_out())
     seen = [one["seen"] for one in ledger.dropped if one["reason"] == "left out by a step"]
     assert all(one.startswith(f"{name}: ") for one in seen)

@@ -9,7 +9,7 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, S
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
-from typing import Any, ClassVar, Protocol
+from typing import Any, ClassVar, NamedTuple, Protocol
 
 from tunesmith.data.columns.names import ABOUT_THE_ROW, is_called
 from tunesmith.data.columns.names import came_from as known_origin
@@ -84,6 +84,15 @@ class Change:
         }
 
 
+class _Done(NamedTuple):
+    """What a step did to a row, which many rows share; as ``Change`` names it."""
+
+    did: str
+    why: tuple[str, ...]
+    value: float | None = None
+    of: str | None = None
+
+
 @dataclass
 class Account:
     """Every row that a step changed or dropped, with its reason: ``read + added = written +
@@ -94,14 +103,16 @@ class Account:
     written: int = 0
     added: int = 0
     """Rows that were made from others."""
-    changes: dict[tuple[str, int, str], Change] = field(default_factory=dict)
-    """By file, row and step: a row that is read twice is told once."""
     notes: list[str] = field(default_factory=list)
     """What a person should know about the steps themselves."""
+    _done: dict[tuple[str, str], dict[int, _Done]] = field(default_factory=dict)
+    """By file and step, and by row: a row that is read twice is told once."""
+    _same: dict[_Done, _Done] = field(default_factory=dict)
+    """Each of them once: most rows share theirs, and of seven million each takes 500 bytes."""
 
     def changed(self, located: Located, step: str, *why: str) -> None:
         """Notes a row that is written otherwise than it was read."""
-        self._note(Change(str(located.file), located.number, step, "changed", why))
+        self._note(located, step, _Done("changed", why))
 
     def dropped(
         self,
@@ -112,7 +123,7 @@ class Account:
         of: str | None = None,
     ) -> None:
         """Notes a row that is not written, and the one ``of`` which it is a copy."""
-        self._note(Change(str(located.file), located.number, step, "dropped", why, value, of))
+        self._note(located, step, _Done("dropped", why, value, of))
 
     def unread(self, rows: Iterable[Unread], step: str) -> None:
         """Notes the rows that hold nothing to learn."""
@@ -121,31 +132,39 @@ class Account:
                 Located(unread.file, unread.number, {}), step, unread.reason.replace(" ", "_")
             )
 
-    def _note(self, change: Change) -> None:
-        self.changes[change.file, change.row, change.step] = change
+    def _note(self, located: Located, step: str, done: _Done) -> None:
+        rows = self._done.setdefault((str(located.file), step), {})
+        # A row that copies another shares nothing.
+        rows[located.number] = done if done.of else self._same.setdefault(done, done)
+
+    def changes(self) -> Iterator[Change]:
+        """Yields what was done to rows, by file and step."""
+        for (file, step), rows in self._done.items():
+            for row, done in rows.items():
+                yield Change(file, row, step, *done)
 
     def counts(self, did: str) -> dict[tuple[str, str], int]:
         """Counts the rows, by step and reason, that were ``changed`` or ``dropped``; a row with
         several reasons counts for each.
         """
         counts = Counter(
-            (change.step, why)
-            for change in self.changes.values()
-            if change.did == did
-            for why in change.why
+            (step, why)
+            for (_, step), rows in self._done.items()
+            for done in rows.values()
+            if done.did == did
+            for why in done.why
         )
         return dict(counts.most_common())
 
     def check(self) -> None:
         """Asserts that every row is accounted for; otherwise the code is wrong."""
-        total = self.written + len(self.left_out)
+        total = self.written + sum(1 for _ in self.left_out())
         accounted = self.read + self.added
         assert accounted == total, f"{accounted} rows read or made, but {total} accounted for"
 
-    @property
-    def left_out(self) -> list[Change]:
-        """The rows that a step dropped."""
-        return [change for change in self.changes.values() if change.did == "dropped"]
+    def left_out(self) -> Iterator[Change]:
+        """Yields the rows that a step dropped."""
+        return (change for change in self.changes() if change.did == "dropped")
 
     def step_lines(self) -> list[str]:
         """Lists what each step changed and dropped, a line for each reason, and the notes."""
