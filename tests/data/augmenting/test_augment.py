@@ -123,8 +123,8 @@ def test_nearly_a_held_out_row_is_refused(tmp_path: Path, words: str) -> None:
 
 def test_what_is_made_from_a_held_out_row_is_refused(tmp_path: Path) -> None:
     asked = ["Where is the house of the old king?", "How far is it from here to the sea?"]
-    source = write(tmp_path / "in.jsonl", [{"question": text, "answer": "a"} for text in asked])
-    held = write(tmp_path / "held.jsonl", [{"question": asked[0], "answer": "there"}])
+    source = write(tmp_path / "in.jsonl", [{"question": text, "answer": "7"} for text in asked])
+    held = write(tmp_path / "held.jsonl", [{"question": asked[0], "answer": "8"}])
     how = ["how=templates", "templates=['Be so kind as to tell me: {text}']", f"against={held}"]
     account = change_rows("augment", source, tmp_path / "out.jsonl", how)
     made = [row["question"] for row in read(tmp_path / "out.jsonl")]
