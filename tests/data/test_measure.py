@@ -129,6 +129,12 @@ def test_what_is_told_of_labels_names_rows_and_what_was_not_looked_for(tmp_path:
     assert lines.endswith("Look through the rows before you give them away")  # never a full recall
 
 
+def test_the_language_is_that_of_what_stands_around_the_labels(tmp_path: Path) -> None:
+    address = "zhang.wei2003@mail.example.org"
+    rows = [labelled(f"抄送 {address}", (address, "mail")), labelled(address, (address, "mail"))]
+    assert [tally.language for tally in on_labels(tmp_path, rows).tallies] == ["en", "zh"]
+
+
 def test_tags_of_words_are_labels_and_numbers_for_tags_are_refused(tmp_path: Path) -> None:
     path = tmp_path / "words.conll"
     path.write_text("患 O\n者 O\n王 B-PER\n小 I-PER\n明 I-PER\n来 O\n了 O\n", "utf-8")

@@ -25,7 +25,9 @@ from tunesmith.words import say, some
 
 ROWS = 2000
 """Rows that are looked at, from the first."""
-_ENDS = re.compile(r"[。！？；.!?;]\s*|$")
+_ENDS = re.compile(r"[。！？；]\s*|[.!?;](?:\s+|$)|$")
+"""Where a sentence ends; the dot of a number or of a mail address ends none.
+"""
 _Z = 1.959964
 """Of the 95 % interval."""
 

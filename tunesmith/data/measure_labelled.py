@@ -12,6 +12,7 @@ from tunesmith.data.files.file_facts import Located
 from tunesmith.data.measure import language_of, share_of, wilson
 from tunesmith.data.reading import examples
 from tunesmith.data.texts.personal import Found
+from tunesmith.data.texts.script import script_of
 from tunesmith.data.transforms.anonymise import Anonymise, kind_of_label
 from tunesmith.errors import DataError, Problem
 from tunesmith.examples import Tagged
@@ -169,6 +170,18 @@ def labelled_rows(source: str) -> list[tuple[Located, Tagged]] | None:
     return rows
 
 
+def _language_around(example: Tagged) -> str:
+    """Tells the language of what stands around the labelled parts: an address of mail is written
+    in Latin letters in every language.
+    """
+    end, around = 0, ""
+    for span in example.spans:
+        around += example.text[end : span.start]
+        end = span.end
+    around += example.text[end:]
+    return language_of(around if script_of(around) else example.text)
+
+
 class _Row:
     """A row with its labels that are looked for, and what was found in it."""
 
@@ -177,7 +190,7 @@ class _Row:
     ) -> None:
         self.where = f"{located.file.name}:{located.number}"
         self.text = example.text
-        self.language = language_of(example.text)
+        self.language = _language_around(example)
         self.parts = parts
         self.labels: list[Found] = []
         self.others: list[tuple[str, Found]] = []

@@ -8,9 +8,9 @@ import re
 from collections.abc import Iterator
 
 _STREET = re.compile(
-    r"[\u4e00-\u9fff]{1,8}?(?:大街|大道|路|街|道|巷|弄|胡同|村|小区|花园|社区|苑)"
+    r"[\u4e00-\u9fff]{1,8}?(?:大街|大道|路|街|道|巷|弄|胡同|村|小区|花园|社区|苑)[东西南北中]?"
     r"[0-9A-Za-z一二三四五六七八九十甲乙丙-]{1,8}"
-    r"(?:号楼|号院|号|弄|栋|幢|单元|楼|层|室|组|座)"
+    r"(?:号楼|号院|号|弄|栋|幢|单元|楼|层|室|组|座|底商|门市)"
 )
 _REST = re.compile(r"[^\s，。、；：！？,;:!?（）()\"'“”]{0,20}")
 """What follows a house number up to the next mark, at most 20 signs: the floor, the room, the
@@ -21,6 +21,10 @@ _UNIT = re.compile("省|自治区|市|州|区|县|旗|镇|乡|村")
 _LEADS = re.compile(
     "^.*(?:住在|住址|地址|位于|寄到|送到|寄往|搬到|家在|家住|现住|户籍|籍贯|坐落|就是|[在于到往是址去])"
 )
+_LEADS_IN = re.compile(
+    "[我他她家]{0,2}(?:住在|住址[是在]?|地址[是在]?|位于|寄到|送到|寄往|搬到|家在|家住|现住)"
+)
+"""A word that leads to an address where the pattern of a street took it in."""
 _WAYS = (
     "Alley|Avenue|Ave|Bend|Bluffs?|Boulevard|Blvd|Branch|Bridge|Brooks?|Bypass|Canyon|Causeway"
     "|Center|Circles?|Cliffs?|Common|Corners?|Course|Courts?|Ct|Coves?|Creek|Crescent|Crest"
@@ -37,16 +41,21 @@ _WAYS = (
 """What ends the name of a street in the United States (USPS Publication 28, appendix C1)."""
 _ENGLISH = re.compile(
     r"(?<![\w.,])(?<!\b[Tt]he )\d{1,5}[A-Z]? (?:[NSEW]\.? )?"
-    rf"(?:[A-Z][A-Za-z]+ ){{1,3}}?(?:{_WAYS})\b(?: (?:{_WAYS})\b)?\.?"
+    rf"(?:(?:[A-Z][A-Za-z]+ ){{1,3}}?|\d{{1,3}}(?:st|nd|rd|th) )(?:{_WAYS})\b(?: (?:{_WAYS})\b)?\.?"
     r"(?:,? (?:Apt|Apartment|Suite|Ste|Unit)\.? ?#?\w{1,5})?"
+    r"(?:,? [A-Z][a-z]+(?: [A-Z][a-z]+)?,? [A-Z]{2} \d{5}(?:-\d{4})?(?!\d))?"
+    r"|\bP\.?O\.? ?Box \d{1,6}(?!\d)"
 )
 _OF_A_YEAR = re.compile(
     r"(?:1[89]|20)\d\d (?:[A-Z][A-Za-z]+ ){1,3}"
-    r"(?:Bridge|Canyon|Center|Creek|Falls|Fields?|Forest|Forks?|Fort|Gardens?|Greens?|Harbor|Haven"
+    r"(?:Bridge|Canyon|Center|Common|Creek|Falls|Fields?|Forest|Forks?|Fort|Gardens?|Greens?|Harbor|Haven"
     r"|Heights|Hills?|Islands?|Lakes?|Mountains?|Parks?|Path|Pass|Plains?|Points?|Ports?|Rapids?"
     r"|Ridges?|River|Shores?|Springs?|Station|Summit|Unions?|Valleys?|Views?|Villages?|Walks?|Wells?)"
+    r"|\d{1,2} (?:[A-Z][A-Za-z]+ ){1,3}Ways"
 )
-"""A year before the name of a place, which may be read as a house number: 2002 Salt Lake City."""
+"""A year before the name of a place, or a number of things, which may be read as a house number:
+2002 Salt Lake City, 5 Simple Ways to Win.
+"""
 _GOES_ON = re.compile(r"[ -][A-Za-z&]")
 """What follows such a place where the sentence goes on; an address ends at a mark or a line."""
 
@@ -59,7 +68,9 @@ def addresses_in(text: str) -> Iterator[tuple[int, int]]:
             continue
         rest = _REST.match(text, match.end())
         last = rest.end() if rest else match.end()
-        yield _begin(text, match.start(), end), last
+        begin = _begin(text, match.start(), end)
+        lead = _LEADS_IN.match(text, begin, match.end() - 3)
+        yield lead.end() if lead else begin, last
         end = last
     for match in _ENGLISH.finditer(text):
         if not (_OF_A_YEAR.fullmatch(match[0]) and _GOES_ON.match(text, match.end())):

@@ -64,7 +64,7 @@ _MEDICINE = frozenset(_MEDICINE_TEXT.split())
 replaced, 陈皮 would become a person in every answer. After a cue they may still be a name."""
 _WORDS_TEXT = (
     "岳父母 钟点工 成正比 高素质 谷歌 安卓 夏普 张力 施暴 唐氏 孟鲁司 司琼 高纯 何原因 向北走 "
-    "金白银 全高清 单双号 冷思考 党执政 冷修 田管 艾台 金藻 焦香 齐飞 梁丘 阳陵泉 金海湖 "
+    "金白银 全高清 单双号 冷思考 党执政 冷修 田管 艾台 金藻 焦香 齐飞 梁丘 阳陵泉 金海湖 马路边 "
     "项中 高危 蒙脱石 谷丙 黄连素 谷维素 单元格 欧芹 唐律 罗马法"
 )
 _WORDS = frozenset(_WORDS_TEXT.split())
@@ -79,8 +79,10 @@ _WORD_ENDINGS = "化炎笔水于里能"
 """What a name may end with, and a word too: 高端化, 苏打水. It is the word where the two signs
 before are one, of more than ``PART`` in jieba's dictionary.
 """
+_TITLED = re.compile("[长员师]$|[^大]家$|教授$|记者$|总统$|总理$|主席$|经理$|主任$")
+"""What stands before a person's name."""
 _OF_OTHERS = re.compile(
-    "股份|集团|有限|公司|酒店|饭店|餐厅|店|路|大厦|影视|科技|基金|证券|资本|实业|米业|家居|银行|大学"
+    "股份|集团|有限|公司|酒店|饭店|餐厅|店|路|大厦|影视|科技|投资集团|仓储|基金|证券|资本|实业|米业|家居|银行|大学"
     "|综合[征症]|憩室|肉瘤|定律|定理|方程"
 )
 """What stands behind the name of a firm, a disease or a law of nature, which is no person's."""
@@ -149,14 +151,15 @@ def _is_medicine(word: str) -> bool:
     return word in _MEDICINE or (word[-1] in "归性味" and word[:-1] in _MEDICINE)
 
 
-def _is_word(word: str) -> bool:
+def _is_word(word: str, *, titled: bool) -> bool:
     """Tells a word that jieba takes for a name: of two signs, what its dictionary holds is one (861
-    such, of which few are names); of three, how it ends tells.
+    such, of which few are names) unless a title stands before it (财长鲁宾); of three, how it ends
+    tells.
     """
     if word in _WORDS or _WORN.match(word):
         return True
     if len(word) == 2:
-        return _frequency(word) > 0
+        return _frequency(word) > 0 and not titled
     if len(word) != 3:
         return False
     ends = word[2] in _WORD_ENDINGS and _frequency(word[:2]) > PART
@@ -197,7 +200,9 @@ def _tagged(text: str) -> Iterator[Found]:
             continue
         if word[0] in _WORDS_TOO or _NOBODY.search(word):
             continue
-        if _is_medicine(word) or _is_word(word) or _OF_OTHERS.match(text, end):
+        if _is_medicine(word) or _OF_OTHERS.match(text, end):
+            continue
+        if _is_word(word, titled=_TITLED.search(text, max(0, start - 2), start) is not None):
             continue
         if word[0] in _GRAMMAR and _is_grammar(text, start, end):
             continue

@@ -108,7 +108,7 @@ def _any(text: str) -> bool:
     return True
 
 
-_CUE = r"\s*(?:号码|号|No\.?|number|ID|id|#)?\s*(?:是|为|is)?\s*[:：#]?\s*"
+_CUE = r"\s*(?:号码|号|[Nn]o\.?|number|ID|id|#)?\s*(?:是|为|is)?\s*[:：#]?\s*"
 
 _FORMS: dict[str, tuple[re.Pattern[str], Callable[[str], bool]]] = {
     "secret": (SECRET, _any),
@@ -150,13 +150,17 @@ _FORMS: dict[str, tuple[re.Pattern[str], Callable[[str], bool]]] = {
         re.compile(
             r"(?<![\d-])(?<!\d )(?:\+?86[ -]?)?(?:\(0\d{2,3}\) ?|0\d{2,3}[ -])"
             r"(?:\d{7,8}|\d{3,4}[ -]\d{4})(?![\d-])"
+            r"|(?<![\d.-])0(?:(?:10|2\d)[2-8]\d{7}|[3-9]\d{2}[2-8]\d{6,7})(?![\d.-])"
         ),
         _any,
     ),
     "ip": (
         re.compile(
-            r"(?<![\d.])\d{1,3}(?:\.\d{1,3}){3}(?![\d.]*\d)"
-            r"|(?<![\w:])[0-9A-Fa-f]{0,4}(?::[0-9A-Fa-f]{0,4}){3,7}(?![\w:])"
+            r"(?<![\d.vV])(?<!版本)(?<!版本号)(?<!版本号 )(?<![Vv]ersion )"
+            r"\d{1,3}(?:\.\d{1,3}){3}(?![\d.]*\d)"
+            # A Chinese character is a \w too; a colon may stand behind what announces it.
+            r"|(?:(?<![0-9A-Za-z_:])|(?<=[P址器]:))"
+            r"[0-9A-Fa-f]{0,4}(?::[0-9A-Fa-f]{0,4}){3,7}(?![0-9A-Za-z_:])"
         ),
         _address_of_machine,
     ),
