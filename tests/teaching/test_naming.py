@@ -65,8 +65,27 @@ def test_what_an_endpoint_names_is_replaced_wherever_it_stands(
         (2, ("name",)),
         (4, ("name", "phone")),
     ]
-    assert "1 answer of the model held no list" in "\n".join(account.lines())
+    told = "\n".join(account.lines())
+    assert (
+        "1 of 4 answers of the model held no list" in told and "4 questions to the model, " in told
+    )
     assert not (tmp_path / "out.jsonl.partial").exists()
+
+
+def test_a_text_that_no_context_holds_is_asked_about_in_parts(
+    tmp_path: Path, endpoint: list[str]
+) -> None:
+    long = "这件事情说了很久。" * 400 + "昨天小王来过。" + "x" * 2000
+    short = "A short one."
+    rows = [json.dumps({"text": text}) + "\n" for text in (long, short)]
+    (tmp_path / "in.jsonl").write_text("".join(rows), "utf-8")
+    Teacher.said = {short: "[" * 5000 + "]" * 5000}
+    Teacher.otherwise = '[{"text": "小王", "kind": "name"}]'
+    account = change_rows("anonymise", str(tmp_path / "in.jsonl"), tmp_path / "o.jsonl", endpoint)
+    assert "".join(Teacher.asked) == long + short and max(map(len, Teacher.asked)) <= 1500
+    assert all(part.endswith("。") for part in Teacher.asked[:2])
+    assert "小王" not in texts(tmp_path / "o.jsonl")[0]
+    assert f"1 of {len(Teacher.asked)} answers" in "\n".join(account.lines())
 
 
 def test_an_endpoint_that_goes_down_is_gone_on_with(

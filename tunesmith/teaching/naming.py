@@ -7,8 +7,9 @@ from __future__ import annotations
 
 import hashlib
 import json
+import time
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, get_args
 
@@ -33,7 +34,13 @@ if TYPE_CHECKING:
 LEAST = 2
 """Values with fewer characters are not believed: they stand in too many words."""
 ROOM = 512
-"""Tokens that a model may write about a row."""
+"""Tokens that a model may write about a part of a text."""
+PART = 1500
+"""Characters that are asked about at once: a list of all that a long text holds would be cut, and a
+longer one than the model's context could not be asked about at all.
+"""
+ENDS = ("\n", "。！？.!?", "，；、,; ")
+"""Where a text may be cut, the best places first."""
 ASKED = {
     "zh": "找出下面文字里所有能认出某个人的信息，类别有：{kinds}。只写一个 JSON 列表，"
     '例如 [{"text": "张三", "kind": "name"}]，text 照原文抄写；没有就写 []。\n\n文字：\n\n{text}',
@@ -50,7 +57,8 @@ class NamedByModel:
         self.how, self.out, self.events = how, out, events
         self.model = str(how.model)
         self.unused: Counter[str] = Counter()
-        self.unread = 0
+        self.unread = self.asked = 0
+        self.seconds = 0.0
         parent = parent_of(self.model)
         self.learned: RunFolder | None = None
         if parent is not None and not parent.writes:
@@ -63,7 +71,7 @@ class NamedByModel:
     def __call__(self, texts: Sequence[str]) -> list[list[tuple[str, str]]]:
         """Returns for each text the values in it that are personal data, with their kinds."""
         self.unused.clear()
-        self.unread = 0
+        self.unread = self.asked = 0
         if self.learned is not None:
             return self._by_run(self.learned, texts)
         return self._by_answers(texts)
@@ -74,8 +82,11 @@ class NamedByModel:
         if self.unused:
             names = ", ".join(sorted(self.unused))
             notes.append(say("transforms.labels_unused", names=names, first=min(self.unused)))
+        if self.seconds and self.asked:
+            seconds = f"{self.seconds / self.asked:.2g}"
+            notes.append(say("transforms.answers_speed", number=self.asked, seconds=seconds))
         if self.unread:
-            notes.append(say("transforms.answers_unread", number=self.unread))
+            notes.append(say("transforms.answers_unread", number=self.unread, asked=self.asked))
         return notes
 
     def clear(self) -> None:
@@ -107,7 +118,9 @@ class NamedByModel:
 
     def _by_answers(self, texts: Sequence[str]) -> list[list[tuple[str, str]]]:
         kinds = list(self.how.kinds or get_args(Kind))
-        questions = [_question(number, text, kinds) for number, text in enumerate(texts, 1)]
+        parts = [(index, part) for index, text in enumerate(texts) for part in _parts(text)]
+        self.asked = len(parts)
+        questions = [_question(number, part, kinds) for number, (_, part) in enumerate(parts, 1)]
         run = {
             "model": self.model,
             "data": str(self.out),
@@ -120,8 +133,10 @@ class NamedByModel:
         self.journal = Journal(self.out, {"data": digest} | teacher.identity())
         numbers = range(len(questions))
         with self.journal.held():
-            if self.journal.places:
-                self.events(AnswersKept(len(self.journal.places), len(numbers)))
+            there = len(self.journal.places)
+            if there:
+                self.events(AnswersKept(there, len(numbers)))
+            began = time.perf_counter()
             try:
                 ask(
                     teacher,
@@ -134,10 +149,26 @@ class NamedByModel:
             finally:
                 if not self.journal.places:  # nothing is lost, and another model may be asked
                     self.clear()
+            # Of a call that goes on, the time is not that of all answers.
+            self.seconds = 0.0 if there else time.perf_counter() - began
             answers = [answer.text for answer in self.journal.answers(numbers)]
-        named = [named_in(answer, text, kinds) for answer, text in zip(answers, texts, strict=True)]
-        self.unread = sum(values is None for values in named)
-        return [values or [] for values in named]
+        named: list[list[tuple[str, str]]] = [[] for _ in texts]
+        for (index, part), answer in zip(parts, answers, strict=True):
+            values = named_in(answer, part, kinds)
+            self.unread += values is None
+            named[index] += values or []
+        return named
+
+
+def _parts(text: str) -> Iterator[str]:
+    """Cuts a text at the last line, sentence or word that ends before ``PART``."""
+    rest = text
+    while len(rest) > PART:
+        ends = [max(rest.rfind(mark, PART // 2, PART) for mark in marks) for marks in ENDS]
+        at = next((end + 1 for end in ends if end >= 0), PART)
+        yield rest[:at]
+        rest = rest[at:]
+    yield rest
 
 
 def _question(number: int, text: str, kinds: Sequence[str]) -> Question:
@@ -152,7 +183,7 @@ def named_in(answer: str, text: str, kinds: Sequence[str]) -> list[tuple[str, st
     """
     try:
         items = json.loads(answer[answer.index("[") : answer.rindex("]") + 1])
-    except ValueError:
+    except (ValueError, RecursionError):
         return None
     values: list[tuple[str, str]] = []
     for item in items:
