@@ -1,5 +1,5 @@
 """How many faults that were put into real rows are found, and what is named that was not put there:
-copies, rows of a benchmark, wrong labels, personal data.
+copies, rows of a benchmark, answers of a word, wrong labels, personal data.
 
     python benchmarks/faults.py DIR
 
@@ -26,6 +26,8 @@ COPIES = 60
 BENCHMARK = 300
 SHARES = (0.01, 0.1)
 WRONG = 0.05
+CUT_TO_A_WORD, LONG = 0.01, 60
+WORDS = {"en": ("Sure.", "Sleep", "Nothing much"), "zh": ("可以。", "休息", "不太清楚")}
 
 
 def of_json(file: Path, count: int) -> list[Row]:
@@ -126,6 +128,37 @@ def leaks(file: Path, asked: list[str], share: float, work: Path) -> tuple[dict[
     return counts, len(named - {*put})
 
 
+ANSWERED = (
+    ("alpaca_en/alpaca_en_demo.json", "en"),
+    ("gsm8k_en/train.jsonl", "en"),
+    ("alpaca_zh/alpaca_zh_demo.json", "zh"),
+    ("law_consult_zh/zixun_gpt4.json", "zh"),
+    ("medical_llama_zh/llama_data.json", "zh"),
+)
+
+
+def words(file: Path, language: str, work: Path) -> tuple[int, int, int]:
+    """Long answers made a word, in five draws: how many, how many of them are named, and how many
+    others.
+    """
+    rows = of_json(file, 2000)
+    name = next(name for name in ("output", "answer", "response") if name in rows[0])
+    long = [n for n, row in enumerate(rows) if len(row[name]) >= LONG]
+    counts = [0, 0, 0]
+    for seed in range(5):
+        cut = random.Random(seed).sample(long, round(CUT_TO_A_WORD * len(long)))
+        put = dict(zip(cut, WORDS[language] * len(cut), strict=False))
+        changed = [row | ({name: put[n]} if n in put else {}) for n, row in enumerate(rows)]
+        out = work / "told.jsonl"
+        file_of_draw = written(work / "rows.jsonl", changed)
+        account = change_rows("leave_out", file_of_draw, out, ["found=[terse]"])
+        out.unlink()
+        named = {change.row - 1 for change in account.left_out()}
+        for place, number in enumerate((len(cut), len(named & {*cut}), len(named - {*cut}))):
+            counts[place] += number
+    return counts[0], counts[1], counts[2]
+
+
 def with_labels(folder: Path) -> dict[str, list[tuple[str, str]]]:
     """Real rows with a label each."""
     with (folder / "customer_service_en/bitext_customer_support.csv").open(encoding="utf-8") as io:
@@ -181,6 +214,10 @@ def tables(folder: Path, work: Path) -> list[str]:
             of = [f"{count} of {round(share * BENCHMARK)}" for count in counts.values()]
             start = f"| {path.partition('/')[0]} | {share:.0%} each way | "
             lines.append(f"{start}{' | '.join(of)} | {beside} |")
+    lines += ["", "| set | answers made a word, named | others named |", "|---|---|---|"]
+    for path, language in ANSWERED:
+        cut, named, others = words(folder / path, language, work)
+        lines.append(f"| {path.partition('/')[0]} | {named} of {cut} | {others} |")
     lines += [
         "",
         "| rows | classes | wrong | named | of the first, truly wrong |",
