@@ -72,6 +72,17 @@ def test_time_cuts(tmp_path: Path) -> None:
     assert {n % 12 + 1 for n in ids(tmp_path / "out", "held_out")} == {10, 11, 12}
 
 
+def test_time_leaves_out_no_row_for_words_that_many_share(tmp_path: Path) -> None:
+    asked = [row | {"question": f"Where in the {row['question']}?"} for row in rows(120)]
+    asked[8]["question"] = asked[9]["question"]  # of September and of October
+    asked[8]["answer"] = asked[9]["answer"]
+    source = write(tmp_path / "in.jsonl", asked)
+    how = ["time=day", "after=2026-10-01"]
+    account = change_rows("split", source, tmp_path / "out", how)
+    assert account.counts("dropped") == {("split", "goes_on"): 1}
+    assert 8 not in ids(tmp_path / "out", "train") and len(ids(tmp_path / "out", "train")) == 89
+
+
 def test_a_group_that_goes_on_is_not_learned(tmp_path: Path) -> None:
     source = write(tmp_path / "in.jsonl", rows(120))
     how = ["time=day", "after=2026-10-01", "by=patient"]
