@@ -83,6 +83,31 @@ def test_time_leaves_out_no_row_for_words_that_many_share(tmp_path: Path) -> Non
     assert 8 not in ids(tmp_path / "out", "train") and len(ids(tmp_path / "out", "train")) == 89
 
 
+@pytest.mark.parametrize("day", ["2026-5-3", "3/5/2026", "soon", "", "2026-05-031"])
+def test_a_time_of_another_form_is_refused(tmp_path: Path, day: str) -> None:
+    # As a text each of them falls on a side, the wrong one or any.
+    source = write(tmp_path / "in.jsonl", [*rows(20), {**rows(1)[0], "id": 20, "day": day}])
+    with pytest.raises(DataError, match=rf"in\.jsonl:21: .*{day!r}.*2026-04-01"):
+        change_rows("split", source, tmp_path / "out", ["time=day", "after=2026-04-01"])
+    assert not (tmp_path / "out").exists()
+
+
+def test_times_of_day_stand_behind_a_day(tmp_path: Path) -> None:
+    late = [{**row, "day": f"{row['day']} 10:30"} for row in rows(24)]
+    source = write(tmp_path / "in.jsonl", late)
+    change_rows("split", source, tmp_path / "out", ["time=day", "after=2026-04-01"])
+    assert ids(tmp_path / "out", "held_out") == {n for n in range(24) if n % 12 >= 3}
+
+
+def test_unlike_rows_that_begin_alike_fall_apart(tmp_path: Path) -> None:
+    begin = "Say in one word what kind of answer this question asks for: "
+    alike = [{**row, "question": begin + row["question"]} for row in rows(400)]
+    source = write(tmp_path / "in.jsonl", alike)
+    for seed in range(3):
+        change_rows("split", source, tmp_path / str(seed), ["held_out=0.5", f"seed={seed}"])
+        assert 160 <= len(ids(tmp_path / str(seed), "held_out")) <= 240
+
+
 def test_a_group_that_goes_on_is_not_learned(tmp_path: Path) -> None:
     source = write(tmp_path / "in.jsonl", rows(120))
     how = ["time=day", "after=2026-10-01", "by=patient"]
@@ -113,7 +138,7 @@ def test_every_label_gives_its_share(tmp_path: Path) -> None:
 @pytest.mark.parametrize("format", ["jsonl", "csv"])
 def test_an_earlier_split_is_kept_whatever_is_added(tmp_path: Path, format: str) -> None:
     made = [{**row, "label": "ab"[row["id"] % 2]} for row in rows(400)]
-    how = ["stratify=label", "held_out=0.2"]
+    how = ["stratify=label", "held_out=0.2", "seed=1"]
     first = write(tmp_path / "first.jsonl", made[:300])
     change_rows("split", first, tmp_path / "first", [*how, f"format={format}"])
     more = write(tmp_path / "more.jsonl", made)

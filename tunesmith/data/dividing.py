@@ -6,13 +6,13 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from collections import Counter, defaultdict
 from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-import numpy as np
 from annotated_types import Ge, Gt, Lt
 from pydantic import BeforeValidator
 
@@ -22,7 +22,7 @@ from tunesmith.data.files.sources import rows as rows_of
 from tunesmith.data.files.writing import write_rows
 from tunesmith.data.find import find_data
 from tunesmith.data.steps import write_account
-from tunesmith.data.texts.duplicates import Clusters, join_near, normalise, sketch_of
+from tunesmith.data.texts.duplicates import Clusters, fold, join_near, sketch_of
 from tunesmith.data.texts.strings import strings
 from tunesmith.data.transforms import Account, came_from, content_columns
 from tunesmith.errors import DataError, Problem, SpecError
@@ -129,7 +129,7 @@ def _by_time(found: list[Located], groups: list[str], how: Split) -> list[str | 
     None for an earlier row whose group goes on until then.
     """
     assert how.time is not None and how.after is not None, "both or neither are given"
-    late = [_value(row, how.time, "time") >= how.after for row in found]
+    late = [_time(row, how.time, how.after) >= how.after for row in found]
     going_on = {group for group, is_late in zip(groups, late, strict=True) if is_late}
     sides: list[str | None] = []
     for group, is_late in zip(groups, late, strict=True):
@@ -210,34 +210,23 @@ def _whole(located: Located) -> str:
 
 def _groups(found: list[Located], how: Split) -> list[str]:
     """Names the group of each row: its value of a column, or what its near copies share."""
-    if how.by:
-        return [_value(row, how.by, "by") for row in found]
-    if how.time is None:
-        return _likenesses(found)
-    # The smallest hash may be one that rows of many groups hold ("in the"), and no later row moves
-    # an earlier one here: of 225 rows 154 were left out beside others that are not like them.
-    return [str(root) for root in _alike(found)[0]]
+    return [_value(row, how.by, "by") for row in found] if how.by else _likenesses(found)
 
 
 def _likenesses(found: list[Located]) -> list[str]:
-    """Names each row by its near copies: by the smallest hash that any of them holds, which a new
-    copy seldom changes.
+    """Names each row by its near copies: by the smallest hash of a whole text among them. Runs of
+    characters are no name: rows of many groups hold them ("in the"), and would fall as one.
     """
-    roots, sketches = _alike(found)
-    smallest: dict[int, int] = {}
-    for root, sketch in zip(roots, sketches, strict=True):
-        smallest[root] = min(smallest.get(root, 1 << 32), int(sketch[0]))
-    return [str(smallest[root]) for root in roots]
-
-
-def _alike(found: list[Located]) -> tuple[list[int], list[np.ndarray]]:
-    """Returns for each row the first of its near copies, and its sketch."""
     texts = ["\n".join(_texts(row)) for row in found]
-    sketches = [sketch_of(text) for text in texts]
     clusters = Clusters(len(found))
-    join_near(clusters, sketches)
-    clusters.join_equal([normalise(text) for text in texts])
-    return clusters.roots(), sketches
+    join_near(clusters, [sketch_of(text) for text in texts])
+    keys = [fold([text]) for text in texts]
+    clusters.join_equal(keys)
+    roots = clusters.roots()
+    smallest: dict[int, int] = {}
+    for root, key in zip(roots, keys, strict=True):
+        smallest[root] = min(smallest.get(root, key), key)
+    return [str(smallest[root]) for root in roots]
 
 
 def _texts(located: Located) -> list[str]:
@@ -250,6 +239,19 @@ def _value(located: Located, column: str, setting: str) -> str:
         fields = {"name": column, "where": located.where, "columns": ", ".join(located.row)}
         raise SpecError(Problem(setting, say("ledger.no_column", **fields)))
     return str(located.row[column])
+
+
+def _time(located: Located, column: str, after: str) -> str:
+    """Returns the time of a row; raises DataError where it does not begin in the form of ``after``:
+    as texts, 2026-5-3 stands behind 2026-11-27.
+    """
+    time = _value(located, column, "time")
+    form = re.sub(r"\d", "0", time)
+    begins = re.sub(r"\d", "0", after)
+    if not form.startswith(begins) or form[len(begins) :].startswith("0"):
+        told = say("transforms.other_time", column=column, time=repr(time), after=after)
+        raise DataError(Problem(located.where, told))
+    return time
 
 
 def _place(name: str, seed: int) -> float:
