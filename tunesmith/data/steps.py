@@ -39,7 +39,9 @@ def made(name: str, settings: Named) -> Transform:
     """
     refuse_unknown(name)
     cls = TRANSFORMS.get(name)
-    return TRANSFORMS.make(settled(cls.Config, {**settings, "name": cls.name}))
+    return TRANSFORMS.make(
+        settled(cls.Config, {**settings, "name": cls.name}, f"transform.{cls.name}")
+    )
 
 
 def refuse_unknown(step: str) -> None:
@@ -51,12 +53,14 @@ def refuse_unknown(step: str) -> None:
         raise SpecError(Problem(step, text))
 
 
-def settled(spec: type[AnySpec], settings: Named) -> AnySpec:
-    """Validates a ``spec``; raises SpecError with every problem at its key."""
+def settled(spec: type[AnySpec], settings: Named, topic: str | None = None) -> AnySpec:
+    """Validates a ``spec``; raises SpecError with every problem at its key, and with ``topic`` as
+    what ``tunesmith explain`` tells about it.
+    """
     try:
         return spec.model_validate(settings)
     except ValidationError as error:
-        raise SpecError(problems_of(error, spec)) from None
+        raise SpecError(problems_of(error, spec, topic=topic)) from None
 
 
 def change(source: str, out: Path, transforms: list[Transform]) -> Account:

@@ -25,11 +25,13 @@ def problems_of(
     spec: type[Spec],
     prefix: tuple[str, ...] = (),
     hint: Callable[[str], str | None] | None = None,
+    topic: str | None = None,
 ) -> list[Problem]:
     """Returns every problem of validating ``spec``, plug-ins' own settings unfolded, each at its
     dotted key path.
 
-    ``hint`` gets the path of an unknown key and may say what it is called here.
+    ``hint`` gets the path of an unknown key and may say what it is called here. ``topic`` is what
+    ``tunesmith explain`` knows of settings that stand by themselves.
     """
     texts_at: dict[str, list[str]] = {}
     seen: dict[str, str] = {}
@@ -48,7 +50,7 @@ def problems_of(
                 hinted or say("spec.extra", told=_near(spec, item["loc"]))
             )
         else:
-            texts_at.setdefault(where, []).append(_text(item, _explained(path, prefix)))
+            texts_at.setdefault(where, []).append(_text(item, topic or _explained(path, prefix)))
             if item["type"] not in ("missing", "choice"):
                 seen[where] = say("spec.got", value=repr(item["input"]))
     # The branches of a union each complain at the same path. A complaint further in is the one that

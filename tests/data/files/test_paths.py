@@ -70,7 +70,7 @@ def test_a_file_whose_ending_is_misspelt_is_no_id_of_a_hub(
 ) -> None:
     made(tmp_path, "my.csv")
     monkeypatch.chdir(tmp_path)
-    with pytest.raises(DataError, match=r"my\.cvs: there is no such file; \. has my\.csv"):
+    with pytest.raises(DataError, match=r"my\.cvs: there is no such file; this folder has my\.csv"):
         find_data("my.cvs")
     assert not any(map(means_a_file, ("squad", "ms:squad", "me/rows.v2", "squad:v1.1")))
 

@@ -33,6 +33,10 @@ def checked(**data: Any) -> Callable[[], object]:
 
 ENDPOINT = ("model=http://127.0.0.1:9/v1", "teacher.name=big", "teacher.attempts=1")
 CASES: dict[str, tuple[Callable[[], object], str]] = {
+    "a step without its column": (
+        changed("balance"),
+        r"by: nothing is given.*tunesmith explain transform\.balance$",
+    ),
     "clean leaves no row": (
         changed("clean", "shortest=9999"),
         r"no row is left after these steps.*\n6 rows read, 0 written\nclean left out 6 rows",

@@ -70,19 +70,18 @@ def files(path: Path) -> list[Path]:
         raise DataError(
             Problem(str(path), say("source.unreadable", error=error.strerror or error))
         ) from None
+    parent = say("source.this_folder") if path.parent == Path() else str(path.parent)
     near = difflib.get_close_matches(path.name, beside, n=3, cutoff=0.5)
     if near:
         raise DataError(
-            Problem(
-                str(path), say("source.missing_near", names=", ".join(near), folder=path.parent)
-            )
+            Problem(str(path), say("source.missing_near", names=", ".join(near), folder=parent))
         )
     raise DataError(
         Problem(
             str(path),
             say(
                 "source.missing" if path.parent.is_dir() else "source.missing_folder",
-                folder=path.parent,
+                folder=parent,
             ),
         )
     )
