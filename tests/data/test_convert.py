@@ -276,3 +276,14 @@ def test_the_file_that_is_read_stays(tmp_path: Path) -> None:
     with pytest.raises(SpecError, match="this is a file that is read"):
         change_rows("convert", str(source), source)
     assert source.read_text("utf-8") == text
+
+
+def test_the_line_that_an_error_says_to_add_is_taken(tmp_path: Path) -> None:
+    source, out = tmp_path / "in.csv", tmp_path / "out.jsonl"
+    source.write_text("text,label\nA fine film,good\nA poor one,bad\n", "utf-8")
+    with pytest.raises(DataError, match=r"data\.columns=\{question: text, answer: label\}"):
+        change_rows("convert", str(source), out)
+    added = ["data.columns={question: text, answer: label}"]
+    assert change_rows("convert", str(source), out, added).written == 2
+    with pytest.raises(SpecError, match="limit: there is no such setting"):
+        change_rows("convert", str(source), tmp_path / "no.jsonl", ["data.limit=1"])

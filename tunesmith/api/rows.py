@@ -4,7 +4,7 @@ new file, compared with a benchmark, looked through for personal data.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -23,6 +23,15 @@ if TYPE_CHECKING:
     from tunesmith.data.transforms.anonymise import Anonymise
     from tunesmith.diagnosis.overlap import Overlap
     from tunesmith.display.progress import Shown
+
+
+def _of_the_verb(given: Mapping[str, Any]) -> dict[str, Any]:
+    """Reads ``data.columns`` as ``columns``: what an error about columns says to add is a line of a
+    run.
+    """
+    beside = {name: setting for name, setting in given.items() if name != "data"}
+    of_a_run = given.get("data")
+    return {**of_a_run, **beside} if isinstance(of_a_run, Mapping) else dict(given)
 
 
 def change_rows(
@@ -48,7 +57,7 @@ def change_rows(
     from tunesmith.data.transforms.clean import Clean
     from tunesmith.teaching.passages import Passages, write_questions
 
-    given = with_overrides({}, settings)
+    given = _of_the_verb(with_overrides({}, settings))
     sources = [source] if isinstance(source, str) else list(source)
     if step == "mix":
         return mix(sources, Path(out), settled(Mixing, given))

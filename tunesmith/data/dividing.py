@@ -249,8 +249,8 @@ def _time(located: Located, column: str, after: str) -> str:
     form = re.sub(r"\d", "0", time)
     begins = re.sub(r"\d", "0", after)
     if not form.startswith(begins) or form[len(begins) :].startswith("0"):
-        told = say("transforms.other_time", column=column, time=repr(time), after=after)
-        raise DataError(Problem(located.where, told))
+        message = say("transforms.other_time", column=column, time=repr(time), after=after)
+        raise DataError(Problem(located.where, message))
     return time
 
 

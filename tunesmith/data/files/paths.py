@@ -70,21 +70,17 @@ def files(path: Path) -> list[Path]:
         raise DataError(
             Problem(str(path), say("source.unreadable", error=error.strerror or error))
         ) from None
-    parent = say("source.this_folder") if path.parent == Path() else str(path.parent)
     near = difflib.get_close_matches(path.name, beside, n=3, cutoff=0.5)
-    if near:
-        raise DataError(
-            Problem(str(path), say("source.missing_near", names=", ".join(near), folder=parent))
-        )
-    raise DataError(
-        Problem(
-            str(path),
-            say(
-                "source.missing" if path.parent.is_dir() else "source.missing_folder",
-                folder=parent,
-            ),
-        )
-    )
+    names, folder = ", ".join(near), path.parent
+    if not folder.is_dir():
+        message = say("source.missing_folder", folder=folder)
+    elif folder == Path():
+        message = say("source.near_here", names=names) if near else say("source.missing_here")
+    elif near:
+        message = say("source.missing_near", names=names, folder=folder)
+    else:
+        message = say("source.missing", folder=folder)
+    raise DataError(Problem(str(path), message))
 
 
 def every_file(folder: Path) -> list[Path]:
