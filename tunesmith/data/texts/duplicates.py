@@ -5,9 +5,11 @@ over runs of characters.
 from __future__ import annotations
 
 import hashlib
+import os
 import unicodedata
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 
@@ -33,7 +35,7 @@ BANDS, DEPTH = 20, 5  # finds 99.9 % of pairs at 0.8, and 4 % of those at 0.3 to
 LEAST = 60  # of 100 equal signatures: a pair at 0.8 has fewer once in a million (5 deviations of 4)
 # A run in more rows than this share, and this number, is form (an instruction, a label).
 COMMON, COMMON_ROWS = 0.05, 20
-CHUNK = 4096
+CHUNK, THREADS = 4096, 4
 # 2^64 divided by the golden ratio, odd: products with it spread over all bits (Knuth, TAOCP 6.4).
 _POWERS = np.uint64(0x9E3779B97F4A7C15) ** np.arange(1, RUN + 1, dtype=np.uint64)
 
@@ -278,24 +280,46 @@ def _signatures(sketches: Sequence[np.ndarray], common: np.ndarray) -> np.ndarra
     factors = generator.integers(1, 2**32, size, dtype=np.uint32) | np.uint32(1)
     shifts = generator.integers(0, 2**32, size, dtype=np.uint32)
     signatures = np.empty((len(sketches), size), np.uint32)
-    start = 0
-    for sketches_of_part in _parts(sketches):
-        left = [_without(sketch, common) for sketch in sketches_of_part]
-        part = [
-            sketch if len(sketch) else np.array([start + n], np.uint32)
-            for n, sketch in enumerate(left)
-        ]
-        borders = np.cumsum([0, *(len(sketch) for sketch in part[:-1])])
-        flat = np.concatenate(part)
+
+    def sign(start: int) -> None:
+        flat, borders = _rare_runs(sketches[start : start + CHUNK], common, start)
         for k in range(size):
             hashed = flat * factors[k] + shifts[k]
             # A product carries bits upwards only; the shift brings high ones down before the next.
             hashed ^= hashed >> np.uint32(15)
-            signatures[start : start + len(part), k] = np.minimum.reduceat(
+            signatures[start : start + len(borders), k] = np.minimum.reduceat(
                 hashed * np.uint32(0x85EBCA6B), borders
             )
-        start += len(part)
+
+    # Numpy lets other threads work meanwhile, and all other processes wait for this one.
+    with ThreadPoolExecutor(min(os.cpu_count() or 1, THREADS)) as threads:
+        for _ in threads.map(sign, range(0, len(sketches), CHUNK)):
+            pass
     return signatures
+
+
+def _rare_runs(
+    sketches: Sequence[np.ndarray], common: np.ndarray, first: int
+) -> tuple[np.ndarray, np.ndarray]:
+    """Returns the runs of rows without common ones, one row's behind the other's, and where each
+    row begins; the number of a row, counted from ``first``, where nothing is left of it.
+    """
+    flat = np.concatenate(sketches)
+    lengths = np.fromiter(map(len, sketches), np.int64, len(sketches))
+    if len(common):
+        places = np.searchsorted(common, flat)
+        places[places == len(common)] = 0
+        rare = common[places] != flat
+        lengths = np.add.reduceat(rare, _begins(lengths), dtype=np.int64)
+        flat = flat[rare]
+    empty = np.flatnonzero(lengths == 0)
+    flat = np.insert(flat, _begins(lengths)[empty], (first + empty).astype(np.uint32))
+    return flat, _begins(np.maximum(lengths, 1))
+
+
+def _begins(lengths: np.ndarray) -> np.ndarray:
+    """Returns where each of some parts begins that stand one behind the other."""
+    return np.cumsum(lengths) - lengths
 
 
 def leaked_share(keys: Iterable[int]) -> float:
