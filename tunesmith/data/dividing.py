@@ -89,6 +89,7 @@ def split(source: str, out: Path, settings: Split) -> Account:
     numbers = {name: sides.count(name) for name in (TRAIN, HELD)}
     account.written = sum(numbers.values())
     account.notes += [say("transforms.sides", **numbers), *faults.notes()]
+    account.skipped(faults.skipped, "split")
     # First: the folder is never written over, so what was interrupted before it can be done again.
     write_account(out, account)
 

@@ -77,7 +77,9 @@ def mix(sources: Sequence[str], out: Path, settings: Mixing) -> Account:
             say("transforms.mixed", file=source.name, taken=source.take, rows=source.number)
             for source in chosen
         ]
-        account.notes += [note for source in chosen for note in source.faults.notes()]
+        for source in chosen:
+            account.notes += source.faults.notes()
+            account.skipped(source.faults.skipped, "mix")
         write_account(target, account)
 
     write_rows(target, written, beside)

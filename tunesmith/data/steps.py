@@ -104,6 +104,7 @@ def change(source: str, out: Path, transforms: list[Transform]) -> Account:
 
     def beside() -> None:
         account.notes += faults.notes()
+        account.skipped(faults.skipped, names[0])
         write_account(target, account)
         for transform in transforms:
             transform.finish()

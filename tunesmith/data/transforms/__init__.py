@@ -132,6 +132,12 @@ class Account:
                 Located(unread.file, unread.number, {}), step, unread.reason.replace(" ", "_")
             )
 
+    def skipped(self, lines: Iterable[Located], step: str) -> None:
+        """Notes the lines that hold no row: a total, a comment, marks."""
+        for located in lines:
+            self.read += 1
+            self.dropped(located, step, "not_a_row")
+
     def _note(self, located: Located, step: str, done: _Done) -> None:
         rows = self._done.setdefault((str(located.file), step), {})
         # A row that copies another shares nothing.

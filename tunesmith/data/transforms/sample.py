@@ -11,6 +11,7 @@ from tunesmith.data.files.drawing import drawn
 from tunesmith.data.files.file_facts import Located
 from tunesmith.data.transforms import TRANSFORMS, Account, Rows, Transform
 from tunesmith.settings.spec import Spec
+from tunesmith.words import say
 
 
 @TRANSFORMS.register
@@ -28,6 +29,10 @@ class Sample(Transform):
     def steps(self, rows: Rows, account: Account) -> Iterator[Located]:
         """Draws by a hash of the row, so that other rows beside it change little."""
         chosen = drawn((located.row for located in rows()), self.config.rows, self.config.seed)
+        if len(chosen) < self.config.rows:
+            note = say("transforms.no_more", rows=len(chosen), wanted=self.config.rows)
+            # A step behind this one may read its rows twice.
+            account.notes = [*(each for each in account.notes if each != note), note]
         for index, located in enumerate(rows()):
             if index in chosen:
                 yield located
