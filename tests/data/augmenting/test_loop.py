@@ -57,10 +57,13 @@ def test_what_is_weak_is_collected_made_trained_and_compared(
     # Which of the two labels it takes for the other is up to the model.
     weak = {"label = number": "number", "label = animal": "animal"}
     labels = {weak[one["target"]] for one in wanted if one["target"] in weak}
-    assert labels and {one["target"] for one in wanted} <= weak.keys()
+    # A made-up word may stand in many wrong answers by chance.
+    others = {one["target"] for one in wanted} - weak.keys()
+    assert labels and all(re.fullmatch("[u-z]{3}", other) for other in others), others
     made = [json.loads(line) for line in Path("more.jsonl").read_text("utf-8").splitlines()]
     added = [row for row in made if "augmented" in json.dumps(row.get("tunesmith_from"))]
-    assert len(added) >= 20 and {row["output"] for row in added} == labels
+    outputs = {row["output"] for row in added}
+    assert len(added) >= 20 and labels <= outputs and (others or outputs == labels)
     asked = [
         {json.loads(line)["prompt"] for line in (proof / "items.jsonl").read_text().splitlines()}
         for proof in proofs
