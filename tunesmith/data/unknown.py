@@ -86,7 +86,7 @@ class Unknown:
         self.lost += pieces.of * pieces.lost
         self.split += pieces.of * pieces.split
         if len(self.examples) < 1000:
-            self.examples += pieces.letters
+            self.examples.update(pieces.letters)
 
     def _strange(self, letter: str) -> bool:
         """Tells whether a letter by itself becomes other pieces than known ones, once for each."""

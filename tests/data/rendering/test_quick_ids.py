@@ -25,7 +25,6 @@ from tunesmith.models.finding.hub import find_model
 from tunesmith.models.loading.tokenizer import load_tokenizer
 
 pytest.importorskip("fastokens", reason="fastokens has no wheel for this machine")
-DATA = Path(__file__).parents[4] / "shared" / "data"
 QWEN = (
     r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}|"
     r" ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+"
@@ -89,10 +88,12 @@ def test_ids_are_those_of_the_tokenizer(name: str, monkeypatch: pytest.MonkeyPat
     quick = QuickIds(tokenizer, own)
     for text in odd_texts(1500):
         assert quick(text) == own(text), repr(text)
+    assert (quick._quick is None) == (name == "llama 2"), "which fastokens does not take"
 
 
-@pytest.mark.skipif(not DATA.is_dir(), reason="the published data sets are not here")
-def test_ids_of_published_rows_are_those_of_the_starter(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_ids_of_published_rows_are_those_of_the_starter(
+    shared_data: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(QuickIds, "OWN", 1)
     monkeypatch.setattr(QuickIds, "COMPARED", 0)
     monkeypatch.setattr(QuickIds, "EACH", 10**9)
@@ -100,9 +101,10 @@ def test_ids_of_published_rows_are_those_of_the_starter(monkeypatch: pytest.Monk
     own = plain_ids(tokenizer)
     quick = QuickIds(tokenizer, own)
     for name in ("alpaca_en/alpaca_en_demo.json", "alpaca_zh/alpaca_zh_demo.json"):
-        for row in json.loads((DATA / name).read_text("utf-8"))[:300]:
+        for row in json.loads((shared_data / name).read_text("utf-8"))[:300]:
             text = "<|im_start|>user\n" + row["instruction"] + "<|im_end|>\n" + row["output"]
             assert quick(text) == own(text), repr(text)
+    assert quick._quick is not None
 
 
 def test_the_own_tokenizer_reads_the_first_texts_and_some_of_the_others(
