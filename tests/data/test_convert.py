@@ -162,6 +162,14 @@ ALPACA = [
 ]
 
 
+def test_a_column_that_stays_is_not_called_unused(tmp_path: Path) -> None:
+    rows_in = [{"question": "Why?", "answer": "Because.", "place": str(n)} for n in range(3)]
+    (tmp_path / "in.json").write_text(json.dumps(rows_in), encoding="utf-8")
+    account = change_rows("convert", str(tmp_path / "in.json"), tmp_path / "out.jsonl")
+    assert '"place": "2"' in (tmp_path / "out.jsonl").read_text("utf-8")
+    assert "place" not in str(account.lines())
+
+
 def test_rows_of_alpaca_come_back_as_they_were(tmp_path: Path) -> None:
     source, out = tmp_path / "in.json", tmp_path / "out.json"
     source.write_text(json.dumps(ALPACA), "utf-8")

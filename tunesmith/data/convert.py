@@ -39,13 +39,19 @@ class Convert(Spec):
     """The reader by name, as ``data.reader``."""
 
 
+class _Whole(Reading):
+    """Rows of which no column is lost."""
+
+    keeps = True
+
+
 def convert(source: str, out: Path, settings: Convert) -> Account:
     """Writes what the rows of ``source`` mean to ``out``; DataError with the rows that
     the layout has no place for, and nothing is written.
     """
     target = place_to_write(out, find_data(source))
     data = Data(path=source, columns=settings.columns, reader=settings.reader)
-    reading = Reading(data, OBJECTIVES.get(settings.objective).eats)
+    reading = _Whole(data, OBJECTIVES.get(settings.objective).eats)
     account = Account()
     renamed: set[str] = set()
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from tunesmith.data.columns.cells import WRITTEN, alone, as_json, first_answer, is_passages
@@ -158,6 +158,14 @@ def unused(opened: Opened) -> list[str]:
         used.add("text")  # what its question and its answer say already
     used |= {name.partition(".")[0] for name in used if name not in opened.facts.columns}
     return [name for name in opened.facts.columns if name not in used]
+
+
+def unused_note(opened: Opened, in_template: Collection[str]) -> list[str]:
+    """Says which columns neither the reader of a file nor the template reads, where there are
+    any.
+    """
+    left = ", ".join(name for name in unused(opened) if name not in in_template)
+    return [say("reader.note_unused", file=opened.facts.path.name, columns=left)] if left else []
 
 
 _ASKED_IN_TURNS = ("chosen", "kto_tag", "ranked", "winner")

@@ -32,7 +32,7 @@ from tunesmith.data.opened_file import (
     prepared,
     printed_columns,
     unread,
-    unused,
+    unused_note,
 )
 from tunesmith.data.readers import READERS
 from tunesmith.data.rendering.template import Template
@@ -83,6 +83,8 @@ class Reading:
 
     answered: ClassVar[bool] = True
     """Whether a file must hold the answers too."""
+    keeps: ClassVar[bool] = False
+    """Whether columns that are not read are kept beside what the row means."""
 
     data: Data
     eats: type = Chat
@@ -225,9 +227,7 @@ class Reading:
                 notes.append(say(f"reader.note_by_{opened.told_by}", file=path.name, roles=roles))
             if opened.reader.note is not None:
                 notes.append(say(f"reader.note_{opened.reader.note}", file=path.name))
-            left = [name for name in unused(opened) if name not in self._in_template]
-            if left:
-                notes.append(say("reader.note_unused", file=path.name, columns=", ".join(left)))
+            notes += [] if self.keeps else unused_note(opened, self._in_template)
             happened = {key: count for (file, key), count in self.counts.items() if file == path}
             notes += [
                 say(f"reader.note_{key}", file=path.name, count=count)
